@@ -1,0 +1,27 @@
+//! A WASI 0.2 command built from the Rust standard library: shows its arguments and environment,
+//! copies a file inside `/data` when it may, and ends as its first argument says (`fail` or not).
+
+fn main() {
+    println!("hello from WASI 0.2");
+    for (index, argument) in std::env::args().enumerate() {
+        println!("arg {index}: {argument}");
+    }
+    let mut variables: Vec<_> = std::env::vars().collect();
+    variables.sort();
+    for (key, value) in variables {
+        println!("env {key}={value}");
+    }
+    match copy_inside("/data") {
+        Ok(bytes) => println!("file: copied {bytes} bytes"),
+        Err(error) => println!("file: refused: {error}"),
+    }
+    if std::env::args().nth(1).as_deref() == Some("fail") {
+        eprintln!("failing as asked");
+        std::process::exit(1);
+    }
+}
+
+fn copy_inside(folder: &str) -> std::io::Result<u64> {
+    std::fs::write(format!("{folder}/in.txt"), "written by the guest\n")?;
+    std::fs::copy(format!("{folder}/in.txt"), format!("{folder}/out.txt"))
+}

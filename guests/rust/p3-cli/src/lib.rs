@@ -1,0 +1,35 @@
+//! A WASI 0.3 command: prints its arguments and environment through a stream, waits one
+//! millisecond, and fails when its first argument is `fail`.
+
+use wasip3::cli::{environment, stdout};
+use wasip3::clocks::monotonic_clock;
+
+struct Command;
+
+wasip3::cli::command::export!(Command);
+
+impl wasip3::exports::cli::run::Guest for Command {
+    async fn run() -> Result<(), ()> {
+        let arguments = environment::get_arguments();
+        let mut text = "hello from WASI 0.3\n".to_owned();
+        for (index, argument) in arguments.iter().enumerate() {
+            text.push_str(&format!("arg {index}: {argument}\n"));
+        }
+        let mut variables = environment::get_environment();
+        variables.sort();
+        for (key, value) in variables {
+            text.push_str(&format!("env {key}={value}\n"));
+        }
+        let (mut writer, reader) = wasip3::wit_stream::new();
+        let (printed, ()) = futures::join!(
+            async { stdout::write_via_stream(reader).await },
+            async {
+                monotonic_clock::wait_for(1_000_000).await;
+                let _unread = writer.write_all(text.into_bytes()).await;
+                drop(writer);
+            }
+        );
+        printed.map_err(drop)?;
+        if arguments.get(1).map(String::as_str) == Some("fail") { Err(()) } else { Ok(()) }
+    }
+}
