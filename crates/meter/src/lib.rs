@@ -1,1 +1,10 @@
+//! The one meter: what a workload's guest code did and cost, counted where it happens and read at
+//! scrape time. Counters are relaxed atomics in per-thread shards, so that recording a request never
+//! takes a lock or fights over a cache line with another core.
 
+mod histogram;
+mod meter;
+mod shard;
+
+pub use histogram::{BOUNDS, BUCKETS, Histogram, HistogramSnapshot, LARGEST_BOUND, SMALLEST_BOUND};
+pub use meter::{Finished, Meter, MeterSnapshot, ResponseClass};
