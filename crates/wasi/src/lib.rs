@@ -1,1 +1,18 @@
+//! The guest's world, built from grants: what was not granted is not there.
+//!
+//! [`Grants`] say what one workload may do; a [`World`] holds them ready and makes the data of a store
+//! for each instance; [`link`] offers the interfaces of WASI to modules and components.
 
+mod grants;
+mod guest;
+mod link;
+mod outbound;
+mod provided;
+mod stdio;
+
+pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
+pub use guest::{ComponentGuest, ModuleGuest, World, WorldError};
+pub use link::{component_linker, module_linker};
+pub use outbound::Outbound;
+pub use provided::provided;
+pub use stdio::{Lines, Stdio};

@@ -1,0 +1,1 @@
+//! Where a guest may connect, and the client that connects.

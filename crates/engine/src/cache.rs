@@ -1,0 +1,193 @@
+//! Compiled code on disk.
+//!
+//! One file an entry, named by the artifact's digest inside a folder named by the engine's settings
+//! (Wasmtime's version, compiler flags, target processor): what one engine wrote another one never
+//! reads by mistake. An entry is Wasmtime's own file followed by a seal (a magic, the length and a
+//! BLAKE3 hash of what precedes), so that a torn, truncated or damaged entry is found out and
+//! compiled anew. Entries are written aside and renamed into place: writers may race, readers never
+//! see half an entry.
+//!
+//! What is in the folder is machine code that this process will run. So the folder must belong to
+//! this user and be writable by nobody else; otherwise there is no cache.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    hash::{Hash as _, Hasher as _},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+const MAGIC: &[u8; 8] = b"reefcode";
+/// Magic, length, hash.
+const SEAL: usize = 8 + 8 + 32;
+/// A hit renews the entry's date at most so often; the oldest go first when the cache is full.
+const RENEW: Duration = Duration::from_secs(60 * 60);
+/// A temporary file this old was left by a process that died.
+const STALE: Duration = Duration::from_secs(60 * 60);
+
+/// The code cache.
+#[derive(Debug)]
+pub struct Cache {
+    root: PathBuf,
+    limit: u64,
+}
+
+/// Why there is no cache.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The folder cannot be made or read.
+    #[error("the code cache {path} cannot be used: {source}")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others could put code there.
+    #[error(
+        "the code cache {0} belongs to another user or is writable by others; \
+         make it private with `chmod 700`, or choose another with REEF_CACHE_DIR"
+    )]
+    NotPrivate(PathBuf),
+}
+
+impl Cache {
+    /// Opens the cache, making its folder if need be.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or is not private.
+    pub fn open(root: &Path, limit: u64) -> Result<Self, CacheError> {
+        let io = |source| CacheError::Io { path: root.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(io)?;
+        let meta = fs::metadata(root).map_err(io)?;
+        if meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o022 != 0 {
+            return Err(CacheError::NotPrivate(root.to_owned()));
+        }
+        Ok(Self { root: root.to_owned(), limit })
+    }
+
+    /// The verified entry for an artifact, open for mapping. Damaged entries are removed.
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<File> {
+        let path = self.path(engine, digest);
+        let mut file = File::open(&path).ok()?;
+        match verify(&mut file) {
+            Ok(true) => {
+                renew(&file);
+                Some(file)
+            }
+            Ok(false) => {
+                tracing::warn!(entry = %path.display(), "A damaged entry of the code cache is compiled anew.");
+                let _ = fs::remove_file(&path);
+                None
+            }
+            Err(error) => {
+                tracing::warn!(entry = %path.display(), %error, "An entry of the code cache cannot be read.");
+                None
+            }
+        }
+    }
+
+    /// Forgets an entry that its engine would not take.
+    pub(crate) fn forget(&self, engine: &wasmtime::Engine, digest: &str) {
+        let _ = fs::remove_file(self.path(engine, digest));
+    }
+
+    /// Keeps compiled code. A cache that cannot be written costs time, not correctness.
+    pub(crate) fn store(&self, engine: &wasmtime::Engine, digest: &str, code: &[u8]) {
+        if let Err(error) = self.try_store(&self.path(engine, digest), code) {
+            tracing::warn!(%error, cache = %self.root.display(), "Compiled code is not kept.");
+        }
+    }
+
+    fn try_store(&self, path: &Path, code: &[u8]) -> io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        self.make_room(code.len() as u64)?;
+        let aside = folder.join(format!(
+            ".{}-{}.tmp",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
+        let written = (|| {
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+            file.write_all(code)?;
+            file.write_all(&seal(code.len() as u64, blake3::hash(code)))?;
+            fs::rename(&aside, path)
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&aside);
+        }
+        written
+    }
+
+    /// Removes what was used longest ago until `more` bytes fit.
+    fn make_room(&self, more: u64) -> io::Result<()> {
+        let mut entries = Vec::new();
+        let now = SystemTime::now();
+        for folder in fs::read_dir(&self.root)?.flatten() {
+            for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let Ok(meta) = entry.metadata() else { continue };
+                let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                let age = now.duration_since(used).unwrap_or_default();
+                if entry.file_name().to_string_lossy().ends_with(".tmp") {
+                    if age > STALE {
+                        let _ = fs::remove_file(entry.path());
+                    }
+                    continue;
+                }
+                entries.push((used, meta.len(), entry.path()));
+            }
+        }
+        let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum::<u64>() + more;
+        entries.sort();
+        for (_, size, path) in entries {
+            if total <= self.limit {
+                break;
+            }
+            if fs::remove_file(path).is_ok() {
+                total -= size;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, engine: &wasmtime::Engine, digest: &str) -> PathBuf {
+        // Wasmtime's hash covers everything that changes code; a hasher with fixed keys makes a name of it.
+        #[allow(deprecated, reason = "the one hasher of the standard library with fixed keys")]
+        let mut hasher = std::hash::SipHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let name = digest.rsplit(':').next().unwrap_or(digest);
+        self.root.join(format!("{:016x}", hasher.finish())).join(format!("{name}.code"))
+    }
+}
+
+fn seal(length: u64, hash: blake3::Hash) -> [u8; SEAL] {
+    let mut seal = [0; SEAL];
+    seal[..8].copy_from_slice(MAGIC);
+    seal[8..16].copy_from_slice(&length.to_le_bytes());
+    seal[16..].copy_from_slice(hash.as_bytes());
+    seal
+}
+
+fn verify(file: &mut File) -> io::Result<bool> {
+    let Some(length) = file.metadata()?.len().checked_sub(SEAL as u64) else { return Ok(false) };
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut (&*file).take(length), &mut hasher)?;
+    let mut found = [0; SEAL];
+    file.read_exact(&mut found)?;
+    file.rewind()?;
+    Ok(found == seal(length, hasher.finalize()))
+}
+
+fn renew(file: &File) {
+    let now = SystemTime::now();
+    let age = file.metadata().and_then(|m| m.modified()).map(|t| now.duration_since(t));
+    if matches!(age, Ok(Ok(age)) if age > RENEW) {
+        let _ = file.set_modified(now);
+    }
+}

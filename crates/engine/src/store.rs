@@ -1,0 +1,129 @@
+//! The engine, and stores made by it.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::{
+    cache::Cache,
+    clock::Ticker,
+    config::{Allocation, EngineConfig, EngineError, Flavour, wasmtime_config},
+    limits::Limiter,
+    pace::{Activity, Share},
+};
+
+/// Data of a store that can be confined.
+pub trait Confined: Send + 'static {
+    /// The store's limiter.
+    fn limiter(&mut self) -> &mut Limiter;
+}
+
+/// Compiles and instantiates guests. One per process.
+pub struct Engine {
+    config: EngineConfig,
+    plain: OnceLock<Runtime>,
+    concurrent: OnceLock<Runtime>,
+    cache: Option<Cache>,
+}
+
+struct Runtime {
+    wasmtime: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// An engine; nothing is reserved before its first use.
+    pub fn new(config: EngineConfig) -> Self {
+        let cache = config.cache.as_ref().and_then(|dir| match Cache::open(dir, config.cache_limit) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                tracing::warn!(%error, "Compiled code is not kept.");
+                None
+            }
+        });
+        Self { config, plain: OnceLock::new(), concurrent: OnceLock::new(), cache }
+    }
+
+    /// The Wasmtime engine of one flavour.
+    ///
+    /// # Errors
+    /// When Wasmtime does not start on this machine.
+    pub fn wasmtime(&self, flavour: Flavour) -> Result<&wasmtime::Engine, EngineError> {
+        self.runtime(flavour).map(|runtime| &runtime.wasmtime)
+    }
+
+    /// A store for one guest, limited in memory and interrupted at every tick while it computes.
+    ///
+    /// # Errors
+    /// When Wasmtime does not start on this machine.
+    pub fn store<T: Confined>(
+        &self,
+        flavour: Flavour,
+        share: &Arc<Share>,
+        data: T,
+    ) -> Result<(Store<T>, Arc<Activity>), EngineError> {
+        let runtime = self.runtime(flavour)?;
+        let activity = Activity::new(share.clone(), runtime.ticker.clone());
+        let mut store = Store::new(&runtime.wasmtime, data);
+        store.limiter(|data| data.limiter());
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback({
+            let activity = activity.clone();
+            move |_| {
+                activity.interrupted();
+                Ok(UpdateDeadline::Yield(1))
+            }
+        });
+        Ok((store, activity))
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    fn runtime(&self, flavour: Flavour) -> Result<&Runtime, EngineError> {
+        let slot = match flavour {
+            Flavour::Plain => &self.plain,
+            Flavour::Concurrent => &self.concurrent,
+        };
+        if let Some(runtime) = slot.get() {
+            return Ok(runtime);
+        }
+        let runtime = Runtime::start(flavour, self.config.allocation)?;
+        Ok(slot.get_or_init(|| runtime))
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    fn start(flavour: Flavour, allocation: Allocation) -> Result<Self, EngineError> {
+        let wasmtime = match wasmtime::Engine::new(&wasmtime_config(flavour, allocation)) {
+            Ok(engine) => engine,
+            Err(error) if allocation != Allocation::OnDemand => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "The address space is too small for a pool of instances: each is mapped when \
+                     needed, which is slower. Raise `ulimit -v` or lower --max-instances."
+                );
+                wasmtime::Engine::new(&wasmtime_config(flavour, Allocation::OnDemand))
+                    .map_err(EngineError::Start)?
+            }
+            Err(error) => return Err(EngineError::Start(error)),
+        };
+        let ticker = Ticker::start(vec![wasmtime.clone()])
+            .map_err(|error| EngineError::Start(error.into()))?;
+        Ok(Self { wasmtime, ticker: Arc::new(ticker) })
+    }
+}

@@ -1,0 +1,284 @@
+//! The data of a guest's store.
+
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
+use reef_egress::{Client, Egress};
+use reef_engine::{Confined, Limiter, Limits, Share};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{
+    FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx,
+    sockets::SocketAddrUse,
+};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::{
+    grants::{Access, Grants},
+    outbound::Outbound,
+    stdio::{Lines, Stdio},
+};
+
+/// One workload's world: its grants, checked and held ready for each instance.
+pub struct World {
+    name: Arc<str>,
+    grants: Grants,
+    limits: Limits,
+    share: Arc<Share>,
+    egress: Arc<Egress>,
+    client: Client,
+}
+
+/// Why a world cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// A granted directory cannot be opened.
+    #[error("{workload}: the granted directory {path} cannot be opened: {source}; make it, or change --dir")]
+    Dir {
+        /// Which workload.
+        workload: Arc<str>,
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What belongs to one instance of a component.
+pub struct ComponentGuest {
+    limiter: Limiter,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+}
+
+/// What belongs to one instance of a core module.
+pub struct ModuleGuest {
+    limiter: Limiter,
+    wasi: WasiP1Ctx,
+}
+
+// === impl World ===
+
+impl World {
+    /// Checks the grants of a workload.
+    ///
+    /// # Errors
+    /// When a granted directory is not there.
+    pub fn new(
+        name: Arc<str>,
+        grants: Grants,
+        limits: Limits,
+        share: Arc<Share>,
+        client: Client,
+    ) -> Result<Self, WorldError> {
+        for dir in &grants.dirs {
+            std::fs::read_dir(&dir.host).map_err(|source| WorldError::Dir {
+                workload: name.clone(),
+                path: dir.host.clone(),
+                source,
+            })?;
+        }
+        let egress = client.egress().clone();
+        Ok(Self { name, grants, limits, share, egress, client })
+    }
+
+    /// The workload's name, as messages say it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The workload's limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The workload's processor time and meter.
+    pub fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    /// The workload's way out.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Data for an instance of a component.
+    ///
+    /// # Errors
+    /// When a granted directory has gone.
+    pub fn component(&self, args: &[String], stdio: Stdio) -> Result<ComponentGuest, WorldError> {
+        Ok(ComponentGuest {
+            limiter: self.limiter(),
+            wasi: self.context(args, &[], stdio)?.build(),
+            table: ResourceTable::new(),
+            http: WasiHttpCtx::new(),
+            outbound: Outbound::new(self.name.clone(), self.client.clone()),
+        })
+    }
+
+    /// Data for an instance of a core module; `env` comes on top of what was granted (a CGI
+    /// environment).
+    ///
+    /// # Errors
+    /// When a granted directory has gone.
+    pub fn module(
+        &self,
+        args: &[String],
+        env: &[(String, String)],
+        stdio: Stdio,
+    ) -> Result<ModuleGuest, WorldError> {
+        let wasi = self.context(args, env, stdio)?.build_p1();
+        Ok(ModuleGuest { limiter: self.limiter(), wasi })
+    }
+
+    fn limiter(&self) -> Limiter {
+        Limiter::new(&self.limits, self.share.meter().clone())
+    }
+
+    fn context(
+        &self,
+        args: &[String],
+        env: &[(String, String)],
+        stdio: Stdio,
+    ) -> Result<WasiCtxBuilder, WorldError> {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.args(args).envs(&self.grants.env).envs(env);
+        match stdio {
+            Stdio::Inherit => {
+                wasi.inherit_stdio();
+            }
+            Stdio::Log => {
+                wasi.stdout(Lines::new(self.name.clone(), "stdout"));
+                wasi.stderr(Lines::new(self.name.clone(), "stderr"));
+            }
+            Stdio::Piped { stdin, stdout } => {
+                wasi.stdin(crate::stdio::Boxed(stdin));
+                wasi.stdout(crate::stdio::Boxed(stdout));
+                wasi.stderr(Lines::new(self.name.clone(), "stderr"));
+            }
+        }
+        for dir in &self.grants.dirs {
+            let perms = match dir.access {
+                Access::ReadOnly => FsPerms::ReadOnly,
+                Access::ReadWrite => FsPerms::ReadWrite,
+            };
+            wasi.preopened_dir(&dir.host, &dir.guest, perms).map_err(|error| WorldError::Dir {
+                workload: self.name.clone(),
+                path: dir.host.clone(),
+                source: io::Error::other(format!("{error:#}")),
+            })?;
+        }
+        self.sockets(&mut wasi);
+        Ok(wasi)
+    }
+
+    fn sockets(&self, wasi: &mut WasiCtxBuilder) {
+        let connects = !self.grants.egress.is_empty();
+        let listens = !self.grants.listen.is_empty();
+        wasi.allow_tcp(connects || listens).allow_udp(connects || listens);
+        if !connects && !listens {
+            return;
+        }
+        wasi.allow_ip_name_lookup(connects);
+        let egress = self.egress.clone();
+        let listen: Arc<[std::net::SocketAddr]> = self.grants.listen.clone().into();
+        let name = self.name.clone();
+        wasi.socket_addr_check(move |addr, usage| {
+            let (egress, listen, name) = (egress.clone(), listen.clone(), name.clone());
+            Box::pin(async move {
+                let allowed = match usage {
+                    // Port 0 binds to whatever is free, which is what connecting does.
+                    SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+                        (addr.port() == 0 && connects) || listen.contains(&addr)
+                    }
+                    SocketAddrUse::TcpListen => listen.contains(&addr),
+                    // Whoever was let listen may answer.
+                    SocketAddrUse::TcpAccept => listens,
+                    _ => egress.permits_socket(addr).await,
+                };
+                if !allowed {
+                    tracing::warn!(
+                        workload = &*name,
+                        "Refused: {usage:?} {addr} is not granted; grant it with {} {addr}.",
+                        match usage {
+                            SocketAddrUse::TcpBind
+                            | SocketAddrUse::UdpBind
+                            | SocketAddrUse::TcpListen => "--listen",
+                            _ => "--egress",
+                        }
+                    );
+                }
+                allowed
+            })
+        });
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+// === impl ComponentGuest ===
+
+impl ComponentGuest {
+    /// The store's limiter.
+    pub fn limits(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    /// Where outgoing requests go.
+    pub fn outbound(&mut self) -> &mut Outbound {
+        &mut self.outbound
+    }
+}
+
+impl Confined for ComponentGuest {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+}
+
+impl WasiView for ComponentGuest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for ComponentGuest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+impl fmt::Debug for ComponentGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComponentGuest").field("limiter", &self.limiter).finish_non_exhaustive()
+    }
+}
+
+// === impl ModuleGuest ===
+
+impl ModuleGuest {
+    /// The store's limiter.
+    pub fn limits(&self) -> &Limiter {
+        &self.limiter
+    }
+
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        &mut self.wasi
+    }
+}
+
+impl Confined for ModuleGuest {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+}
+
+impl fmt::Debug for ModuleGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleGuest").field("limiter", &self.limiter).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,35 @@
+//! What guests can import.
+
+use reef_engine::Flavour;
+use wasmtime::{Linker, component};
+
+use crate::guest::{ComponentGuest, ModuleGuest};
+
+/// The imports of core modules: `wasi_snapshot_preview1` and `wasi_unstable`.
+///
+/// # Errors
+/// Never in practice: names are defined once each.
+pub fn module_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<ModuleGuest>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p1::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
+    wasmtime_wasi::p0::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
+    Ok(linker)
+}
+
+/// The imports of components: WASI 0.2, and WASI 0.3 for the flavour that has it.
+///
+/// # Errors
+/// Never in practice: names are defined once each.
+pub fn component_linker(
+    engine: &wasmtime::Engine,
+    flavour: Flavour,
+) -> wasmtime::Result<component::Linker<ComponentGuest>> {
+    let mut linker = component::Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    if flavour == Flavour::Concurrent {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    }
+    Ok(linker)
+}

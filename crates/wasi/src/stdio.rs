@@ -1,0 +1,196 @@
+//! Where a guest's standard streams go.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    cli::{IsTerminal, StdinStream, StdoutStream},
+    p2::{Pollable, StreamResult},
+};
+use wasmtime_wasi_io::streams::OutputStream;
+
+/// Longest line that is logged in one piece.
+const LONGEST_LINE: usize = 8 << 10;
+
+/// The standard streams of one instance.
+pub enum Stdio {
+    /// The caller's own.
+    Inherit,
+    /// Nothing in; what comes out is logged with the workload's name.
+    Log,
+    /// Streams of the trigger's: a request body in, a response out. Errors are logged.
+    Piped {
+        /// Standard input.
+        stdin: Box<dyn StdinStream>,
+        /// Standard output.
+        stdout: Box<dyn StdoutStream>,
+    },
+}
+
+/// Logs what a guest writes, a line at a time.
+#[derive(Clone)]
+pub struct Lines {
+    workload: Arc<str>,
+    stream: &'static str,
+    line: Arc<Mutex<Vec<u8>>>,
+}
+
+// === impl Stdio ===
+
+impl fmt::Debug for Stdio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inherit => "Inherit",
+            Self::Log => "Log",
+            Self::Piped { .. } => "Piped",
+        })
+    }
+}
+
+// === impl Lines ===
+
+impl Lines {
+    /// Logs `stream` ("stdout" or "stderr") of a workload.
+    pub fn new(workload: Arc<str>, stream: &'static str) -> Self {
+        Self { workload, stream, line: Arc::default() }
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.log(&line);
+                line.clear();
+            } else {
+                line.push(byte);
+                if line.len() >= LONGEST_LINE {
+                    self.log(&line);
+                    line.clear();
+                }
+            }
+        }
+    }
+
+    fn log(&self, line: &[u8]) {
+        tracing::info!(
+            target: "guest",
+            workload = &*self.workload,
+            stream = self.stream,
+            "{}",
+            String::from_utf8_lossy(line).trim_end_matches('\r')
+        );
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.line) == 1 {
+            let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            if !line.is_empty() {
+                self.log(&line);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl IsTerminal for Lines {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Lines {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(64 << 10)
+    }
+}
+
+// The trait is declared with `async_trait`; this is what that expands to.
+impl Pollable for Lines {
+    fn ready<'a, 'b>(&'a mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl AsyncWrite for Lines {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.take(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A boxed stream where a concrete one is wanted.
+pub(crate) struct Boxed<T: ?Sized>(pub(crate) Box<T>);
+
+impl<T: IsTerminal + ?Sized> IsTerminal for Boxed<T> {
+    fn is_terminal(&self) -> bool {
+        self.0.is_terminal()
+    }
+}
+
+impl StdinStream for Boxed<dyn StdinStream> {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncRead + Send + Sync> {
+        self.0.async_stream()
+    }
+
+    fn p2_stream(&self) -> Box<dyn wasmtime_wasi_io::streams::InputStream> {
+        self.0.p2_stream()
+    }
+}
+
+impl StdoutStream for Boxed<dyn StdoutStream> {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        self.0.async_stream()
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        self.0.p2_stream()
+    }
+}
