@@ -83,17 +83,18 @@ pub struct Meter {
     instance_memory_peak: AtomicU64,
 }
 
-/// Gauges are kept as wrapping sums: one shard's may go below zero, their total does not.
+/// As few counters as give the totals: requests in flight are those admitted and not in `latency`, requests
+/// queued are those that waited and neither are in `queue` nor were refused.
 #[derive(Debug, Default)]
 struct Shard {
-    requests: AtomicU64,
-    in_flight: AtomicU64,
-    queued: AtomicU64,
+    begun: AtomicU64,
+    waited: AtomicU64,
+    refused_waiting: AtomicU64,
     responses: [AtomicU64; 5],
     guest_cpu_nanos: AtomicU64,
     instances_reused: AtomicU64,
     instances_created: AtomicU64,
-    refused: AtomicU64,
+    refused_at_once: AtomicU64,
     traps: AtomicU64,
     deadlines_exceeded: AtomicU64,
     latency: Cells,
@@ -103,11 +104,6 @@ struct Shard {
 #[inline]
 fn up(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
-}
-
-#[inline]
-fn down(gauge: &AtomicU64) {
-    gauge.fetch_sub(1, Ordering::Relaxed);
 }
 
 impl Meter {
@@ -120,46 +116,37 @@ impl Meter {
     /// A request entered the admission queue.
     #[inline]
     pub fn wait(&self) {
-        up(&self.shards.mine().queued, 1);
+        up(&self.shards.mine().waited, 1);
     }
 
     /// A request left the queue for an instance after `waited`.
     #[inline]
     pub fn admit(&self, waited: Duration) {
-        let shard = self.shards.mine();
-        down(&shard.queued);
-        shard.queue.observe(waited);
-        up(&shard.requests, 1);
-        up(&shard.in_flight, 1);
+        self.shards.mine().queue.observe(waited);
     }
 
     /// A request left the queue with a refusal: the queue's deadline passed or the client went away.
     #[inline]
     pub fn refuse(&self) {
-        let shard = self.shards.mine();
-        down(&shard.queued);
-        up(&shard.refused, 1);
+        up(&self.shards.mine().refused_waiting, 1);
     }
 
     /// A request was refused without waiting: the queue was full.
     #[inline]
     pub fn refuse_at_once(&self) {
-        up(&self.shards.mine().refused, 1);
+        up(&self.shards.mine().refused_at_once, 1);
     }
 
     /// A request that had no queue to wait in was given to an instance.
     #[inline]
     pub fn begin(&self) {
-        let shard = self.shards.mine();
-        up(&shard.requests, 1);
-        up(&shard.in_flight, 1);
+        up(&self.shards.mine().begun, 1);
     }
 
     /// An admitted request ended, well or badly.
     #[inline]
     pub fn finish(&self, finished: &Finished) {
         let shard = self.shards.mine();
-        down(&shard.in_flight);
         if let Some(status) = finished.status {
             up(&shard.responses[ResponseClass::of(status) as usize], 1);
         }
@@ -218,11 +205,19 @@ impl Meter {
             instance_memory_peak: self.instance_memory_peak.load(Ordering::Relaxed),
             ..MeterSnapshot::default()
         };
+        let mut waited = 0_u64;
+        let mut refused_waiting = 0_u64;
         for shard in self.shards.iter() {
             shard.add_to(&mut snapshot);
+            waited = waited.wrapping_add(shard.waited.load(Ordering::Relaxed));
+            refused_waiting =
+                refused_waiting.wrapping_add(shard.refused_waiting.load(Ordering::Relaxed));
         }
-        snapshot.in_flight = gauge(snapshot.in_flight);
-        snapshot.queued = gauge(snapshot.queued);
+        let admitted = snapshot.queue.count();
+        snapshot.requests = snapshot.requests.wrapping_add(admitted);
+        snapshot.in_flight = snapshot.requests.saturating_sub(snapshot.latency.count());
+        snapshot.queued = waited.saturating_sub(admitted).saturating_sub(refused_waiting);
+        snapshot.refused = snapshot.refused.wrapping_add(refused_waiting);
         snapshot
     }
 }
@@ -237,16 +232,14 @@ impl Shard {
         let add = |total: &mut u64, counter: &AtomicU64| {
             *total = total.wrapping_add(counter.load(Ordering::Relaxed));
         };
-        add(&mut snapshot.requests, &self.requests);
-        add(&mut snapshot.in_flight, &self.in_flight);
-        add(&mut snapshot.queued, &self.queued);
+        add(&mut snapshot.requests, &self.begun);
         for (total, counter) in snapshot.responses.iter_mut().zip(&self.responses) {
             add(total, counter);
         }
         add(&mut snapshot.guest_cpu_nanos, &self.guest_cpu_nanos);
         add(&mut snapshot.instances_reused, &self.instances_reused);
         add(&mut snapshot.instances_created, &self.instances_created);
-        add(&mut snapshot.refused, &self.refused);
+        add(&mut snapshot.refused, &self.refused_at_once);
         add(&mut snapshot.traps, &self.traps);
         add(&mut snapshot.deadlines_exceeded, &self.deadlines_exceeded);
         self.latency.add_to(&mut snapshot.latency);

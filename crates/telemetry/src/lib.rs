@@ -1,1 +1,24 @@
+//! What a running `reef` tells the people who operate it: logs on standard error, Prometheus metrics
+//! and health for the admin address, and OTLP traces with W3C context. Values are counted elsewhere
+//! (`reef-meter`); this crate renders and ships them, and never makes a request wait for it.
 
+mod admin;
+mod error;
+mod health;
+mod logs;
+mod metrics;
+mod telemetry;
+mod trace;
+
+pub use admin::respond;
+pub use error::Error;
+pub use health::{Answer, Health, State};
+pub use logs::{Color, LogConfig, LogFormat, init, subscriber};
+pub use metrics::{
+    CONTENT_TYPE, Family, Kind, MAX_SAMPLES_PER_FAMILY, Metrics, Sample, Value, workload_families,
+};
+pub use telemetry::Telemetry;
+pub use trace::{
+    BatchLimits, ExportCounts, RequestSpan, Sampling, SpanKind, TraceConfig, TraceId, Tracer,
+    attributes,
+};

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry::{InstrumentationScope, Key};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
+
+use super::batch::{Batch, ExportCounts, Shared};
+use super::client::Client;
+use super::{Sampling, TraceConfig, Tracer};
+use crate::Error;
+
+/// Spans on their way out.
+#[derive(Debug)]
+pub(crate) struct Export {
+    provider: SdkTracerProvider,
+    shared: Arc<Shared>,
+}
+
+impl Export {
+    pub(crate) fn start(config: &TraceConfig) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::new());
+        let client =
+            Client::new(&config.endpoint, config.authorities.as_deref(), Arc::clone(&shared))?;
+        let mut exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_endpoint(config.endpoint.to_string())
+            .with_protocol(Protocol::HttpBinary)
+            .with_timeout(config.limits.timeout)
+            .build()?;
+        let resource = resource(config.service.as_deref());
+        // The SDK would do it through the processor, which has moved the exporter to its thread by then.
+        exporter.set_resource(&resource);
+        let batch = Batch::start(exporter, config.limits, Arc::clone(&shared))?;
+        let ratio = Sampler::TraceIdRatioBased(config.sampling.ratio);
+        let sampler = match config.sampling {
+            Sampling { parent_based: true, .. } => Sampler::ParentBased(Box::new(ratio)),
+            Sampling { parent_based: false, .. } => ratio,
+        };
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(batch)
+            .with_sampler(sampler)
+            .with_resource(resource)
+            .build();
+        Ok(Self { provider, shared })
+    }
+
+    pub(crate) fn tracer(&self) -> Tracer {
+        let scope =
+            InstrumentationScope::builder("reef").with_version(env!("CARGO_PKG_VERSION")).build();
+        Tracer::exporting(self.provider.tracer_with_scope(scope))
+    }
+
+    /// A way to read the counts that outlives this.
+    pub(crate) fn counts(&self) -> impl Fn() -> ExportCounts + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.counts()
+    }
+
+    /// Sends what waits. Blocks for `deadline` at most; false when it was not enough.
+    pub(crate) fn shutdown(&self, deadline: Duration) -> bool {
+        self.provider.shutdown_with_timeout(deadline).is_ok()
+    }
+}
+
+/// What the environment says, with a name in any case.
+fn resource(service: Option<&str>) -> Resource {
+    let found = Resource::builder().build();
+    let named = found
+        .get(&Key::from_static_str("service.name"))
+        .map(|name| name.to_string())
+        .filter(|name| !name.starts_with("unknown_service"));
+    let name = service.map(str::to_owned).or(named).unwrap_or_else(|| "reef".to_owned());
+    Resource::builder().with_service_name(name).build()
+}

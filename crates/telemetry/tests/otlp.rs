@@ -1,0 +1,268 @@
+//! Traces against a real receiver on the loopback interface: what arrives is decoded with the protocol's own
+//! messages.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind as Kind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use reef_telemetry::{BatchLimits, Sampling, SpanKind, Telemetry, TraceConfig, Tracer, attributes};
+
+mod receiver;
+use receiver::{Behaviour, Receiver};
+
+const LONG: Duration = Duration::from_secs(20);
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn config(endpoint: &str) -> TraceConfig {
+    TraceConfig {
+        service: Some("shop-front".to_owned()),
+        // Long enough that only a full batch or the end sends.
+        limits: BatchLimits { delay: Duration::from_secs(3600), ..BatchLimits::default() },
+        ..TraceConfig::new(endpoint.parse().unwrap())
+    }
+}
+
+fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a any_value::Value> {
+    attributes.iter().find(|pair| pair.key == key)?.value.as_ref()?.value.as_ref()
+}
+
+fn text(span: &Span, key: &str) -> String {
+    match attribute(&span.attributes, key) {
+        Some(Value::StringValue(text)) => text.clone(),
+        other => panic!("{key} is {other:?}"),
+    }
+}
+
+fn number(span: &Span, key: &str) -> i64 {
+    match attribute(&span.attributes, key) {
+        Some(Value::IntValue(number)) => *number,
+        other => panic!("{key} is {other:?}"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn by_name(spans: Vec<Span>) -> HashMap<String, Span> {
+    spans.into_iter().map(|span| (span.name.clone(), span)).collect()
+}
+
+fn serve_one(tracer: &Tracer, incoming: &HeaderMap) -> HeaderMap {
+    let mut request = tracer.start_request(incoming, &Method::POST, "/orders/{id}", "shop");
+    request.url(&Uri::from_static("/orders/7?secret=1"));
+    let mut outgoing = HeaderMap::new();
+    {
+        let guest = request.child("guest", SpanKind::Internal);
+        let mut outbound = guest.child("GET", SpanKind::Client);
+        outbound.url(&Uri::from_static("https://user:pw@api.example:8443/v1?token=2"));
+        outbound.inject(&mut outgoing);
+        outbound.set_status(404);
+    }
+    request.set_status(201);
+    outgoing
+}
+
+#[test]
+fn spans_arrive_with_their_parents_and_attributes() {
+    let receiver = Receiver::start(Behaviour::Accept);
+    let telemetry = Telemetry::start(Some(&config(&receiver.url()))).unwrap();
+    let mut incoming = HeaderMap::new();
+    incoming.insert("traceparent", HeaderValue::from_static(PARENT));
+    incoming.insert("tracestate", HeaderValue::from_static("vendor=x"));
+    incoming.insert("host", HeaderValue::from_static("shop.example:8080"));
+    incoming.insert("user-agent", HeaderValue::from_static("curl/8"));
+    let outgoing = serve_one(telemetry.tracer(), &incoming);
+    assert!(telemetry.shutdown(LONG));
+
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 1, "one batch");
+    assert_eq!(requests[0].path, "/v1/traces");
+    assert_eq!(requests[0].content_type, "application/x-protobuf");
+    let resource = requests[0].body.resource_spans[0].resource.as_ref().unwrap();
+    let service = attribute(&resource.attributes, "service.name");
+    assert_eq!(service, Some(&Value::StringValue("shop-front".to_owned())));
+
+    let spans = by_name(receiver.spans());
+    assert_eq!(spans.len(), 3);
+    let (request, guest, outbound) = (&spans["POST /orders/{id}"], &spans["guest"], &spans["GET"]);
+    for span in spans.values() {
+        assert_eq!(hex(&span.trace_id), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(span.trace_state, "vendor=x");
+        assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
+    }
+    assert_eq!(hex(&request.parent_span_id), "b7ad6b7169203331");
+    assert_eq!(guest.parent_span_id, request.span_id);
+    assert_eq!(outbound.parent_span_id, guest.span_id);
+    assert_eq!(
+        [request.kind(), guest.kind(), outbound.kind()],
+        [Kind::Server, Kind::Internal, Kind::Client]
+    );
+
+    assert_eq!(text(request, attributes::METHOD), "POST");
+    assert_eq!(text(request, attributes::ROUTE), "/orders/{id}");
+    assert_eq!(text(request, attributes::PATH), "/orders/7");
+    assert_eq!(text(request, attributes::WORKLOAD), "shop");
+    assert_eq!(text(request, attributes::SERVER_ADDRESS), "shop.example");
+    assert_eq!(number(request, attributes::SERVER_PORT), 8080);
+    assert_eq!(text(request, attributes::USER_AGENT), "curl/8");
+    assert_eq!(number(request, attributes::STATUS), 201);
+    assert_eq!(request.status.as_ref().map_or(0, |status| status.code), StatusCode::Unset as i32);
+    assert_eq!(text(outbound, attributes::URL), "https://api.example:8443/v1");
+    assert_eq!(text(outbound, attributes::ERROR_TYPE), "404");
+    assert_eq!(outbound.status.as_ref().unwrap().code(), StatusCode::Error);
+
+    let want = format!("00-{}-{}-01", hex(&outbound.trace_id), hex(&outbound.span_id));
+    assert_eq!(outgoing["traceparent"], want.as_str());
+    assert_eq!(outgoing["tracestate"], "vendor=x");
+}
+
+#[test]
+fn a_request_without_a_caller_starts_a_trace() {
+    let receiver = Receiver::start(Behaviour::Accept);
+    let telemetry = Telemetry::start(Some(&config(&receiver.url()))).unwrap();
+    let odd = Method::from_bytes(b"BREW").unwrap();
+    let mut span = telemetry.tracer().start_request(&HeaderMap::new(), &odd, "", "shop");
+    let id = span.trace_id().unwrap().to_string();
+    span.error("the guest trapped");
+    drop(span);
+    assert!(telemetry.shutdown(LONG));
+    let spans = receiver.spans();
+    assert_eq!(spans[0].name, "HTTP");
+    assert_eq!(hex(&spans[0].trace_id), id);
+    assert!(spans[0].parent_span_id.is_empty());
+    assert_eq!(text(&spans[0], attributes::METHOD), "_OTHER");
+    assert_eq!(text(&spans[0], attributes::METHOD_ORIGINAL), "BREW");
+    let status = spans[0].status.as_ref().unwrap();
+    assert_eq!((status.code(), status.message.as_str()), (StatusCode::Error, "the guest trapped"));
+}
+
+#[test]
+fn the_callers_decision_and_the_ratio_choose_what_is_sent() {
+    let receiver = Receiver::start(Behaviour::Accept);
+    let never = Sampling { parent_based: true, ratio: 0.0 };
+    let config = TraceConfig { sampling: never, ..config(&receiver.url()) };
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    let mut incoming = HeaderMap::new();
+    let unsampled = telemetry.tracer().start_request(&incoming, &Method::GET, "/a", "shop");
+    assert!(!unsampled.is_recording());
+    let mut outgoing = HeaderMap::new();
+    unsampled.inject(&mut outgoing);
+    assert!(outgoing["traceparent"].to_str().unwrap().ends_with("-00"), "{outgoing:?}");
+    drop(unsampled);
+    incoming.insert("traceparent", HeaderValue::from_static(PARENT));
+    drop(telemetry.tracer().start_request(&incoming, &Method::GET, "/b", "shop"));
+    assert!(telemetry.shutdown(LONG));
+    let names: Vec<_> = receiver.spans().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["GET /b"]);
+}
+
+#[test]
+fn a_full_batch_is_sent_without_waiting() {
+    let receiver = Receiver::start(Behaviour::Accept);
+    let mut config = config(&receiver.url());
+    config.limits.batch = 10;
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    for _ in 0..10 {
+        drop(telemetry.tracer().start_request(&HeaderMap::new(), &Method::GET, "/", "shop"));
+    }
+    receiver.wait_for_spans(10, LONG);
+    assert!(telemetry.shutdown(LONG));
+    let counts = telemetry.export_counts().unwrap();
+    assert_eq!((counts.exported, counts.dropped, counts.failed), (10, 0, 0));
+}
+
+#[test]
+fn a_receiver_that_never_answers_delays_nobody() {
+    let receiver = Receiver::start(Behaviour::Hang);
+    let mut config = config(&receiver.url());
+    config.limits = BatchLimits { queue: 64, batch: 16, delay: LONG, timeout: LONG };
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    let start = Instant::now();
+    for _ in 0..5_000 {
+        drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
+    }
+    // Blocking on the receiver even once would take its 20 s.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let start = Instant::now();
+    telemetry.shutdown(Duration::from_millis(300));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(telemetry.export_counts().unwrap().dropped > 0);
+}
+
+#[test]
+fn spans_for_a_receiver_that_is_down_are_counted_as_lost() {
+    let mut config = config(&receiver::closed_port());
+    config.limits.timeout = Duration::from_millis(100);
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
+    telemetry.shutdown(LONG);
+    let counts = telemetry.export_counts().unwrap();
+    assert_eq!((counts.exported, counts.failed), (0, 3));
+    let metrics = telemetry.metrics().render();
+    assert!(metrics.contains("reef_spans_lost_total{reason=\"export_failed\"} 3\n"), "{metrics}");
+}
+
+#[test]
+fn spans_that_the_receiver_refuses_are_counted_as_lost() {
+    let receiver = Receiver::start(Behaviour::RefuseOne);
+    let telemetry = Telemetry::start(Some(&config(&receiver.url()))).unwrap();
+    drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
+    assert!(telemetry.shutdown(LONG));
+    let counts = telemetry.export_counts().unwrap();
+    assert_eq!((counts.exported, counts.failed), (2, 1));
+}
+
+#[test]
+fn a_receiver_that_is_overloaded_is_asked_again() {
+    let receiver = Receiver::start(Behaviour::UnavailableOnce);
+    let telemetry = Telemetry::start(Some(&config(&receiver.url()))).unwrap();
+    drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
+    assert!(telemetry.shutdown(LONG));
+    assert_eq!(receiver.spans().len(), 3);
+    assert_eq!(telemetry.export_counts().unwrap().exported, 3);
+}
+
+#[test]
+fn tls_trusts_the_given_authority_and_no_other() {
+    let receiver = Receiver::start_tls();
+    let mut config = config(&receiver.url());
+    config.authorities = Some(receiver.authority().to_owned());
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
+    assert!(telemetry.shutdown(LONG));
+    assert_eq!(receiver.spans().len(), 3);
+
+    let other = Receiver::start_tls();
+    config.authorities = Some(other.authority().to_owned());
+    config.limits.timeout = Duration::from_millis(500);
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
+    telemetry.shutdown(LONG);
+    assert_eq!(telemetry.export_counts().unwrap().failed, 3);
+}
+
+#[test]
+fn a_file_without_certificates_is_refused_by_name() {
+    let mut config = config("https://localhost:4318/v1/traces");
+    config.authorities = Some("/dev/null".into());
+    let error = Telemetry::start(Some(&config)).unwrap_err().to_string();
+    assert!(
+        error.contains("/dev/null") && error.contains("OTEL_EXPORTER_OTLP_CERTIFICATE"),
+        "{error}"
+    );
+}
+
+#[test]
+fn without_a_configuration_nothing_is_started() {
+    let telemetry = Telemetry::start(None).unwrap();
+    assert!(!telemetry.tracer().is_exporting());
+    assert_eq!(telemetry.export_counts(), None);
+    assert!(telemetry.shutdown(Duration::ZERO));
+}
