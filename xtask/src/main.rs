@@ -1,1 +1,54 @@
-fn main(){}
+//! The project's own commands: `cargo xtask guests`, `cargo xtask test`, `cargo xtask demo`.
+//!
+//! Each installs what it misses. Nothing that is fetched or built for guests lies in the checkout:
+//! it is kept under `$REEF_CACHE` (`~/.cache/reef` without it).
+
+mod cache;
+mod demo;
+mod fuzz;
+mod guests;
+mod picture;
+mod process;
+mod test;
+mod toolchain;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use cache::Cache;
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build guests, run every test, start the demo")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the guest programs that the tests run; only what is missing or changed
+    Guests {
+        /// Build these only (all without a name)
+        names: Vec<String>,
+    },
+    /// Install what is missing, then run every test
+    Test(test::Options),
+    /// Install what is missing, build, start the example application, print its URLs
+    Demo(demo::Options),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let workspace = Workspace::find()?;
+    let cache = Cache::open()?;
+    match arguments.command {
+        Command::Guests { names } => {
+            let report = guests::build(&workspace, &cache, &guests::Wanted::named(names))?;
+            report.into_result()
+        }
+        Command::Test(options) => test::run(&workspace, &cache, &options),
+        Command::Demo(options) => demo::run(&workspace, &cache, &options),
+    }
+}

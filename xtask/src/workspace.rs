@@ -1,0 +1,41 @@
+//! Where the checkout is, and `cargo` as this project calls it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cache;
+
+/// The checkout that this xtask was built from.
+pub(crate) struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    pub(crate) fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask lies directly in the checkout")?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// `cargo` for the project's own crates: started in the checkout, with the target directory
+    /// outside it unless the caller chose one, and with the guests where tests look for them.
+    pub(crate) fn cargo(&self, cache: &Cache) -> Command {
+        let mut command = Command::new(cargo_program());
+        command.current_dir(&self.root);
+        command.env("CARGO_TARGET_DIR", cache.host_target());
+        command.env("REEF_GUESTS", cache.guests());
+        command
+    }
+}
+
+/// The cargo that started this xtask.
+pub(crate) fn cargo_program() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
