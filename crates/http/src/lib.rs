@@ -1,1 +1,46 @@
+//! The HTTP server front of Reef: it accepts connections, speaks HTTP/1.1 and HTTP/2, in the clear
+//! or over TLS, keeps clients within limits, and hands requests to a [`Handler`]. It knows nothing
+//! of WebAssembly.
+//!
+//! A request's way: [`Server`] accepts → a worker of [`Workers`] → (TLS) → HTTP → the server's own
+//! checks → [`Handler`], which finds its workload with a [`Router`] and asks its [`Admission`] for
+//! a place → a streamed response.
+//!
+//! # Decisions
+//! - **A thread per core**, each with its own runtime. A connection stays on its worker; of an
+//!   HTTP/2 connection whole streams (handler and response body) move to a worker that is much
+//!   idler. hyper runs every stream as a task, so moving one costs no hand-over of its own.
+//! - **Over `max_connections`** a connection is accepted, answered `503` and closed, and not left
+//!   in the kernel's queue: its client learns at once that it should go elsewhere.
+//! - **A half-closed client is answered** (RFC 9112 section 9.6 lets it expect that). The price: a
+//!   client that vanished is seen only when its answer is written.
+//! - **Connections are closed in two steps**, sending side first, so that a refusal reaches a client
+//!   that is still sending.
+//! - **Timeouts are the connection's own**, not hyper's: hyper does not tell a connection waiting
+//!   for its next request from one sending a request slowly, and sets a timer per request.
 
+mod admission;
+mod body;
+mod check;
+mod connection;
+mod handler;
+mod limits;
+mod listener;
+mod refusal;
+mod router;
+mod server;
+mod stats;
+mod tls;
+mod workers;
+
+pub use admission::{Admission, Permit, Refused, overloaded_response};
+pub use body::{BodyError, BoxError, RequestBody, ResponseBody};
+pub use handler::{Handler, HandlerFn, Peer};
+pub use limits::{Limits, raise_open_files};
+pub use listener::BindError;
+pub use refusal::Refusal;
+pub use router::{Match, Route, RouteError, Router, RouterBuilder, request_host};
+pub use server::{DrainReport, Server, ServerConfig};
+pub use stats::{ServerStats, StatsSnapshot};
+pub use tls::{Tls, TlsError};
+pub use workers::Workers;
