@@ -2,6 +2,8 @@
 //! scrape time. Counters are relaxed atomics in per-thread shards, so that recording a request never
 //! takes a lock or fights over a cache line with another core.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
 mod histogram;
 mod meter;
 mod shard;

@@ -2,6 +2,8 @@
 //! and health for the admin address, and OTLP traces with W3C context. Values are counted elsewhere
 //! (`reef-meter`); this crate renders and ships them, and never makes a request wait for it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
 mod admin;
 mod error;
 mod health;

@@ -105,10 +105,12 @@ where
     Ok(Registry::default().with(filter).with(lines))
 }
 
+type Sink = dyn Fn(&[u8]) + Send + Sync;
+
 struct Lines {
     format: LogFormat,
     color: bool,
-    sink: Box<dyn Fn(&[u8]) + Send + Sync>,
+    sink: Box<Sink>,
 }
 
 impl<S> Layer<S> for Lines

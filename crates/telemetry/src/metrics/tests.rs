@@ -7,12 +7,15 @@ use reef_meter::{Finished, Histogram, Meter};
 use super::process::Stat;
 use super::*;
 
+/// Sample name and labels.
+type Key = (String, BTreeMap<String, String>);
+
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Parsed {
     kind: String,
     help: String,
-    /// Sample name and labels, value as text.
-    samples: Vec<((String, BTreeMap<String, String>), String)>,
+    /// With the value as text.
+    samples: Vec<(Key, String)>,
 }
 
 /// A reader of the text format, strict about what this crate writes.
@@ -40,7 +43,7 @@ fn parse(text: &str) -> BTreeMap<String, Parsed> {
     families
 }
 
-fn parse_sample(line: &str) -> ((String, BTreeMap<String, String>), String) {
+fn parse_sample(line: &str) -> (Key, String) {
     let end = line.find(['{', ' ']).unwrap();
     let (name, mut rest) = line.split_at(end);
     let mut labels = BTreeMap::new();

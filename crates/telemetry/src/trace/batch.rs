@@ -1,6 +1,5 @@
 use std::fmt;
-use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -17,6 +16,8 @@ use crate::Error;
 
 /// Least time between two complaints about lost spans.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// More than this is for ever, which a clock cannot count to.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(3600);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What became of spans so far.
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     waiting: AtomicUsize,
     /// A batch is full.
     full: Notify,
+    /// The time given at shutdown passed with spans unsent.
+    cut_short: AtomicBool,
     /// When set, what waits is sent until then and the thread ends.
     stop: watch::Sender<Option<Instant>>,
 }
@@ -57,6 +60,7 @@ impl Shared {
             reason: Mutex::new(None),
             waiting: AtomicUsize::new(0),
             full: Notify::new(),
+            cut_short: AtomicBool::new(false),
             stop: watch::Sender::new(None),
         }
     }
@@ -75,6 +79,10 @@ impl Shared {
 
     pub(super) fn note_rejected(&self, spans: u64) {
         self.rejected.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    pub(super) fn cut_short(&self) -> bool {
+        self.cut_short.load(Ordering::Relaxed)
     }
 
     fn take_reason(&self) -> Option<String> {
@@ -114,6 +122,7 @@ impl Batch {
             shared: Arc::clone(&shared),
             reported: None,
             told: ExportCounts::default(),
+            reason: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -166,7 +175,9 @@ impl SpanProcessor for Batch {
         self.shared.stop.send_if_modified(|stop| {
             let first = stop.is_none();
             if first {
-                *stop = Instant::now().checked_add(timeout);
+                // The rest is for the worker to count and report what it could not send.
+                let given = (timeout - timeout / 10).min(LONGEST_SHUTDOWN);
+                *stop = Some(Instant::now() + given);
             }
             first
         });
@@ -186,6 +197,8 @@ struct Worker<E> {
     /// When lost spans were last complained about, and how many there were.
     reported: Option<Instant>,
     told: ExportCounts,
+    /// Why the last failure since then was one.
+    reason: Option<String>,
 }
 
 impl<E: SpanExporter> Worker<E> {
@@ -228,35 +241,31 @@ impl<E: SpanExporter> Worker<E> {
         }
     }
 
-    async fn send(&self, batch: Vec<SpanData>) {
+    async fn send(&mut self, batch: Vec<SpanData>) {
         let spans = batch.len() as u64;
         let shared = &self.shared;
         shared.rejected.store(0, Ordering::Relaxed);
+        shared.take_reason();
         let sending = tokio::time::timeout(self.limits.timeout, self.exporter.export(batch));
-        let taken = tokio::select! {
+        let failure = tokio::select! {
             result = sending => match result {
-                Ok(Ok(())) => true,
-                Ok(Err(error)) => {
-                    // The client's own reason, if it had one, says more.
-                    let reason = shared.take_reason().unwrap_or_else(|| error.to_string());
-                    shared.note_failure(reason);
-                    false
-                }
-                Err(_) => {
-                    let seconds = self.limits.timeout.as_secs_f64();
-                    shared.note_failure(format!("no answer within {seconds} s"));
-                    false
-                }
+                Ok(Ok(())) => None,
+                // The client's own reason, if it had one, says more.
+                Ok(Err(error)) => Some(shared.take_reason().unwrap_or_else(|| error.to_string())),
+                Err(_) => Some(format!("no success within {} s", self.limits.timeout.as_secs_f64())),
             },
             () = past_stop(shared.stop.subscribe()) => {
-                shared.note_failure("the process ended before they were sent".to_owned());
-                false
+                shared.cut_short.store(true, Ordering::Relaxed);
+                Some("the process ended before they were sent".to_owned())
             }
         };
         let rejected = shared.rejected.load(Ordering::Relaxed).min(spans);
-        let failed = if taken { rejected } else { spans };
+        let failed = if failure.is_none() { rejected } else { spans };
         shared.failed.fetch_add(failed, Ordering::Relaxed);
         shared.exported.fetch_add(spans - failed, Ordering::Relaxed);
+        if failed > 0 {
+            self.reason = failure.or_else(|| shared.take_reason());
+        }
     }
 
     /// Says what was lost since it was last said, at most once a minute and at the end.
@@ -266,7 +275,7 @@ impl<E: SpanExporter> Worker<E> {
         let failed = now.failed - self.told.failed;
         let due = last || self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
         if dropped + failed > 0 && due {
-            let reason = self.shared.take_reason().unwrap_or_else(|| "too many waited".to_owned());
+            let reason = self.reason.take().unwrap_or_else(|| "too many waited".to_owned());
             warn!(dropped, failed, reason, "spans were lost");
             self.reported = Some(Instant::now());
             self.told = now;
@@ -279,14 +288,12 @@ impl<E: SpanExporter> Worker<E> {
 }
 
 /// Ends when the time given at shutdown has passed.
-fn past_stop(mut stop: watch::Receiver<Option<Instant>>) -> impl Future<Output = ()> {
-    async move {
-        let at = match stop.wait_for(Option::is_some).await {
-            Ok(at) => *at,
-            Err(_) => None,
-        };
-        if let Some(at) = at {
-            tokio::time::sleep_until(at.into()).await;
-        }
+async fn past_stop(mut stop: watch::Receiver<Option<Instant>>) {
+    let at = match stop.wait_for(Option::is_some).await {
+        Ok(at) => *at,
+        Err(_) => None,
+    };
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
     }
 }

@@ -62,7 +62,7 @@ impl Export {
 
     /// Sends what waits. Blocks for `deadline` at most; false when it was not enough.
     pub(crate) fn shutdown(&self, deadline: Duration) -> bool {
-        self.provider.shutdown_with_timeout(deadline).is_ok()
+        self.provider.shutdown_with_timeout(deadline).is_ok() && !self.shared.cut_short()
     }
 }
 
