@@ -1,5 +1,7 @@
 //! What can be wrong with an artifact, and what to do about it.
 
+use std::borrow::Cow;
+
 /// Every message names the input, the place where one is known, and the next step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -79,7 +81,12 @@ pub enum Error {
 
     /// The place the output goes to refused it.
     #[error("cannot write the text of {name}: {message}")]
-    Output { name: String, message: String },
+    Output {
+        name: String,
+        /// A broken pipe is a reader that has seen enough.
+        kind: std::io::ErrorKind,
+        message: String,
+    },
 }
 
 impl Error {
@@ -105,6 +112,16 @@ pub(crate) fn visible(text: &str, limit: usize) -> String {
         if c != '\n' && is_unsafe(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
     out
+}
+
+/// The same without a limit; borrowed where there is nothing to escape. The escapes are those of
+/// the text form's strings.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if text.chars().any(|c| c != '\n' && is_unsafe(c)) {
+        Cow::Owned(visible(text, usize::MAX))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Characters that move the cursor or reorder what is around them.

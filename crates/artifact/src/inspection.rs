@@ -4,7 +4,7 @@ use semver::Version;
 use serde::Serialize;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::{EntityType, TypesRef};
-use wasmparser::{CompositeInnerType, GlobalType, MemoryType, RefType, TableType};
+use wasmparser::{CompositeInnerType, GlobalType, MemoryType, TableType};
 
 use crate::artifact::{Artifact, Form, Import, Sort};
 use crate::error::{Error, visible};
@@ -340,8 +340,7 @@ impl Items<'_> {
 }
 
 fn memory_type(memory: &MemoryType) -> String {
-    let mut text = limits(memory.initial, memory.maximum);
-    text.push_str(" pages");
+    let mut text = pages(memory.initial, memory.maximum);
     if memory.memory64 {
         text.push_str(", 64-bit");
     }
@@ -351,24 +350,23 @@ fn memory_type(memory: &MemoryType) -> String {
     text
 }
 
+/// The size of a memory in words: "2 to 16 pages".
+pub(crate) fn pages(minimum: u64, maximum: Option<u64>) -> String {
+    let plural = |number| if number == 1 { "page" } else { "pages" };
+    match maximum {
+        Some(maximum) => format!("{minimum} to {maximum} {}", plural(maximum)),
+        None => format!("{minimum} {} or more", plural(minimum)),
+    }
+}
+
 fn table_type(table: &TableType) -> String {
-    format!("{} {}", limits(table.initial, table.maximum), reference(table.element_type))
+    match table.maximum {
+        Some(maximum) => format!("{} to {maximum} of {}", table.initial, table.element_type),
+        None => format!("{} or more of {}", table.initial, table.element_type),
+    }
 }
 
 fn global_type(global: &GlobalType) -> String {
     let mutable = if global.mutable { "mutable " } else { "" };
     format!("{mutable}{}", global.content_type)
-}
-
-fn reference(ty: RefType) -> String {
-    ty.to_string()
-}
-
-/// `1 or more`, `1 to 10`.
-fn limits(minimum: u64, maximum: Option<u64>) -> String {
-    match maximum {
-        None => format!("{minimum} or more"),
-        Some(maximum) if maximum == minimum => format!("exactly {minimum}"),
-        Some(maximum) => format!("{minimum} to {maximum}"),
-    }
 }

@@ -47,8 +47,7 @@ impl Producers {
         }
     }
 
-    /// The languages that the section names or, where it names only those of the C library or none,
-    /// what other traces show.
+    /// The languages that the section names and those that other traces show, C last.
     ///
     /// `traces` are the names for which [`is_trace`] holds.
     pub(crate) fn languages<'a>(&self, traces: impl Iterator<Item = &'a str>) -> Vec<Language> {
@@ -78,12 +77,15 @@ impl Producers {
                 languages.push(language);
             }
         }
+        // Programs of most languages contain a C library; C is the answer when there is no other.
+        languages.sort_by_key(|language| is_c(&language.name));
         languages
     }
 }
 
 /// Tools that compile or embed one language, by the start of their name in lower case.
 const TOOLS: &[(&str, &str)] = &[
+    ("rustc", "Rust"),
     ("tinygo", "Go"),
     ("go cmd/compile", "Go"),
     ("componentize-go", "Go"),
@@ -111,6 +113,11 @@ const TRACES: &[(&str, &str)] = &[
 /// Whether this name of a custom section, an import or an export tells a language.
 pub(crate) fn is_trace(name: &str) -> bool {
     TRACES.iter().any(|(known, _)| *known == name)
+}
+
+/// C by any year of its standard.
+fn is_c(name: &str) -> bool {
+    name.strip_prefix('C').is_some_and(|year| year.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// LLVM writes the DWARF names of languages: `C_plus_plus_17`, `C11`.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::artifact::{Form, Sort};
 use crate::can_run::{CanRun, Missing, Verdict};
 use crate::error::visible;
-use crate::inspection::{Inspection, Item, Memory};
+use crate::inspection::{Inspection, Item, Memory, pages};
 
 const WIDTH: usize = 80;
 /// Wide enough for the longest label; the digest then just fits the width.
@@ -187,7 +187,8 @@ fn section(out: &mut impl Write, title: &str, items: &[Item]) -> io::Result<()> 
         return writeln!(out, "\n{title}: none");
     }
     writeln!(out, "\n{title} ({})", items.len())?;
-    let width = items.iter().map(|item| item.name.chars().count()).max().unwrap_or(0).min(32);
+    let single = items.iter().filter(|item| item.sort != Sort::Instance);
+    let width = single.map(|item| item.name.chars().count()).max().unwrap_or(0).min(32);
     let mut module = None;
     for item in items {
         if item.module.is_some() && item.module != module {
@@ -226,10 +227,7 @@ fn memories(out: &mut impl Write, inspection: &Inspection) -> io::Result<()> {
 }
 
 fn memory_line(memory: &Memory) -> String {
-    let mut line = match memory.maximum_pages {
-        Some(maximum) => format!("{} to {maximum} pages", memory.minimum_pages),
-        None => format!("{} pages or more", memory.minimum_pages),
-    };
+    let mut line = pages(memory.minimum_pages, memory.maximum_pages);
     line.push_str(&match memory.page_size {
         65536 => " of 64 KiB".to_owned(),
         other => format!(" of {other} bytes"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use wasmprinter::Print;
 
 use crate::artifact::Artifact;
-use crate::error::{Error, visible};
+use crate::error::{Error, escaped, visible};
 
 /// Text may be this many times as long as the binary, and [`FREE_LENGTH`] more. Names repeated at
 /// every use make real programs grow some tenfold; a few hostile bytes can declare 50,000 locals.
@@ -44,7 +44,9 @@ pub(crate) fn write(artifact: &Artifact, out: &mut dyn io::Write) -> Result<(), 
     match wasmprinter::Config::new().print(artifact.bytes(), &mut out) {
         Ok(()) => Ok(()),
         Err(error) => Err(match out.error {
-            Some(message) => Error::Output { name: artifact.name().to_owned(), message },
+            Some((kind, message)) => {
+                Error::Output { name: artifact.name().to_owned(), kind, message }
+            }
             None => malformed(artifact, format!("{error:#}"), error.downcast_ref()),
         }),
     }
@@ -61,6 +63,9 @@ fn malformed(artifact: &Artifact, message: String, cause: Option<&wasmparser::Er
     }
 }
 
+// Both outputs escape: the printer puts names of malformed custom sections into comments as they
+// are.
+
 struct Bounded {
     text: String,
     limit: usize,
@@ -69,24 +74,25 @@ struct Bounded {
 
 impl Print for Bounded {
     fn write_str(&mut self, text: &str) -> io::Result<()> {
+        let text = escaped(text);
         if self.text.len() + text.len() > self.limit {
             self.full = true;
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.text.push_str(text);
+        self.text.push_str(&text);
         Ok(())
     }
 }
 
 struct Streamed<'a> {
     out: &'a mut dyn io::Write,
-    error: Option<String>,
+    error: Option<(io::ErrorKind, String)>,
 }
 
 impl Print for Streamed<'_> {
     fn write_str(&mut self, text: &str) -> io::Result<()> {
-        self.out.write_all(text.as_bytes()).inspect_err(|error| {
-            self.error = Some(error.to_string());
+        self.out.write_all(escaped(text).as_bytes()).inspect_err(|error| {
+            self.error = Some((error.kind(), error.to_string()));
         })
     }
 }

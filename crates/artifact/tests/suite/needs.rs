@@ -87,6 +87,11 @@ fn languages_come_from_producers_and_else_from_traces() {
         ),
         (r#"(module (@custom "go:buildid" "x"))"#, vec!["Go (go:buildid)"]),
         (r#"(module (func (export "__pin")))"#, vec!["AssemblyScript (__pin)"]),
+        // rustc of some distributions names no language; the C library of every one does.
+        (
+            r#"(module (@producers (language "C11" "") (processed-by "rustc" "1.96.0")))"#,
+            vec!["Rust (rustc)", "C11 (producers)"],
+        ),
         // Said by a module inside.
         (r#"(component (core module (@producers (language "Zig" ""))))"#, vec!["Zig (producers)"]),
     ];

@@ -76,6 +76,20 @@ fn an_output_that_fails_is_told_apart_from_a_bad_input() {
 }
 
 #[test]
+fn names_from_the_file_cannot_write_to_the_terminal() {
+    let mut bytes = assemble(r#"(module (@producers (language "Rust" "")))"#);
+    let at = bytes.windows(8).position(|name| name == b"language").unwrap();
+    bytes[at] = 0x1b;
+    let artifact = Artifact::read("x.wasm", bytes).unwrap();
+    let mut streamed = Vec::new();
+    artifact.write_wat(&mut streamed).unwrap();
+    for text in [artifact.wat().unwrap(), String::from_utf8(streamed).unwrap()] {
+        assert!(text.contains(r"\u{1b}anguage"), "{text}");
+        assert!(!text.contains('\x1b'), "{text:?}");
+    }
+}
+
+#[test]
 fn wit_reads_back_as_wit() {
     let wit = from_world(HTTP_0_2).wit().unwrap();
     assert!(wit.contains("import wasi:http/types@0.2.3;"), "{wit}");

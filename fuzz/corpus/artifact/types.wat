@@ -1,0 +1,16 @@
+(component
+  (import "a:b/types@1.2.3" (instance $types
+    (type $e (enum "x" "y")) (export "e" (type $named (eq $e)))
+    (export "r" (type $r (sub resource)))
+    (type $l (list $named)) (type $o (option (own $r)))
+    (export "[method]r.go" (func (param "self" (borrow $r)) (param "l" $l) (result $o)))
+    (export "later" (func async (param "s" (stream u8)) (result (future string))))))
+  (core module $m (memory (export "memory") 1) (func (export "f")))
+  (core instance $i (instantiate $m))
+  (func $f (canon lift (core func $i "f")))
+  (core func (canon waitable-set.new))
+  (component $inner (import "x" (func)) (export "y" (func 0)))
+  (instance $j (instantiate $inner (with "x" (func $f))))
+  (export "wasi:cli/run@0.2.0-rc-2023-11-10" (instance $j))
+  (export "plain" (func $f))
+  (@producers (processed-by "componentize-py" "0.1")))
