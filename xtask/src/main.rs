@@ -13,10 +13,13 @@ mod test;
 mod toolchain;
 mod workspace;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use cache::Cache;
+use guests::Wanted;
 use workspace::Workspace;
 
 #[derive(Parser)]
@@ -39,16 +42,24 @@ enum Command {
     Demo(demo::Options),
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::find()?;
     let cache = Cache::open()?;
-    match arguments.command {
+    match &arguments.command {
         Command::Guests { names } => {
-            let report = guests::build(&workspace, &cache, &guests::Wanted::named(names))?;
-            report.into_result()
+            guests::build(&workspace, &cache, &Wanted::named(names.clone()))?.into_result()
         }
-        Command::Test(options) => test::run(&workspace, &cache, &options),
-        Command::Demo(options) => demo::run(&workspace, &cache, &options),
+        Command::Test(options) => test::run(&workspace, &cache, options),
+        Command::Demo(options) => demo::run(&workspace, &cache, options),
     }
 }

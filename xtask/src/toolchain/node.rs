@@ -2,6 +2,7 @@
 //! AssemblyScript.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,12 +64,17 @@ pub(crate) fn build_javascript(
 /// A core module out of `main.ts`: bare, or with the shim that gives it WASI 0.1.
 pub(crate) fn build_assemblyscript(cache: &Cache, guest: &Guest, out: &Path) -> Result<()> {
     let tools = modules(cache, ASSEMBLYSCRIPT)?;
+    // The compiler looks for the shim below the folder that it is started in.
+    let folder = cache.scratch("assemblyscript")?;
+    fs::copy(guest.folder.join("main.ts"), folder.join("main.ts"))
+        .and_then(|_| symlink(&tools, folder.join("node_modules")))
+        .context("cannot write to the cache")?;
     let mut command = Command::new("node");
-    command.current_dir(&guest.folder).arg(tools.join("assemblyscript/bin/asc.js")).arg("main.ts");
+    command.current_dir(folder).arg(tools.join("assemblyscript/bin/asc.js")).arg("main.ts");
     match guest.manifest.target.as_deref() {
         Some("bare") => command.args(["--runtime", "stub"]),
         Some("wasm32-wasip1") => {
-            command.arg("--config").arg(tools.join("@assemblyscript/wasi-shim/asconfig.json"))
+            command.args(["--config", "./node_modules/@assemblyscript/wasi-shim/asconfig.json"])
         }
         other => bail!("AssemblyScript has no target {}", other.unwrap_or("(none given)")),
     };

@@ -1,9 +1,10 @@
 //! Packages of PyPI in virtual environments of the cache, and Python guests.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{debian, wit};
 use crate::cache::{self, Cache};
@@ -37,13 +38,15 @@ pub(crate) fn environment(cache: &Cache, requirement: &str) -> Result<PathBuf> {
 /// A component out of `app.py`, for the world that the guest's manifest names.
 pub(crate) fn build(workspace: &Workspace, cache: &Cache, guest: &Guest, out: &Path) -> Result<()> {
     let bin = environment(cache, COMPONENTIZE)?;
+    // A copy, because bytecode is written beside the source.
+    let source = cache.scratch("python")?;
+    fs::copy(guest.folder.join("app.py"), source.join("app.py"))
+        .context("the guest has no app.py")?;
     let world = guest.manifest.world()?;
     let folder = wit::world_folder(workspace, cache, &world, None)?;
     let mut command = Command::new(bin.join("componentize-py"));
     command.arg("--wit-path").arg(&folder).args(["--world", wit::WORLD, "componentize", "app"]);
-    command.arg("--python-path").arg(&guest.folder).arg("--output").arg(out);
-    // Nothing may be written beside the source.
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg("--python-path").arg(&source).arg("--output").arg(out);
     process::capture(&mut command).map(drop)
 }
 
