@@ -61,11 +61,9 @@ impl Producers {
                 found.insert(Language { name: (*language).into(), from: tool.name.clone() });
             }
         }
-        for trace in traces {
-            if let Some((trace, language)) =
-                TRACES.iter().find(|(known, _)| trace == *known).copied()
-            {
-                found.insert(Language { name: language.into(), from: visible(trace, 100) });
+        for name in traces {
+            if let Some(language) = trace(name) {
+                found.insert(Language { name: language.into(), from: visible(name, 100) });
             }
         }
         // One line per language: what the producers say wins over a trace.
@@ -101,18 +99,28 @@ const TOOLS: &[(&str, &str)] = &[
     ("grain", "Grain"),
 ];
 
-/// Names that only one toolchain leaves behind.
+/// Names that only one toolchain leaves behind; `*` stands for any ending.
 const TRACES: &[(&str, &str)] = &[
     ("go:buildid", "Go"),
     ("gojs", "Go"),
     ("__pin", "AssemblyScript"),
-    ("rb_eval_string_protect", "Ruby"),
-    ("rb-abi-guest: rb-eval-string-protect", "Ruby"),
+    ("libpython*", "Python"),
+    ("componentize_py_runtime*", "Python"),
+    ("ruby-init: *", "Ruby"),
+    ("ruby_init", "Ruby"),
 ];
 
-/// Whether this name of a custom section, an import or an export tells a language.
+fn trace(name: &str) -> Option<&'static str> {
+    let matches = |known: &str| match known.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == known,
+    };
+    TRACES.iter().find(|(known, _)| matches(known)).map(|(_, language)| *language)
+}
+
+/// Whether this name of a section, module, import or export tells a language.
 pub(crate) fn is_trace(name: &str) -> bool {
-    TRACES.iter().any(|(known, _)| *known == name)
+    trace(name).is_some()
 }
 
 /// C by any year of its standard.

@@ -15,6 +15,9 @@ use crate::producers::Producers;
 /// Components nest a few levels deep in practice; each level costs the validator memory.
 const MAX_DEPTH: usize = 64;
 
+/// Names that tell a language; a handful in practice.
+const MAX_TRACES: usize = 32;
+
 /// Everything that the full reading notes.
 pub(crate) struct Scan {
     /// Of the outermost level.
@@ -29,7 +32,7 @@ pub(crate) struct Scan {
     pub(crate) names: bool,
     pub(crate) dwarf: bool,
     pub(crate) functions: u64,
-    /// Names of core imports and exports of all levels that tell a language.
+    /// Names of sections, modules, core imports and core exports that tell a language.
     pub(crate) traces: Vec<String>,
 }
 
@@ -272,7 +275,10 @@ impl Scanner {
     }
 
     fn trace(&mut self, name: &str) {
-        if crate::producers::is_trace(name) && !self.traces.iter().any(|known| known == name) {
+        if self.traces.len() < MAX_TRACES
+            && crate::producers::is_trace(name)
+            && !self.traces.iter().any(|known| known == name)
+        {
             self.traces.push(name.to_owned());
         }
     }
@@ -295,6 +301,7 @@ impl Scanner {
                 for name in names {
                     match name {
                         Ok(Name::Module { name, .. }) => {
+                            self.trace(name);
                             if let Some(module) = self.modules.get_mut(index as usize) {
                                 module.name = Some(visible(name, 100));
                             }

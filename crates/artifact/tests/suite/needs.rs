@@ -87,6 +87,11 @@ fn languages_come_from_producers_and_else_from_traces() {
         ),
         (r#"(module (@custom "go:buildid" "x"))"#, vec!["Go (go:buildid)"]),
         (r#"(module (func (export "__pin")))"#, vec!["AssemblyScript (__pin)"]),
+        (r#"(component (core module $libpython3.14.so))"#, vec!["Python (libpython3.14.so)"]),
+        (
+            r#"(module (func (export "ruby-init: func(args: list<string>) -> ()")))"#,
+            vec!["Ruby (ruby-init: func(args: list<string>) -> ())"],
+        ),
         // rustc of some distributions names no language; the C library of every one does.
         (
             r#"(module (@producers (language "C11" "") (processed-by "rustc" "1.96.0")))"#,
