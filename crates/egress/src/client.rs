@@ -38,7 +38,10 @@ const HOP_BY_HOP: [&str; 6] = [
     "upgrade",
 ];
 
-/// How long each part of an exchange may take.
+/// Longest that any of [`Timeouts`] can be; what is longer counts as this.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long each part of an exchange may take. None can be longer than a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Until there is a connection: waiting for a slot, resolving, connecting, TLS. 5 s by default.
@@ -59,6 +62,18 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(30),
             between_bytes: Duration::from_secs(30),
             total: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Timeouts {
+    /// A guest may ask for more than the clock can count.
+    fn bounded(self) -> Self {
+        Self {
+            connect: self.connect.min(MAX_TIMEOUT),
+            first_byte: self.first_byte.min(MAX_TIMEOUT),
+            between_bytes: self.between_bytes.min(MAX_TIMEOUT),
+            total: self.total.min(MAX_TIMEOUT),
         }
     }
 }
@@ -154,6 +169,7 @@ impl Client {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let timeouts = timeouts.bounded();
         let deadline = Instant::now() + timeouts.total;
         let (mut head, body) = request.into_parts();
         let (scheme, target, port) = parts(&head.uri)?;

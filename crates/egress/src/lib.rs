@@ -22,7 +22,7 @@ mod slots;
 mod sockets;
 mod tls;
 
-pub use address::{IpNetwork, is_public};
+pub use address::{HostFault, IpNetwork, is_public};
 pub use body::Body;
 pub use client::{Client, ClientConfig, Timeouts};
 pub use destination::{Destination, DestinationError, Fault, Host, Ports};

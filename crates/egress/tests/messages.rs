@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::sync::Arc;
 
 use http::{Request, Version};
@@ -10,6 +11,8 @@ use http_body_util::{BodyExt, Empty, Full};
 use reef_egress::{Client, SendError, Timeouts};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use support::{Server, client, client_with, fetch, get, send, text};
+
+type Signed = rcgen::CertifiedKey<rcgen::KeyPair>;
 
 /// Answers with the version, the authority and the headers that arrived.
 async fn mirror(tls: Option<Arc<rustls::ServerConfig>>) -> Server {
@@ -95,6 +98,10 @@ async fn framing_that_contradicts_itself_is_not_sent() {
 /// A certificate for `localhost`, and a server that has it.
 fn localhost_tls(protocols: &[&str]) -> (CertificateDer<'static>, Arc<rustls::ServerConfig>) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    (signed.cert.der().clone(), server_tls(&signed, protocols))
+}
+
+fn server_tls(signed: &Signed, protocols: &[&str]) -> Arc<rustls::ServerConfig> {
     let certificate = signed.cert.der().clone();
     let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -102,10 +109,10 @@ fn localhost_tls(protocols: &[&str]) -> (CertificateDer<'static>, Arc<rustls::Se
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
+        .with_single_cert(vec![certificate], key)
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    (certificate, Arc::new(config))
+    Arc::new(config)
 }
 
 #[tokio::test]
@@ -153,4 +160,28 @@ async fn a_certificate_that_is_not_trusted_or_not_theirs_is_refused() {
         assert!(matches!(error, SendError::Tls { .. }), "{error:?}");
         assert!(error.to_string().contains("certificate"), "{error}");
     }
+}
+
+/// The environment of a process is read once: the client is in a process of its own, this test again.
+#[tokio::test]
+async fn the_roots_of_ssl_cert_file_are_trusted() {
+    const URL: &str = "REEF_EGRESS_TEST_URL";
+    if let Ok(url) = std::env::var(URL) {
+        let client = client_with(&[url.trim_end_matches('/')], |_| {});
+        fetch(&client, &url).await.unwrap();
+        return;
+    }
+    let localhost = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let server = mirror(Some(server_tls(&localhost, &[]))).await;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(localhost.cert.pem().as_bytes()).unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "the_roots_of_ssl_cert_file_are_trusted"])
+        .env("SSL_CERT_FILE", file.path())
+        .env_remove("SSL_CERT_DIR")
+        .env(URL, format!("https://localhost:{}/", server.addr.port()));
+    let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(server.connections(), 1);
 }

@@ -36,6 +36,27 @@ async fn idle_connections_give_way_to_busy_ones() {
     }
 }
 
+/// Whatever is closed to make room, no request notices.
+#[tokio::test]
+async fn many_hosts_share_few_connections() {
+    let mut servers = Vec::new();
+    for _ in 0..4 {
+        servers.push(Server::start(None, |_| async { text(&"x".repeat(300_000)) }).await);
+    }
+    let grants: Vec<_> = servers.iter().map(Server::grant).collect();
+    let grants: Vec<_> = grants.iter().map(String::as_str).collect();
+    let client = client_with(&grants, |config| config.max_connections = 2);
+    let answers = join_all((0..12).map(async |task| {
+        for round in 0..5 {
+            let body = fetch(&client, &servers[(task + round) % 4].url("/")).await?;
+            assert_eq!(body.len(), 300_000);
+        }
+        Ok::<_, SendError>(())
+    }))
+    .await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+}
+
 #[tokio::test]
 async fn more_requests_than_connections_wait_for_their_turn() {
     let most = Arc::new(AtomicUsize::new(0));

@@ -13,7 +13,7 @@ use futures::StreamExt;
 use http::Request;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use reef_egress::{BoxError, Lookup, Resolve, SendError, Timeouts};
+use reef_egress::{BoxError, Lookup, LookupError, Resolve, SendError, SystemResolver, Timeouts};
 use support::{client, client_with, get};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -80,6 +80,26 @@ async fn a_name_server_that_stalls() {
 }
 
 #[tokio::test]
+async fn a_system_resolver_that_is_busy() {
+    let resolver = SystemResolver::new(0, SHORT);
+    let error = resolver.lookup("localhost").await.unwrap_err();
+    assert_eq!(error, LookupError::Timeout { name: "localhost".to_owned(), after: SHORT });
+
+    let addresses = SystemResolver::shared().lookup("localhost").await.unwrap();
+    assert!(addresses.iter().all(|address| address.is_loopback()), "{addresses:?}");
+}
+
+#[tokio::test]
+async fn timeouts_beyond_what_a_clock_can_count() {
+    let server = support::Server::hello().await;
+    let forever = Duration::MAX;
+    let timeouts =
+        Timeouts { connect: forever, first_byte: forever, between_bytes: forever, total: forever };
+    let response = client(&[&server.grant()]).send(get(&server.url("/")), timeouts).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+}
+
+#[tokio::test]
 async fn a_tls_handshake_that_stalls() {
     let addr = scripted(|tcp| async { tcp }).await;
     let timeouts = Timeouts { connect: SHORT, ..Timeouts::default() };
@@ -139,11 +159,11 @@ async fn a_slow_upload_is_not_a_slow_server() {
     })
     .await;
     let pieces = futures::stream::unfold(0, |sent| async move {
-        tokio::time::sleep(SHORT / 3).await;
+        tokio::time::sleep(SHORT).await;
         (sent < 6).then(|| (Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"ab"))), sent + 1))
     });
     let request = Request::post(server.url("/")).body(StreamBody::new(pieces.boxed())).unwrap();
-    let timeouts = Timeouts { first_byte: SHORT, ..Timeouts::default() };
+    let timeouts = Timeouts { first_byte: SHORT * 4, ..Timeouts::default() };
     let response = client(&[&server.grant()]).send(request, timeouts).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "12");
 }
