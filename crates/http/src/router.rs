@@ -78,13 +78,13 @@ impl fmt::Display for Route {
 
 /// A route that takes a request.
 #[derive(Debug)]
-pub struct Match<'a, T> {
+pub struct Match<'r, 'p, T> {
     /// What was added with the route.
-    pub value: &'a T,
+    pub value: &'r T,
     /// The route.
-    pub route: &'a Route,
+    pub route: &'r Route,
     /// What of the path follows the route's base: empty, or beginning with `/`.
-    pub rest: &'a str,
+    pub rest: &'p str,
 }
 
 /// Why a route was not added.
@@ -221,7 +221,7 @@ impl<T> Router<T> {
     /// An exact host comes before `*.` patterns, the longest of these first, and those before routes
     /// for every host. Among one host's routes an exact path comes before the longest prefix. Where
     /// a host has no route for the path, the next less exact host is asked.
-    pub fn find<'a>(&'a self, host: Option<&str>, path: &'a str) -> Option<Match<'a, T>> {
+    pub fn find<'r, 'p>(&'r self, host: Option<&str>, path: &'p str) -> Option<Match<'r, 'p, T>> {
         let index = self.index(host, path)?;
         let (route, value) = &self.routes[index];
         Some(Match { value, route, rest: path.get(route.base().len()..).unwrap_or("") })

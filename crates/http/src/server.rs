@@ -251,9 +251,7 @@ impl Server {
             tasks.spawn(tls.watch());
         }
         shutdown.await;
-        // Ends the tasks and with them the listening sockets.
-        tasks.shutdown().await;
-        let report = drain(&running, self.drain_timeout).await;
+        let report = drain(&running, self.drain_timeout, tasks).await;
         drop(cut_on_drop);
         Ok(report)
     }
@@ -267,10 +265,12 @@ impl Drop for CutOnDrop {
     }
 }
 
-async fn drain(running: &Running, timeout: Duration) -> DrainReport {
+async fn drain(running: &Running, timeout: Duration, mut listening: JoinSet<()>) -> DrainReport {
     let ended = |now: crate::StatsSnapshot| now.requests - now.requests_in_flight;
     let before = ended(running.stats.snapshot());
     running.signal.set(Phase::Draining);
+    // Ends the accepting tasks, and with them the listening sockets.
+    listening.shutdown().await;
     let mut all_closed = pin!(running.all_closed());
     let in_time = tokio::time::timeout(timeout, all_closed.as_mut()).await.is_ok();
     let after = running.stats.snapshot();

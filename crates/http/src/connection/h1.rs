@@ -55,29 +55,30 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
 
     let end = poll_fn(|cx| {
         loop {
+            // Before hyper, so that an answer given from now on says that it is the last.
+            let now = running.signal.phase();
+            if now != phase {
+                phase = now;
+                changed.set(running.signal.changed());
+                watched = false;
+                match now {
+                    Phase::Running => {}
+                    Phase::Draining => {
+                        let waiting = !shared.is_busy() && !shared.in_head();
+                        shared.abrupt.store(waiting, Ordering::Relaxed);
+                        Pin::new(&mut connection).graceful_shutdown();
+                    }
+                    Phase::Cut => return Poll::Ready(End::Cut),
+                }
+                continue;
+            }
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(End::Closed(result));
             }
             // The waker of a task does not change: once registered, a look at the phase is enough.
-            let now = running.signal.phase();
-            if now == phase {
-                if watched || changed.as_mut().poll(cx).is_pending() {
-                    watched = true;
-                    break;
-                }
-                continue;
-            }
-            phase = now;
-            changed.set(running.signal.changed());
-            watched = false;
-            match now {
-                Phase::Running => {}
-                Phase::Draining => {
-                    let waiting = !shared.is_busy() && !shared.in_head();
-                    shared.abrupt.store(waiting, Ordering::Relaxed);
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
-                Phase::Cut => return Poll::Ready(End::Cut),
+            if watched || changed.as_mut().poll(cx).is_pending() {
+                watched = true;
+                break;
             }
         }
         if shared.is_busy() {

@@ -53,9 +53,6 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
 
     let result = poll_fn(|cx| {
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(Some(result));
-            }
             let now = running.signal.phase();
             if now != phase {
                 phase = now;
@@ -71,6 +68,9 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
                     Phase::Cut => return Poll::Ready(None),
                 }
                 continue;
+            }
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(result));
             }
             if !watched && changed.as_mut().poll(cx).is_ready() {
                 continue;
