@@ -13,8 +13,9 @@
     (func $evaluate (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
 
-  ;; Arguments, each ended by a zero byte: the name, the encoding, and an empty program.
-  (data $arguments "ruby\00-EUTF-8\00-e_=0\00")
+  ;; Arguments, each ended by a zero byte: the name, the encoding, no library that is not in
+  ;; the interpreter itself, and an empty program.
+  (data $arguments "ruby\00-EUTF-8\00--disable-all\00-e_=0\00")
   (data $program "@PROGRAM@")
 
   (func $set_pair (param $at i32) (param $address i32) (param $length i32)
@@ -25,15 +26,17 @@
     (local $text i32) (local $list i32) (local $result i32)
     (call $initialize)
 
-    (local.set $text (call $allocate (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 19)))
-    (memory.init $arguments (local.get $text) (i32.const 0) (i32.const 19))
-    (local.set $list (call $allocate (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 24)))
+    (local.set $text (call $allocate (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 33)))
+    (memory.init $arguments (local.get $text) (i32.const 0) (i32.const 33))
+    (local.set $list (call $allocate (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 32)))
     (call $set_pair (local.get $list) (local.get $text) (i32.const 4))
     (call $set_pair (i32.add (local.get $list) (i32.const 8))
       (i32.add (local.get $text) (i32.const 5)) (i32.const 7))
     (call $set_pair (i32.add (local.get $list) (i32.const 16))
-      (i32.add (local.get $text) (i32.const 13)) (i32.const 5))
-    (call $ruby_init (local.get $list) (i32.const 3))
+      (i32.add (local.get $text) (i32.const 13)) (i32.const 13))
+    (call $set_pair (i32.add (local.get $list) (i32.const 24))
+      (i32.add (local.get $text) (i32.const 27)) (i32.const 5))
+    (call $ruby_init (local.get $list) (i32.const 4))
     (call $ruby_init_loadpath)
 
     (local.set $text

@@ -27,7 +27,6 @@ const FLAGS: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "--cfg=fuzzing",
     "-Cdebug-assertions",
-    "-Ccodegen-units=1",
 ];
 
 /// Builds the package in `fuzz/` and runs each of its programs for some seconds.
@@ -69,9 +68,9 @@ fn build(workspace: &Workspace, cache: &Cache, manifest: &Path) -> Result<Vec<(S
     let mut command = workspace.cargo(cache);
     command.env("CARGO_TARGET_DIR", cache.fuzz_target());
     command.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
-    // Speed of the targets matters more than that of the build, and only here.
-    command.args(["build", "--bins", "--target", TARGET, "--message-format", "json"]);
-    command.args(["--config", "profile.dev.opt-level=2", "--manifest-path"]).arg(manifest);
+    command.args(["build", "--locked", "--bins", "--target", TARGET, "--message-format", "json"]);
+    command.args(["--config", "profile.dev.opt-level=1", "--config", "profile.dev.debug=1"]);
+    command.arg("--manifest-path").arg(manifest);
     let printed = process::capture(&mut command)?;
     let messages = printed.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
     let mut targets: Vec<_> =
@@ -84,10 +83,13 @@ fn fuzz(workspace: &Workspace, cache: &Cache, name: &str, program: &Path) -> Res
     let corpus = cache.corpus(name);
     fs::create_dir_all(&corpus).context("cannot write to the cache")?;
     let mut command = Command::new(program);
-    command.current_dir(cache.scratch("fuzz")?);
+    // An input that crashes the target is kept beside the corpus, under this name.
+    command
+        .arg(format!("-artifact_prefix={}/crash-of-{name}-", corpus.with_file_name("").display()));
     command.arg(format!("-max_total_time={SECONDS}")).arg(format!("-rss_limit_mb={MEMORY}"));
     command.args(["-timeout=10", "-print_final_stats=1"]).arg(&corpus);
-    let seeds = workspace.path("fuzz/seeds").join(name);
+    // New inputs go to the first folder; those of the checkout are only read.
+    let seeds = workspace.path("fuzz/corpus").join(name);
     if seeds.is_dir() {
         command.arg(seeds);
     }
