@@ -137,3 +137,6 @@ fn list_files(path: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

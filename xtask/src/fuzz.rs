@@ -10,15 +10,13 @@ use serde::Deserialize;
 
 use crate::cache::Cache;
 use crate::process;
-use crate::toolchain::debian;
+use crate::toolchain::{debian, rust};
 use crate::workspace::Workspace;
 
 /// Seconds for each target.
 const SECONDS: u32 = 10;
 /// MiB above which a target has a leak or a bomb.
 const MEMORY: u32 = 2048;
-/// Naming the target keeps these flags off build scripts and procedural macros.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 const FLAGS: &[&str] = &[
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -65,10 +63,12 @@ fn build(workspace: &Workspace, cache: &Cache, manifest: &Path) -> Result<Vec<(S
         name: String,
     }
 
+    // Naming the target keeps the flags off build scripts and procedural macros.
+    let host = rust::host_triple(&mut rust::rustc())?;
     let mut command = workspace.cargo(cache);
     command.env("CARGO_TARGET_DIR", cache.fuzz_target());
     command.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
-    command.args(["build", "--locked", "--bins", "--target", TARGET, "--message-format", "json"]);
+    command.args(["build", "--locked", "--bins", "--target", &host, "--message-format", "json"]);
     command.args(["--config", "profile.dev.opt-level=1", "--config", "profile.dev.debug=1"]);
     command.arg("--manifest-path").arg(manifest);
     let printed = process::capture(&mut command)?;

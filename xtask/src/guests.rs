@@ -314,3 +314,6 @@ fn publish(cache: &Cache, name: &str, made: &Path, key: &str) -> Result<()> {
     fs::rename(&partial, artefact(cache, name)).context("cannot write to the cache")?;
     fs::write(key_file(cache, name), key).context("cannot write to the cache")
 }
+
+#[cfg(test)]
+mod tests;

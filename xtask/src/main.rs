@@ -3,6 +3,16 @@
 //! Each installs what it misses. Nothing that is fetched or built for guests lies in the checkout:
 //! it is kept under `$REEF_CACHE` (`~/.cache/reef` without it).
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "tests fail by panicking"
+    )
+)]
+
 mod cache;
 mod demo;
 mod fuzz;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{rustup, sysroot};
 use crate::cache::Cache;
@@ -48,4 +48,16 @@ impl RustToolchain {
         command.arg(manifest);
         command
     }
+}
+
+/// The `rustc` that cargo would use.
+pub(crate) fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+/// The platform that a compiler runs on.
+pub(crate) fn host_triple(rustc: &mut Command) -> Result<String> {
+    let version = process::capture(process::outside_cargo(rustc).arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc -vV names no host")?.to_owned())
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::rust::RustToolchain;
+use super::rust::{RustToolchain, rustc};
 use crate::process;
 
 /// Seconds that `rustup target add` may take: without a network it would retry for long.
@@ -40,9 +40,4 @@ fn has_std(target: &str) -> Result<bool> {
         let name = name.to_string_lossy();
         name.starts_with("libstd-") && name.ends_with(".rlib")
     }))
-}
-
-/// The `rustc` that cargo would use.
-pub(super) fn rustc() -> Command {
-    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }

@@ -11,8 +11,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::rust::RustToolchain;
-use super::{debian, rustup};
+use super::debian;
+use super::rust::{self, RustToolchain, host_triple};
 use crate::cache::{self, Cache};
 use crate::process;
 
@@ -60,7 +60,7 @@ fn prepare(cache: &Cache, prefix: &Path, sysroot: &Path) -> Result<()> {
     let (rustlib, bin) = (prefix.join("lib/rustlib"), prefix.join("bin"));
     fs::create_dir_all(&rustlib).context("cannot write to the cache")?;
     fs::create_dir_all(&bin).context("cannot write to the cache")?;
-    let host = host_triple(RUSTC)?;
+    let host = host_triple(&mut Command::new(RUSTC))?;
     for part in [&*host, "src", "etc"] {
         link(&sysroot.join("lib/rustlib").join(part), &rustlib.join(part))?;
     }
@@ -137,9 +137,9 @@ fn c_library_folders(target: &str) -> Option<&'static [&'static str]> {
 /// `wasm-component-ld`, which comes with every rustup toolchain; compiled when there is none.
 fn component_linker(cache: &Cache) -> Result<PathBuf> {
     const NAME: &str = "wasm-component-ld";
-    let host = host_triple(RUSTC)?;
+    let host = host_triple(&mut Command::new(RUSTC))?;
     let in_toolchain =
-        process::capture(rustup::rustc().args(["--print", "sysroot"])).map(|sysroot| {
+        process::capture(rust::rustc().args(["--print", "sysroot"])).map(|sysroot| {
             Path::new(sysroot.trim()).join("lib/rustlib").join(host).join("bin").join(NAME)
         });
     if let Some(found) = in_toolchain.ok().filter(|path| path.is_file()) {
@@ -156,12 +156,6 @@ fn component_linker(cache: &Cache) -> Result<PathBuf> {
         .arg(&root);
     process::capture(&mut install)?;
     Ok(root.join("bin").join(NAME))
-}
-
-fn host_triple(rustc: &str) -> Result<String> {
-    let version = process::capture(process::outside_cargo(&mut Command::new(rustc)).arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc -vV names no host")?.to_owned())
 }
 
 fn link(to: &Path, at: &Path) -> Result<()> {

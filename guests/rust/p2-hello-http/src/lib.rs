@@ -1,7 +1,9 @@
 //! The smallest useful WASI 0.2 HTTP handler, and the one benchmarks measure. It is built with the
 //! Rust standard library, so it imports `wasi:cli` besides `wasi:http`, as most such components do.
 
-use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use wasip2::http::types::{
+    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
 
 struct Hello;
 

@@ -10,9 +10,7 @@ mod trouble;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasip2::clocks::monotonic_clock;
-use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, Method, ResponseOutparam,
-};
+use wasip2::http::types::{Fields, IncomingBody, IncomingRequest, Method, ResponseOutparam};
 
 use query::Query;
 use reply::Reply;
@@ -34,7 +32,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Kit {
         match path {
             "/" => Reply::new(out).text("http kit, WASI 0.2\n"),
             "/count" => Reply::new(out).text(&format!("{served}\n")),
-            "/status" => Reply::new(out).status(query.number("code", 200) as u16).text("as asked\n"),
+            "/status" => {
+                Reply::new(out).status(query.number("code", 200) as u16).text("as asked\n")
+            }
             "/headers" => Reply::new(out).text(&describe(&request)),
             "/env" => Reply::new(out).text(&environment()),
             "/stdout" => {

@@ -21,14 +21,12 @@ impl wasip3::exports::cli::run::Guest for Command {
             text.push_str(&format!("env {key}={value}\n"));
         }
         let (mut writer, reader) = wasip3::wit_stream::new();
-        let (printed, ()) = futures::join!(
-            async { stdout::write_via_stream(reader).await },
-            async {
+        let (printed, ()) =
+            futures::join!(async { stdout::write_via_stream(reader).await }, async {
                 monotonic_clock::wait_for(1_000_000).await;
                 let _unread = writer.write_all(text.into_bytes()).await;
                 drop(writer);
-            }
-        );
+            });
         printed.map_err(drop)?;
         if arguments.get(1).map(String::as_str) == Some("fail") { Err(()) } else { Ok(()) }
     }
