@@ -83,12 +83,14 @@ async fn more_requests_than_connections_wait_for_their_turn() {
 
 #[tokio::test]
 async fn too_many_connections_are_an_error_after_the_connect_deadline() {
-    let gate = Arc::new(Semaphore::new(0));
+    let gate = Arc::new(Semaphore::new(1));
+    let waiting = Arc::new(AtomicUsize::new(0));
     let server = {
-        let gate = Arc::clone(&gate);
+        let (gate, waiting) = (Arc::clone(&gate), Arc::clone(&waiting));
         Server::start(None, move |_| {
-            let gate = Arc::clone(&gate);
+            let (gate, waiting) = (Arc::clone(&gate), Arc::clone(&waiting));
             async move {
+                waiting.fetch_add(1, Ordering::SeqCst);
                 gate.acquire().await.unwrap().forget();
                 text("late")
             }
@@ -97,11 +99,13 @@ async fn too_many_connections_are_an_error_after_the_connect_deadline() {
     };
     let client = client_with(&[&server.grant()], |config| config.max_connections = 1);
     let url = server.url("/");
-    let first = tokio::spawn({
+    assert_eq!(fetch(&client, &url).await.unwrap(), "late");
+    // On the same connection again: being in use is what saves it, not being new.
+    let second = tokio::spawn({
         let (client, url) = (client.clone(), url.clone());
         async move { fetch(&client, &url).await }
     });
-    until("the first connection", || server.connections() == 1).await;
+    until("the second request", || waiting.load(Ordering::SeqCst) == 2).await;
 
     let connect = Duration::from_millis(150);
     let timeouts = Timeouts { connect, ..Timeouts::default() };
@@ -111,7 +115,7 @@ async fn too_many_connections_are_an_error_after_the_connect_deadline() {
         SendError::TooManyConnections { workload: "shop".to_owned(), limit: 1, after: connect }
     );
     gate.add_permits(1);
-    assert_eq!(first.await.unwrap().unwrap(), "late");
+    assert_eq!(second.await.unwrap().unwrap(), "late");
     assert_eq!(server.connections(), 1);
 }
 
