@@ -1,1 +1,40 @@
-fn main(){}
+//! The `reef` command: thin. It reads the command line, prepares what was asked for, and hands over
+//! to the library crates.
+
+mod args;
+mod generate;
+mod guest;
+mod inspect;
+mod run;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Many small allocations of short life on many threads: the allocator shows in every request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    let done = match arguments.command {
+        args::Command::Run(run) => run::run(run, &arguments.log),
+        args::Command::Serve(serve) => serve::serve(serve, &arguments.log),
+        args::Command::Inspect(inspect) => inspect::inspect(&inspect),
+        args::Command::Completions { shell } => generate::completions(shell),
+        args::Command::Man { folder } => generate::man(folder.as_deref()),
+    };
+    let status = done.unwrap_or_else(|error| {
+        // A reader that went away (`reef inspect x.wasm | head`) is not an error.
+        if error.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+            == Some(std::io::ErrorKind::BrokenPipe)
+        {
+            return 0;
+        }
+        eprintln!("reef: {error:#}");
+        guest::status_of(&error)
+    });
+    // Does not wait for threads that sit in a read of standard input.
+    std::process::exit(status)
+}

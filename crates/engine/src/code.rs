@@ -59,6 +59,7 @@ impl Engine {
             }
         }
         let invalid = |cause| CompileError::Invalid { name: artifact.name().to_owned(), cause };
+        let _told = self.compiling(artifact.name(), artifact.bytes().len());
         match self.cache() {
             // Serialised first and mapped from the file, so that a first run is laid out in memory like
             // every later one.

@@ -25,4 +25,4 @@ pub use code::{Code, CompileError};
 pub use config::{Allocation, EngineConfig, EngineError, Flavour};
 pub use limits::{ByteSize, CpuShare, Limiter, Limits, ParseLimitError};
 pub use pace::{Activity, BURST, DeadlinePassed, Paced, Share, within};
-pub use store::{Confined, Engine};
+pub use store::{CompileHook, Confined, Engine, refresh};

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -52,6 +52,7 @@ struct Budget {
 /// [`Paced`] future that runs it.
 pub struct Activity {
     slices: AtomicU32,
+    away: AtomicBool,
     share: Arc<Share>,
     ticker: Arc<Ticker>,
 }
@@ -160,10 +161,21 @@ impl Budget {
 
 impl Activity {
     pub(crate) fn new(share: Arc<Share>, ticker: Arc<Ticker>) -> Arc<Self> {
-        Arc::new(Self { slices: AtomicU32::new(0), share, ticker })
+        Arc::new(Self { slices: AtomicU32::new(0), away: AtomicBool::new(false), share, ticker })
     }
 
-    /// The guest was interrupted while computing.
+    /// Whether the guest was interrupted while computing since it was last entered: it is not
+    /// waiting for anything.
+    pub fn is_interrupted(&self) -> bool {
+        self.slices.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the guest was moved to the background. It stays there: work that comes after belongs
+    /// on an instance of its own.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn interrupted(&self) {
         self.slices.fetch_add(1, Ordering::Relaxed);
     }
@@ -207,13 +219,9 @@ where
         Self { state: State::Here(Box::pin(future)), activity, background, burned: 0 }
     }
 
-    /// Whether the guest has been moved aside.
-    pub fn is_away(&self) -> bool {
-        matches!(self.state, State::Away { .. })
-    }
-
     fn move_away(&mut self, background: &Arc<Background>) {
         if let State::Here(future) = std::mem::replace(&mut self.state, State::Done) {
+            self.activity.away.store(true, Ordering::Relaxed);
             let (sender, result) = oneshot::channel();
             let removal = background.spawn(
                 self.activity.clone(),

@@ -15,6 +15,15 @@ use crate::{
     pace::{Activity, Share},
 };
 
+/// Ticks until a guest that was just entered is interrupted: a whole one at least.
+const FIRST_TICKS: u64 = 2;
+
+/// Gives a store that was idle its full slice again; otherwise its guest would be interrupted at
+/// once, for the ticks that passed meanwhile.
+pub fn refresh<T: 'static>(mut store: impl wasmtime::AsContextMut<Data = T>) {
+    store.as_context_mut().set_epoch_deadline(FIRST_TICKS);
+}
+
 /// Data of a store that can be confined.
 pub trait Confined: Send + 'static {
     /// The store's limiter.
@@ -27,7 +36,12 @@ pub struct Engine {
     plain: OnceLock<Runtime>,
     concurrent: OnceLock<Runtime>,
     cache: Option<Cache>,
+    on_compile: Option<CompileHook>,
 }
+
+/// Called with a name and a size in bytes when something has to be compiled; what it returns is
+/// dropped when that is done.
+pub type CompileHook = fn(&str, usize) -> Box<dyn Send>;
 
 struct Runtime {
     wasmtime: wasmtime::Engine,
@@ -46,7 +60,18 @@ impl Engine {
                 None
             }
         });
-        Self { config, plain: OnceLock::new(), concurrent: OnceLock::new(), cache }
+        Self { config, plain: OnceLock::new(), concurrent: OnceLock::new(), cache, on_compile: None }
+    }
+
+    /// Has somebody told when something must be compiled.
+    #[must_use]
+    pub fn on_compile(mut self, hook: CompileHook) -> Self {
+        self.on_compile = Some(hook);
+        self
+    }
+
+    pub(crate) fn compiling(&self, name: &str, size: usize) -> Option<Box<dyn Send>> {
+        self.on_compile.map(|hook| hook(name, size))
     }
 
     /// The Wasmtime engine of one flavour.
@@ -71,7 +96,7 @@ impl Engine {
         let activity = Activity::new(share.clone(), runtime.ticker.clone());
         let mut store = Store::new(&runtime.wasmtime, data);
         store.limiter(|data| data.limiter());
-        store.set_epoch_deadline(1);
+        store.set_epoch_deadline(FIRST_TICKS);
         store.epoch_deadline_callback({
             let activity = activity.clone();
             move |_| {

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
-use reef_egress::{Client, Egress};
+use reef_egress::{Client, ClientConfig, Egress, Sockets};
 use reef_engine::{Confined, Limiter, Limits, Share};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{
@@ -23,8 +23,8 @@ pub struct World {
     grants: Grants,
     limits: Limits,
     share: Arc<Share>,
-    egress: Arc<Egress>,
     client: Client,
+    sockets: Sockets,
 }
 
 /// Why a world cannot be made.
@@ -69,7 +69,6 @@ impl World {
         grants: Grants,
         limits: Limits,
         share: Arc<Share>,
-        client: Client,
     ) -> Result<Self, WorldError> {
         for dir in &grants.dirs {
             std::fs::read_dir(&dir.host).map_err(|source| WorldError::Dir {
@@ -78,8 +77,10 @@ impl World {
                 source,
             })?;
         }
-        let egress = client.egress().clone();
-        Ok(Self { name, grants, limits, share, egress, client })
+        let config = ClientConfig::new(&*name, Egress::new(grants.egress.clone()));
+        let sockets = Sockets::new(config.egress.clone(), config.resolver.clone());
+        let client = Client::new(config);
+        Ok(Self { name, grants, limits, share, client, sockets })
     }
 
     /// The workload's name, as messages say it.
@@ -180,11 +181,17 @@ impl World {
             return;
         }
         wasi.allow_ip_name_lookup(connects);
-        let egress = self.egress.clone();
+        let sockets = self.sockets.clone();
+        let egress = self.client.egress().clone();
         let listen: Arc<[std::net::SocketAddr]> = self.grants.listen.clone().into();
         let name = self.name.clone();
         wasi.socket_addr_check(move |addr, usage| {
-            let (egress, listen, name) = (egress.clone(), listen.clone(), name.clone());
+            // Resolving is not `Sync`, which Wasmtime asks of the whole check; a task's handle is.
+            let resolved = (usage_connects(usage) && !egress.permits_addr(addr)).then(|| {
+                let sockets = sockets.clone();
+                tokio::spawn(async move { sockets.permits_socket(addr).await })
+            });
+            let (listen, name) = (listen.clone(), name.clone());
             Box::pin(async move {
                 let allowed = match usage {
                     // Port 0 binds to whatever is free, which is what connecting does.
@@ -194,7 +201,10 @@ impl World {
                     SocketAddrUse::TcpListen => listen.contains(&addr),
                     // Whoever was let listen may answer.
                     SocketAddrUse::TcpAccept => listens,
-                    _ => egress.permits_socket(addr).await,
+                    _ => match resolved {
+                        Some(resolved) => resolved.await.unwrap_or(false),
+                        None => true,
+                    },
                 };
                 if !allowed {
                     tracing::warn!(
@@ -212,6 +222,16 @@ impl World {
             })
         });
     }
+}
+
+fn usage_connects(usage: SocketAddrUse) -> bool {
+    !matches!(
+        usage,
+        SocketAddrUse::TcpBind
+            | SocketAddrUse::UdpBind
+            | SocketAddrUse::TcpListen
+            | SocketAddrUse::TcpAccept
+    )
 }
 
 impl fmt::Debug for World {
@@ -281,4 +301,12 @@ impl fmt::Debug for ModuleGuest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ModuleGuest").field("limiter", &self.limiter).finish_non_exhaustive()
     }
+}
+
+#[cfg(test)]
+pub(crate) fn tests_guest() -> ModuleGuest {
+    let limits = Limits::default();
+    let share = Arc::new(Share::new(&limits, Arc::new(reef_meter::Meter::new())));
+    let world = World::new("test".into(), Grants::default(), limits, share);
+    world.and_then(|world| world.module(&[], &[], Stdio::Log)).expect("nothing is granted")
 }

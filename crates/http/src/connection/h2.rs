@@ -24,7 +24,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// How long an idle client is given to answer a GOAWAY.
-const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves HTTP/2 until the connection ends.
 pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<Conn<H>>) {

@@ -39,7 +39,7 @@ async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_stream_both_ways_with_trailers() {
     let server = TestServer::start();
     let (mut sender, _connection) = connect(&server).await;
@@ -57,7 +57,7 @@ async fn bodies_stream_both_ways_with_trailers() {
     assert_eq!(frame.into_trailers().unwrap()["x-sum"], "11");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_bodies_arrive_whole() {
     let server = TestServer::start();
     let (mut sender, _connection) = connect(&server).await;
@@ -68,7 +68,7 @@ async fn large_bodies_arrive_whole() {
 }
 
 /// The first stream stays on the connection's worker; with that one busy the next goes elsewhere.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_streams_of_one_connection_use_all_workers() {
     let server = TestServer::start();
     let (mut sender, _connection) = connect(&server).await;
@@ -87,7 +87,7 @@ async fn the_streams_of_one_connection_use_all_workers() {
     assert_eq!(workers, ["worker 0", "worker 1"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn head_and_no_content_have_no_body() {
     let server = TestServer::start();
     let (mut sender, _connection) = connect(&server).await;
@@ -101,7 +101,7 @@ async fn head_and_no_content_have_no_body() {
     assert_eq!(text(response).await, "");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_hold_and_the_connection_lives_on() {
     let server = TestServer::with(|config| {
         config.limits.max_header_bytes = 16 * 1024;
@@ -145,7 +145,7 @@ fn feed_nothing() -> crate::support::Fed {
     body
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_not_read_is_reset_and_others_go_on() {
     let server = TestServer::with(|config| config.limits.write_timeout = SHORT);
     let (mut sender, _connection) = connect(&server).await;
@@ -159,7 +159,7 @@ async fn a_stream_that_is_not_read_is_reset_and_others_go_on() {
     assert_eq!(server.stats().connections_open, 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_the_client_resets_is_dropped() {
     let server = TestServer::start();
     let (mut sender, _connection) = connect(&server).await;
@@ -174,7 +174,7 @@ async fn a_stream_that_the_client_resets_is_dropped() {
     assert_eq!(server.workers.requests(0) + server.workers.requests(1), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_closed() {
     let server = TestServer::with(|config| config.limits.idle_timeout = SHORT);
     let (mut sender, connection) = connect(&server).await;
@@ -190,7 +190,7 @@ async fn an_idle_connection_is_closed() {
     server.wait("the ends", |stats| stats.connections_open == 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_finishes_streams_and_takes_no_more() {
     let mut server = TestServer::start();
     let (mut sender, connection) = connect(&server).await;

@@ -73,7 +73,7 @@ fn serve(files: &Files) -> TestServer {
     })
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_protocol_is_chosen_by_alpn() {
     let issued = issue();
     let files = files(&issued);
@@ -103,7 +103,7 @@ async fn the_protocol_is_chosen_by_alpn() {
     assert!(connect(&server, &issued, &["spdy/3"]).await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_that_fail_or_stall_are_ended() {
     let issued = issue();
     let files = files(&issued);
@@ -124,7 +124,7 @@ async fn handshakes_that_fail_or_stall_are_ended() {
     connect(&server, &issued, &[]).await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_certificate_is_taken_from_the_files() {
     let (old, new) = (issue(), issue());
     let files = files(&old);
@@ -146,7 +146,7 @@ async fn a_new_certificate_is_taken_from_the_files() {
     assert!(answer.ends_with("hello /x"), "{answer}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_pair_leaves_the_old_one_in_use() {
     let (old, new) = (issue(), issue());
     let files = files(&old);

@@ -1,0 +1,242 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use reef_egress::Destination;
+use reef_engine::{ByteSize, CpuShare};
+use reef_wasi::{DirGrant, EnvGrant};
+
+/// One host for every WebAssembly workload: runs, serves and inspects any .wasm file.
+///
+/// What is not granted is refused: a guest sees no file, no variable and no network until a flag says
+/// so, and every refusal names the flag that would allow it.
+#[derive(Parser, Debug)]
+#[command(name = "reef", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run a command, or call a function with --invoke
+    Run(Run),
+    /// Answer HTTP requests with one or more workloads
+    Serve(Serve),
+    /// Say what a file is, what it needs, and whether Reef can run it
+    Inspect(Inspect),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one page a command into a folder
+    Man {
+        /// Folder for the pages
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: Option<PathBuf>,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Logging")]
+pub(crate) struct Log {
+    /// What to log: a level, or TARGET=LEVEL,… [default: warn for run, info for serve]
+    #[arg(long, global = true, value_name = "FILTER", env = "REEF_LOG")]
+    pub(crate) log: Option<String>,
+    /// The form of a log line
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+/// What the guest may do.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Grants (nothing is granted by default)")]
+pub(crate) struct GrantArgs {
+    /// Grant a directory: HOST, HOST::GUEST, with :ro to read only
+    #[arg(long, value_name = "HOST[::GUEST][:ro]", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Vec<DirGrant>,
+    /// Grant an environment variable; without a value the one of this process
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) env: Vec<EnvGrant>,
+    /// Grant the variables of a file with a line KEY=VALUE each
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) env_file: Vec<PathBuf>,
+    /// Grant connections to a destination: HOST:PORT, *.HOST:PORT, CIDR:PORT or a URL
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) egress: Vec<Destination>,
+    /// Grant listening on an address
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
+/// What the guest may use.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Wall time of a run or of a request until its answer, and between two pieces of an answer
+    /// [default: none for run, 30s for serve]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) deadline: Option<Duration>,
+    /// Linear memory of an instance [default: 2GiB for run, 256MiB for serve]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
+    /// Share of the processors for the whole workload: 0.5 or 50% of one core, 2 for two cores
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) cpu: Option<CpuShare>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Code cache")]
+pub(crate) struct CacheArgs {
+    /// Folder for compiled code [default: $XDG_CACHE_HOME/reef/code or ~/.cache/reef/code]
+    #[arg(long, value_name = "DIR", env = "REEF_CACHE_DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Compile anew and keep nothing
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// A .wasm or .wat file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Call an exported function: 'name(arguments)', WAVE for components; @FILE, @- or @URL hands
+    /// over a file's, standard input's or a URL's bytes
+    #[arg(long, value_name = "CALL", conflicts_with = "args")]
+    pub(crate) invoke: Option<String>,
+    /// Write the function's result to a file
+    #[arg(long, short, value_name = "FILE", requires = "invoke", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// Arguments for the guest
+    #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// A .wasm or .wat file, or ROUTE=FILE: /about for itself, /api/... for all below it, with a host
+    /// in front or not
+    #[arg(value_name = "[ROUTE=]FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<String>,
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) addr: Vec<SocketAddr>,
+    /// Where to answer /metrics, /healthz and /readyz
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Certificate chain (PEM); read anew when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) instances: InstanceArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    /// Send traces to this OTLP endpoint (http/protobuf); OTEL_* variables are honoured
+    #[arg(long, value_name = "URL", help_heading = "Telemetry")]
+    pub(crate) otlp: Option<String>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Instances")]
+pub(crate) struct InstanceArgs {
+    /// Requests that one instance serves in its life [default: 1 for WASI 0.2, 1024 for 0.3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) reuse: Option<u32>,
+    /// Requests that one WASI 0.3 instance serves at once [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrent: Option<u32>,
+    /// How long an instance without work is kept
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) instance_idle: Duration,
+    /// Instances that may live at once, over all workloads
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) max_instances: u32,
+    /// Requests in progress at once, per workload
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_requests: u32,
+    /// Requests that may wait for that, per workload
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) max_queue: u32,
+    /// How long they may wait before they are answered 503
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    pub(crate) queue_timeout: Duration,
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "HTTP limits")]
+pub(crate) struct HttpArgs {
+    /// Connections open at once [default: what the limit of open files allows]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections: Option<usize>,
+    /// Bytes of a request's headers
+    #[arg(long, value_name = "SIZE", default_value = "64KiB")]
+    pub(crate) max_header: ByteSize,
+    /// Bytes of a request's body
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    pub(crate) max_body: ByteSize,
+    /// How long a connection may be open without a request
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    pub(crate) idle_timeout: Duration,
+    /// How long requests may go on after SIGTERM
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) drain: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// A .wasm or .wat file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Print the interface as WIT
+    #[arg(long, group = "form")]
+    pub(crate) wit: bool,
+    /// Print the text form
+    #[arg(long, group = "form")]
+    pub(crate) wat: bool,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say for each import whether Reef has it; fails if one is missing
+    #[arg(long, conflicts_with = "form")]
+    pub(crate) can_run: bool,
+}
+
+/// `500ms`, `2s`, `1m30s`, `1h`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("it must be more than nothing".into()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write 500ms, 2s or 1m30s")),
+    }
+}

@@ -1,0 +1,140 @@
+//! The command line as a trigger: a guest runs once, from start to exit status.
+
+use std::{sync::Arc, time::Instant};
+
+use reef_artifact::{Kind, Wasi};
+use reef_engine::{Background, Paced, within};
+use reef_wasi::Stdio;
+use wasmtime_wasi::{p2::bindings::CommandPre as Pre02, p3::bindings::CommandPre as Pre03};
+
+use crate::{Failure, Workload, failure::Trap, workload::Linked};
+
+/// Runs a command with the caller's standard streams, and returns its exit status.
+///
+/// `args` are what the guest sees after its own name. With a background, a share of the processor
+/// can be enforced.
+///
+/// # Errors
+/// When it is not a command, traps, or passes its deadline.
+pub async fn run(
+    workload: Arc<Workload>,
+    args: Vec<String>,
+    background: Option<Arc<Background>>,
+) -> Result<i32, Failure> {
+    let name = workload.name().clone();
+    let start = Instant::now();
+    let deadline = workload.world.limits().deadline;
+    let (activity, running) = prepare(&workload, &args)?;
+    match within(deadline, start, Paced::new(activity, background, running)).await {
+        Ok(Some(result)) => result,
+        Ok(None) => Err(Failure::Shutdown { workload: name }),
+        Err(passed) => Err(Failure::Deadline { workload: name, passed }),
+    }
+}
+
+type Running = std::pin::Pin<Box<dyn Future<Output = Result<i32, Failure>> + Send>>;
+
+fn prepare(
+    workload: &Arc<Workload>,
+    args: &[String],
+) -> Result<(Arc<reef_engine::Activity>, Running), Failure> {
+    let (world, name) = (&workload.world, workload.name().clone());
+    let not_a_command = || Failure::NotCallable {
+        workload: name.clone(),
+        reason: format!(
+            "it is not a command but a {}; {}",
+            workload.kinds().first().map_or("library", Kind::word),
+            match workload.kinds().first() {
+                Some(Kind::HttpHandler(_)) => "serve it with `reef serve`",
+                _ => "call one of its functions with --invoke 'name(arguments)'; `reef inspect` lists them",
+            }
+        ),
+    };
+    let wasi = workload.kinds().iter().find_map(|kind| match kind {
+        Kind::Command(wasi) => Some(wasi.clone()),
+        _ => None,
+    });
+    match (&workload.linked, wasi.ok_or_else(not_a_command)?) {
+        (Linked::Module(pre), _) => {
+            let guest = world.module(args, &[], Stdio::Inherit)?;
+            let (mut store, activity) =
+                workload.engine.store(workload.flavour, world.share(), guest)?;
+            let pre = pre.clone();
+            let running = Box::pin(async move {
+                let called = async {
+                    let instance = pre.instantiate_async(&mut store).await?;
+                    let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+                    start.call_async(&mut store, ()).await
+                }
+                .await;
+                match called {
+                    Ok(()) => Ok(0),
+                    Err(error) => exit(error, store.data().limits(), name),
+                }
+            });
+            Ok((activity, running))
+        }
+        (Linked::Component(pre), Wasi::V0_3(_)) => {
+            let mismatch = |cause: wasmtime::Error| Failure::NotCallable {
+                workload: workload.name().clone(),
+                reason: format!("{cause:#}"),
+            };
+            let pre = Pre03::new(pre.clone()).map_err(mismatch)?;
+            let guest = world.component(args, Stdio::Inherit)?;
+            let (mut store, activity) =
+                workload.engine.store(workload.flavour, world.share(), guest)?;
+            let running = Box::pin(async move {
+                let called = async {
+                    let command = pre.instantiate_async(&mut store).await?;
+                    store
+                        .run_concurrent(async |accessor| {
+                            command.wasi_cli_run().call_run(accessor).await
+                        })
+                        .await?
+                }
+                .await;
+                match called {
+                    Ok(Ok(())) => Ok(0),
+                    Ok(Err(())) => Ok(1),
+                    Err(error) => exit(error, store.data().limits(), name),
+                }
+            });
+            Ok((activity, running))
+        }
+        (Linked::Component(pre), _) => {
+            let mismatch = |cause: wasmtime::Error| Failure::NotCallable {
+                workload: workload.name().clone(),
+                reason: format!("{cause:#}"),
+            };
+            let pre = Pre02::new(pre.clone()).map_err(mismatch)?;
+            let guest = world.component(args, Stdio::Inherit)?;
+            let (mut store, activity) =
+                workload.engine.store(workload.flavour, world.share(), guest)?;
+            let running = Box::pin(async move {
+                let called = async {
+                    let command = pre.instantiate_async(&mut store).await?;
+                    command.wasi_cli_run().call_run(&mut store).await
+                }
+                .await;
+                match called {
+                    Ok(Ok(())) => Ok(0),
+                    Ok(Err(())) => Ok(1),
+                    Err(error) => exit(error, store.data().limits(), name),
+                }
+            });
+            Ok((activity, running))
+        }
+    }
+}
+
+/// An exit is an error inside the engine and none outside.
+fn exit(
+    error: wasmtime::Error,
+    limiter: &reef_engine::Limiter,
+    workload: Arc<str>,
+) -> Result<i32, Failure> {
+    match Trap::exit_status(&error) {
+        Some(status) => Ok(status),
+        None => Err(Failure::Trapped { workload, cause: Trap::new(error, Some(limiter)) }),
+    }
+}

@@ -1,0 +1,239 @@
+//! How a guest can fail, and what that means outside: the one place where causes become exit
+//! statuses and HTTP statuses.
+
+use std::{fmt, sync::Arc};
+
+use http::StatusCode;
+use reef_engine::{ByteSize, DeadlinePassed, EngineError, Limiter};
+use reef_wasi::WorldError;
+use wasmtime_wasi::I32Exit;
+
+/// Why a guest did not do what it was called for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No instance.
+    #[error("{workload} cannot be instantiated: {cause}")]
+    Instantiate {
+        /// Which workload.
+        workload: Arc<str>,
+        /// Why.
+        cause: Trap,
+    },
+    /// Guest code trapped.
+    #[error("{workload} trapped: {cause}")]
+    Trapped {
+        /// Which workload.
+        workload: Arc<str>,
+        /// Where and why.
+        cause: Trap,
+    },
+    /// Out of time.
+    #[error("{workload} was stopped: {passed}; allow more with --deadline")]
+    Deadline {
+        /// Which workload.
+        workload: Arc<str>,
+        /// Which deadline.
+        passed: DeadlinePassed,
+    },
+    /// Stopped because of what else went on in the same instance.
+    #[error("{workload} was stopped while it answered this: another request to the same instance passed its deadline or trapped")]
+    Neighbour {
+        /// Which workload.
+        workload: Arc<str>,
+    },
+    /// The guest ended without an answer.
+    #[error("{workload} gave no answer: {reason}")]
+    NoAnswer {
+        /// Which workload.
+        workload: Arc<str>,
+        /// What it did instead.
+        reason: String,
+    },
+    /// The guest answered with an error of its own.
+    #[error("{workload} failed: {reason}")]
+    Refused {
+        /// Which workload.
+        workload: Arc<str>,
+        /// In its own words.
+        reason: String,
+    },
+    /// The export that was called for is not there or not of the right type.
+    #[error("{workload}: {reason}")]
+    NotCallable {
+        /// Which workload.
+        workload: Arc<str>,
+        /// What is wrong and what there is.
+        reason: String,
+    },
+    /// What an argument names cannot be read, or not to its end.
+    #[error("cannot read {input}: {reason}")]
+    Input {
+        /// A file, a URL or standard input.
+        input: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A result cannot be written.
+    #[error("cannot write {output}: {reason}")]
+    Output {
+        /// A file or standard output.
+        output: String,
+        /// Why not.
+        reason: String,
+    },
+    /// No engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A grant can no longer be honoured.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// The host is shutting down.
+    #[error("{workload} was stopped because the host is shutting down")]
+    Shutdown {
+        /// Which workload.
+        workload: Arc<str>,
+    },
+}
+
+/// An error out of guest code: the reason, the frames, and what was refused before.
+pub struct Trap {
+    error: wasmtime::Error,
+    refused_memory: Option<(u64, ByteSize)>,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// What an HTTP client is told.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Instantiate { .. }
+            | Self::Engine(_)
+            | Self::World(_)
+            | Self::Neighbour { .. }
+            | Self::Shutdown { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Trapped { .. } | Self::NotCallable { .. } | Self::Output { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::NoAnswer { .. } | Self::Refused { .. } | Self::Input { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+        }
+    }
+
+    /// What the shell is told. 124 as `timeout` has it, 134 as an aborted process, 125 for what was
+    /// never started.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Deadline { .. } => 124,
+            Self::Trapped { .. } => 134,
+            Self::NoAnswer { .. }
+            | Self::Refused { .. }
+            | Self::Neighbour { .. }
+            | Self::Input { .. }
+            | Self::Output { .. } => 1,
+            Self::Instantiate { .. }
+            | Self::NotCallable { .. }
+            | Self::Engine(_)
+            | Self::World(_)
+            | Self::Shutdown { .. } => 125,
+        }
+    }
+}
+
+// === impl Trap ===
+
+impl Trap {
+    pub(crate) fn new(error: wasmtime::Error, limiter: Option<&Limiter>) -> Self {
+        let refused_memory =
+            limiter.and_then(|limiter| Some((limiter.refused()?, limiter.limit())));
+        Self { error, refused_memory }
+    }
+
+    /// The status a guest exited with, if that is what this is.
+    pub(crate) fn exit_status(error: &wasmtime::Error) -> Option<i32> {
+        error.downcast_ref::<I32Exit>().map(|exit| exit.0)
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let backtrace = self.error.downcast_ref::<wasmtime::WasmBacktrace>();
+        match self.error.downcast_ref::<wasmtime::Trap>() {
+            Some(trap) => write!(f, "{trap}")?,
+            None => {
+                // The backtrace is a layer of context of its own and is printed below.
+                let mut causes = self
+                    .error
+                    .chain()
+                    .map(ToString::to_string)
+                    .filter(|cause| !cause.starts_with("error while executing at wasm backtrace"));
+                if let Some(cause) = causes.next() {
+                    write!(f, "{cause}")?;
+                }
+                for cause in causes {
+                    write!(f, ": {cause}")?;
+                }
+            }
+        }
+        if let Some((refused, limit)) = self.refused_memory {
+            write!(
+                f,
+                "\n  before that it asked for {} of memory and was refused: the limit is {limit}; \
+                 raise it with --memory",
+                ByteSize(refused)
+            )?;
+        }
+        if let Some(backtrace) = backtrace {
+            write_frames(f, backtrace)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn write_frames(f: &mut fmt::Formatter<'_>, backtrace: &wasmtime::WasmBacktrace) -> fmt::Result {
+    if !backtrace.frames().is_empty() {
+        write!(f, "\n  guest backtrace, innermost call first:")?;
+    }
+    for (index, frame) in backtrace.frames().iter().enumerate() {
+        let name = match frame.func_name() {
+            Some(name) => demangled(name),
+            None => format!("function {}", frame.func_index()),
+        };
+        write!(f, "\n  {index:>3}: {name}")?;
+        if let Some(offset) = frame.module_offset() {
+            write!(f, " (offset {offset:#x}")?;
+            if let Some(module) = frame.module().name() {
+                write!(f, " of {module}")?;
+            }
+            f.write_str(")")?;
+        }
+        for symbol in frame.symbols() {
+            if let Some(inlined) = symbol.name()
+                && inlined != name
+            {
+                write!(f, "\n       {inlined}")?;
+            }
+            if let Some(file) = symbol.file() {
+                write!(f, "\n       at {file}")?;
+                if let Some(line) = symbol.line() {
+                    write!(f, ":{line}")?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn demangled(name: &str) -> String {
+    rustc_demangle::try_demangle(name)
+        .map(|name| format!("{name:#}"))
+        .unwrap_or_else(|_| name.to_owned())
+}

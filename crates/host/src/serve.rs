@@ -1,0 +1,14 @@
+//! HTTP: requests in, guests called, responses out.
+//!
+//! A request goes through routing, admission (a bounded queue), an instance (kept from an earlier
+//! request, or fresh) and comes back as an [`Answer`], which holds its place, its meter and its span
+//! until the last byte is written.
+
+mod answer;
+mod component;
+mod dispatch;
+mod instances;
+mod pipe;
+mod wagi;
+
+pub use dispatch::{Application, Mount, Queueing, Reuse, ServeError, ServeOptions};

@@ -1,0 +1,244 @@
+//! A response on its way out.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame, SizeHint};
+use reef_engine::DeadlinePassed;
+use reef_http::{BoxError, Permit, ResponseBody};
+use reef_meter::{Finished, Meter};
+use reef_telemetry::RequestSpan;
+use tokio::time::Sleep;
+
+use super::instances::Claim;
+
+/// Everything that lasts as long as the request does. Dropped when the last byte is written or the
+/// client is gone: then the place in the queue is free, and meter and span are closed.
+pub(super) struct Exchange {
+    pub(super) meter: Arc<Meter>,
+    pub(super) start: Instant,
+    pub(super) status: StatusCode,
+    pub(super) span: RequestSpan,
+    pub(super) _permit: Permit,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.span.set_status(self.status.as_u16());
+        self.meter.finish(&Finished {
+            status: Some(self.status.as_u16()),
+            latency: self.start.elapsed(),
+            // Metered where it is used, by whoever polls the guest.
+            guest_cpu: Duration::ZERO,
+        });
+    }
+}
+
+/// What a streamed body needs of its instance.
+pub(super) trait Source: Send + Unpin + 'static {
+    /// The instance ended badly: a body that ends now is not whole.
+    fn failed(&self) -> bool;
+    /// The body is whole: whatever the guest still does is its own affair. A source that is dropped
+    /// before is not wanted any more.
+    fn complete(&mut self);
+}
+
+/// The body of a response that is still being made.
+pub(super) struct Streamed<B, S: Source> {
+    body: B,
+    source: S,
+    /// Time between two pieces, while the client is ready for the next.
+    deadline: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+    done: bool,
+    /// Bytes that are still to come, where the head says how many.
+    left: Option<u64>,
+    exchange: Exchange,
+}
+
+/// Why a body was broken off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("the instance ended before its response did")]
+    Instance,
+    #[error("no more of the response came: {0}")]
+    Deadline(DeadlinePassed),
+    #[error("{0}")]
+    Guest(String),
+}
+
+impl<B, S> Streamed<B, S>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: fmt::Display,
+    S: Source,
+{
+    pub(super) fn new(
+        body: B,
+        left: Option<u64>,
+        source: S,
+        deadline: Option<Duration>,
+        exchange: Exchange,
+    ) -> Self {
+        Self { body, source, deadline, timer: None, waiting: false, done: false, left, exchange }
+    }
+
+    /// The response body: at once if all of it is there already, streamed otherwise.
+    ///
+    /// # Errors
+    /// When the guest broke off before anything was sent, while that can still be said.
+    pub(super) async fn into_body(mut self) -> Result<ResponseBody, (Broken, Exchange)> {
+        let first = std::future::poll_fn(|cx| Poll::Ready(self.poll_piece(cx))).await;
+        let held = match first {
+            Poll::Pending => None,
+            Poll::Ready(None) => return Ok(ResponseBody::empty()),
+            Poll::Ready(Some(Err(broken))) => return Err((broken, self.exchange)),
+            Poll::Ready(Some(Ok(frame))) => Some(frame),
+        };
+        if let Some(frame) = held.as_ref().filter(|frame| frame.is_data()) {
+            let next = std::future::poll_fn(|cx| Poll::Ready(self.poll_piece(cx))).await;
+            match next {
+                Poll::Ready(None) => {
+                    let bytes = frame.data_ref().cloned().unwrap_or_default();
+                    return Ok(ResponseBody::full(bytes));
+                }
+                Poll::Ready(Some(Err(broken))) => return Err((broken, self.exchange)),
+                Poll::Ready(Some(Ok(second))) => {
+                    let held = [held, Some(second)];
+                    return Ok(ResponseBody::stream(Held { held, rest: self }));
+                }
+                Poll::Pending => {}
+            }
+        }
+        Ok(ResponseBody::stream(Held { held: [held, None], rest: self }))
+    }
+
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.done {
+            return Poll::Ready(None);
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting = false;
+                if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+                    *left = left.saturating_sub(data.len() as u64);
+                    if *left == 0 {
+                        // Nobody asks for more than was announced.
+                        self.source.complete();
+                    }
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.done = true;
+                Poll::Ready(Some(Err(Broken::Guest(error.to_string()))))
+            }
+            Poll::Ready(None) => {
+                self.done = true;
+                // Dropping a store closes its bodies as if they had ended; they have not.
+                let failed = self.source.failed();
+                self.source.complete();
+                Poll::Ready(failed.then_some(Err(Broken::Instance)))
+            }
+            Poll::Pending => self.poll_deadline(cx),
+        }
+    }
+
+    fn poll_deadline(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let Some(limit) = self.deadline else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if !self.waiting {
+            timer.as_mut().reset(tokio::time::Instant::now() + limit);
+            self.waiting = true;
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.done = true;
+        self.exchange.meter.deadline_exceeded();
+        Poll::Ready(Some(Err(Broken::Deadline(DeadlinePassed(limit)))))
+    }
+}
+
+/// Pieces that were there when the head was sent, then the rest.
+struct Held<B, S: Source> {
+    held: [Option<Frame<Bytes>>; 2],
+    rest: Streamed<B, S>,
+}
+
+impl<B, S> Body for Held<B, S>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: fmt::Display,
+    S: Source,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        for held in &mut this.held {
+            if let Some(frame) = held.take() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+        }
+        this.rest.poll_piece(cx).map(|piece| piece.map(|piece| piece.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.done && self.held.iter().all(Option::is_none)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+/// A guest component's side. Dropped before the body is whole, it gives the request up.
+pub(super) struct FromInstance {
+    claim: Arc<Claim>,
+    shared: bool,
+    wanted: bool,
+}
+
+impl FromInstance {
+    /// `shared`: the instance may be serving other requests too.
+    pub(super) fn new(claim: Arc<Claim>, shared: bool) -> Self {
+        Self { claim, shared, wanted: true }
+    }
+}
+
+impl Source for FromInstance {
+    fn failed(&self) -> bool {
+        self.claim.failed()
+    }
+
+    fn complete(&mut self) {
+        self.wanted = false;
+    }
+}
+
+impl Drop for FromInstance {
+    fn drop(&mut self) {
+        if self.wanted {
+            self.claim.give_up(self.shared);
+        }
+    }
+}

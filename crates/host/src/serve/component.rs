@@ -1,0 +1,330 @@
+//! Instances of components that answer HTTP: `wasi:http/incoming-handler` 0.2 and
+//! `wasi:http/handler` 0.3.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+};
+
+use futures::{
+    FutureExt as _,
+    stream::{FuturesUnordered, Stream as _},
+};
+use reef_engine::{Activity, Paced};
+use reef_wasi::{ComponentGuest, Stdio};
+use wasmtime::{Store, component::InstancePre};
+use wasmtime_wasi_http::{
+    WasiHttpView as _,
+    handler::{Prepared, Proxy},
+    p2::bindings::{ProxyPre as Pre02, http::types::Scheme},
+    p3::bindings::ServicePre as Pre03,
+};
+
+use super::{
+    dispatch::Reuse,
+    instances::{Instances, Job, Slot},
+};
+use crate::{Workload, failure::Trap};
+
+/// Instances of one workload, and how to make another.
+pub(super) struct Pool {
+    pub(super) workload: Arc<Workload>,
+    pre: Pre,
+    pub(super) reuse: Reuse,
+    pub(super) instances: Instances,
+    background: Arc<reef_engine::Background>,
+}
+
+enum Pre {
+    V0_2(Pre02<ComponentGuest>),
+    V0_3(Pre03<ComponentGuest>),
+}
+
+/// Marks a slot as failed unless it is told otherwise: a panic or an abort ends up here, before the
+/// store is dropped.
+struct Ending(Arc<Slot>, bool);
+
+// === impl Pool ===
+
+impl Pool {
+    pub(super) fn new(
+        workload: Arc<Workload>,
+        pre: &InstancePre<ComponentGuest>,
+        v0_3: bool,
+        reuse: Reuse,
+        workers: usize,
+        background: Arc<reef_engine::Background>,
+    ) -> wasmtime::Result<Self> {
+        let pre = if v0_3 {
+            Pre::V0_3(Pre03::new(pre.clone())?)
+        } else {
+            Pre::V0_2(Pre02::new(pre.clone())?)
+        };
+        let instances = Instances::new(workers);
+        Ok(Self { workload, pre, reuse, instances, background })
+    }
+
+    /// Whether an instance can serve several requests at once.
+    pub(super) fn shares(&self) -> bool {
+        matches!(self.pre, Pre::V0_3(_)) && self.reuse.concurrent > 1
+    }
+
+    /// Gives the job to an instance of this worker, making one if none is free.
+    pub(super) fn dispatch(self: &Arc<Self>, worker: usize, job: Job) {
+        match self.instances.offer(worker, job) {
+            Ok(()) => self.workload.meter().instance_reused(),
+            Err(job) => self.start(worker, job),
+        }
+    }
+
+    fn start(self: &Arc<Self>, worker: usize, job: Job) {
+        let workload = &self.workload;
+        let made = workload
+            .world
+            .component(&[], Stdio::Log)
+            .map_err(wasmtime::Error::from)
+            .and_then(|mut guest| {
+                if !job.trace.is_empty() {
+                    guest.outbound().set_trace(job.trace.clone());
+                }
+                Ok(workload.engine.store(workload.flavour, workload.world.share(), guest)?)
+            });
+        let (store, activity) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let _ = job.reply.send(Err(error));
+                return;
+            }
+        };
+        workload.meter().instance_created();
+        let slot = Slot::new(job);
+        self.instances.register(worker, &slot);
+        let instance = Instance { pool: self.clone(), worker, slot: slot.clone(), activity };
+        let activity = instance.activity.clone();
+        let background = Some(self.background.clone());
+        let task = tokio::spawn(Paced::new(activity, background, instance.run(store)));
+        slot.runs_as(task.abort_handle());
+    }
+}
+
+/// One instance's task.
+struct Instance {
+    pool: Arc<Pool>,
+    worker: usize,
+    slot: Arc<Slot>,
+    activity: Arc<Activity>,
+}
+
+impl Instance {
+    async fn run(self, mut store: Store<ComponentGuest>) {
+        // Declared after the store, so dropped before it.
+        let mut ending = Ending(self.slot.clone(), true);
+        let result = match &self.pool.pre {
+            Pre::V0_2(pre) => match pre.instantiate_async(&mut store).await {
+                Ok(proxy) => self.serve_0_2(&mut store, proxy).await,
+                Err(error) => self.refuse(&mut store, error),
+            },
+            Pre::V0_3(pre) => match pre.instantiate_async(&mut store).await {
+                Ok(service) => self.serve_0_3(&mut store, Proxy::P3(service)).await,
+                Err(error) => self.refuse(&mut store, error),
+            },
+        };
+        match result {
+            Ok(()) => ending.1 = false,
+            Err(error) => {
+                self.slot.fail();
+                let workload = self.pool.workload.name();
+                let trap = Trap::new(error, Some(store.data().limits()));
+                tracing::warn!(workload = &**workload, "The instance ended: {trap}");
+            }
+        }
+        self.slot.close();
+    }
+
+    /// The instance could not be made: says so to whoever waits for it.
+    fn refuse(
+        &self,
+        store: &mut Store<ComponentGuest>,
+        error: wasmtime::Error,
+    ) -> wasmtime::Result<()> {
+        self.slot.close();
+        let refused = store.data().limits().refused().is_some();
+        let message = if refused {
+            format!("{error:#} (the limit is {}; raise it with --memory)", store.data().limits().limit())
+        } else {
+            format!("{error:#}")
+        };
+        if let Some(job) = self.slot.next().now_or_never().flatten() {
+            let _ = job.reply.send(Err(Uninstantiable(message).into()));
+        }
+        Err(error)
+    }
+
+    /// One request after the other, each on its own.
+    async fn serve_0_2(&self, store: &mut Store<ComponentGuest>, proxy: wasmtime_wasi_http::p2::bindings::Proxy) -> wasmtime::Result<()> {
+        let mut served = 0;
+        while let Some(job) = self.slot.next().await {
+            self.slot.set_idle(false);
+            served += 1;
+            let scheme = if job.tls { Scheme::Https } else { Scheme::Http };
+            // The guest answers through the outparam; what it does not answer is answered here.
+            let reply = Arc::new(Mutex::new(Some(job.reply)));
+            let take = |reply: &Mutex<Option<_>>| {
+                reply.lock().unwrap_or_else(PoisonError::into_inner).take()
+            };
+            reef_engine::refresh(&mut *store);
+            let mut http = store.data_mut().http();
+            let request = http.new_incoming_request(scheme, job.request)?;
+            let out = http.new_response_outparam_from_callback({
+                let reply = reply.clone();
+                move |response| {
+                    if let Some(reply) = take(&reply) {
+                        let response = response.map_err(|code| GuestError(format!("{code:?}")));
+                        let _ = reply.send(response.map_err(Into::into));
+                    }
+                }
+            })?;
+            let called =
+                proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await;
+            if let Some(reply) = take(&reply) {
+                let _ = reply.send(Err(match &called {
+                    Ok(()) => NoAnswer.into(),
+                    // The instance's own log line has the backtrace.
+                    Err(error) => GuestTrap::of(error, store.data().limits()).into(),
+                }));
+            }
+            called?;
+            if served >= self.pool.reuse.requests || self.activity.is_away() {
+                break;
+            }
+            self.slot.set_idle(true);
+            self.pool.instances.list(self.worker, &self.slot);
+        }
+        Ok(())
+    }
+
+    /// Several requests at once, as the guest can take them.
+    async fn serve_0_3(&self, store: &mut Store<ComponentGuest>, proxy: Proxy) -> wasmtime::Result<()> {
+        let Proxy::P3(service) = &proxy else { return Ok(()) };
+        let func = *service.wasi_http_handler().func_handle().func();
+        // The inner loop would take another job: told to the dispatcher only when the instance has
+        // come to rest, see below.
+        let wants = AtomicBool::new(false);
+        let reuse = &self.pool.reuse;
+
+        let served = store.run_concurrent(async |accessor| {
+            let mut tasks = pin!(FuturesUnordered::new());
+            let mut accepted = 0;
+            let mut may_accept = true;
+            poll_fn(|cx| {
+                loop {
+                    match tasks.as_mut().poll_next(cx) {
+                        // `false`: the request was given up, and what it left behind still runs.
+                        Poll::Ready(Some(Ok(answered))) => may_accept &= answered,
+                        Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                        Poll::Ready(None) | Poll::Pending => {}
+                    }
+                    may_accept &= accepted < reuse.requests && !self.activity.is_away();
+                    let ready = accessor.poll_ready_for_concurrent_call(func, cx).is_ready();
+                    let room = may_accept && ready && tasks.len() < reuse.concurrent as usize;
+                    wants.store(room, Ordering::Relaxed);
+                    if (room || accepted == 0)
+                        && let Poll::Ready(job) = self.slot.poll_job(cx)
+                    {
+                        accepted += 1;
+                        self.slot.set_idle(false);
+                        let expired = job.claim.given_up();
+                        let prepared = accessor.with(|mut access| {
+                            reef_engine::refresh(&mut access);
+                            Prepared::new(
+                                wasmtime::AsContextMut::as_context_mut(&mut access),
+                                &proxy,
+                                job.request,
+                                ComponentGuest::http,
+                                job.reply,
+                            )
+                        });
+                        tasks.push(async move { prepared?.run(accessor, expired).await });
+                        continue;
+                    }
+                    if !tasks.is_empty() {
+                        return Poll::Pending;
+                    }
+                    // The guest may go on after its answer, as long as it says that it matters.
+                    if accessor.poll_no_interesting_tasks(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    if !(may_accept && ready) || self.slot.is_closed() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.slot.set_idle(true);
+                    return Poll::Pending;
+                }
+            })
+            .await
+        });
+
+        let mut served = pin!(served);
+        poll_fn(|cx| {
+            self.pool.instances.unlist(self.worker, &self.slot);
+            let poll = served.as_mut().poll(cx);
+            if poll.is_pending() {
+                // Interrupted while computing, or at rest: only then is another request welcome.
+                let computing = self.activity.is_interrupted();
+                self.slot.computing.store(computing, Ordering::SeqCst);
+                if !computing && wants.load(Ordering::Relaxed) {
+                    self.pool.instances.list(self.worker, &self.slot);
+                }
+            }
+            poll
+        })
+        .await?
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.1 {
+            self.0.fail();
+        }
+    }
+}
+
+/// The guest returned without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler returned without setting a response")]
+pub(super) struct NoAnswer;
+
+/// The guest answered with an error code of `wasi:http`.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler answered with the error {0}")]
+pub(super) struct GuestError(String);
+
+/// No instance could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Uninstantiable(String);
+
+/// The guest trapped; the instance has the error itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct GuestTrap(String);
+
+impl GuestTrap {
+    fn of(error: &wasmtime::Error, limiter: &reef_engine::Limiter) -> Self {
+        let mut text = match error.downcast_ref::<wasmtime::Trap>() {
+            Some(trap) => trap.to_string(),
+            None => error.root_cause().to_string(),
+        };
+        if limiter.refused().is_some() {
+            text.push_str(&format!(" (after it was refused memory beyond {})", limiter.limit()));
+        }
+        Self(text)
+    }
+}
+

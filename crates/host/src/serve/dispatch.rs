@@ -1,0 +1,448 @@
+//! From a request to the workload that answers it.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::channel::oneshot;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use reef_artifact::{Kind, Served, Wasi};
+use reef_engine::{Background, DeadlinePassed, within};
+use reef_http::{
+    Admission, Handler, Peer, RequestBody, ResponseBody, Router, RouterBuilder, Workers, overloaded_response,
+    request_host,
+};
+use reef_telemetry::{RequestSpan, Tracer};
+use wasmtime_wasi_http::{
+    Error, handler::ExpirationError, p3::bindings::http::types::ErrorCode,
+};
+
+use super::{
+    answer::{Broken, Exchange, FromInstance, Streamed},
+    component::{GuestError, NoAnswer, Pool, Uninstantiable},
+    instances::{Claim, Job},
+    wagi::Wagi,
+};
+use crate::{
+    Failure, Workload,
+    failure::Trap,
+    workload::Linked,
+};
+
+/// How often instances are looked after.
+const TIDY: Duration = Duration::from_secs(1);
+
+/// How instances are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    /// Requests that one instance serves in its life.
+    pub requests: u32,
+    /// Requests that one instance serves at once (WASI 0.3 only).
+    pub concurrent: u32,
+    /// How long an instance without work is kept.
+    pub idle: Duration,
+}
+
+/// The queue in front of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queueing {
+    /// Requests in progress at once.
+    pub concurrent: u32,
+    /// Requests that may wait.
+    pub waiting: u32,
+    /// How long they may wait.
+    pub patience: Duration,
+}
+
+/// How a workload is served.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServeOptions {
+    /// `None`: fresh instances for WASI 0.2, shared ones for 0.3.
+    pub reuse: Option<Reuse>,
+    /// The queue.
+    pub queueing: Queueing,
+}
+
+/// One workload at one route.
+#[derive(Debug)]
+pub struct Mount {
+    /// `/about` for itself, `/api/...` for all below, `/...` for everything; with a host in front or
+    /// without.
+    pub route: String,
+    /// What answers there.
+    pub workload: Arc<Workload>,
+    /// How.
+    pub options: ServeOptions,
+}
+
+/// The workloads behind one listener.
+pub struct Application {
+    router: Router<Service>,
+    tracer: Tracer,
+}
+
+struct Service {
+    workload: Arc<Workload>,
+    admission: Admission,
+    deadline: Option<Duration>,
+    guest: Guest,
+}
+
+enum Guest {
+    Component(Arc<Pool>),
+    Wagi(Wagi),
+}
+
+/// Why workloads cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Not a kind that answers HTTP.
+    #[error("{name} does not answer HTTP: it is a {kind}. Reef serves components that export wasi:http/incoming-handler 0.2 or wasi:http/handler 0.3, and WASI 0.1 commands as CGI-style (WAGI) handlers; run this one with `reef run`")]
+    NotServable {
+        /// Which workload.
+        name: Arc<str>,
+        /// What it is.
+        kind: String,
+    },
+    /// Two workloads at one place, or a route that cannot be read.
+    #[error(transparent)]
+    Route(#[from] reef_http::RouteError),
+    /// Not what its exports promise.
+    #[error("{name} does not fit its own interface: {cause:#}")]
+    Mismatch {
+        /// Which workload.
+        name: Arc<str>,
+        /// What Wasmtime said.
+        cause: wasmtime::Error,
+    },
+}
+
+// === impl Reuse ===
+
+impl Reuse {
+    fn default_for(v0_3: bool) -> Self {
+        let idle = Duration::from_secs(10);
+        if v0_3 {
+            Self { requests: 1024, concurrent: 16, idle }
+        } else {
+            Self { requests: 1, concurrent: 1, idle }
+        }
+    }
+}
+
+// === impl Queueing ===
+
+impl Default for Queueing {
+    fn default() -> Self {
+        Self { concurrent: 512, waiting: 1024, patience: Duration::from_secs(5) }
+    }
+}
+
+// === impl Application ===
+
+impl Application {
+    /// Puts workloads at their routes.
+    ///
+    /// # Errors
+    /// When one cannot be served, or two want the same place.
+    pub fn new(
+        mounts: Vec<Mount>,
+        workers: &Workers,
+        background: Arc<Background>,
+        tracer: Tracer,
+    ) -> Result<Arc<Self>, ServeError> {
+        let mut router = RouterBuilder::new();
+        for mount in mounts {
+            let service = Service::new(&mount, workers.len(), background.clone())?;
+            let name = mount.workload.name().to_string();
+            let (host, path) = split_route(&mount.route);
+            router.add(&name, host, path, service)?;
+        }
+        let application = Arc::new(Self { router: router.build(), tracer });
+        let weak = Arc::downgrade(&application);
+        workers.spawn_on(0, async move {
+            loop {
+                tokio::time::sleep(TIDY).await;
+                let Some(application) = weak.upgrade() else { return };
+                application.tidy();
+            }
+        });
+        Ok(application)
+    }
+
+    /// The workloads and where they answer.
+    pub fn routes(&self) -> impl Iterator<Item = (String, &Arc<Workload>)> {
+        self.router.routes().map(|(route, service)| {
+            let host = route.host().unwrap_or_default();
+            (format!("{host}{}", route.path()), &service.workload)
+        })
+    }
+
+    /// Ends idle instances; those at work end with their work.
+    pub fn close(&self) {
+        for (_, service) in self.router.routes() {
+            if let Guest::Component(pool) = &service.guest {
+                pool.instances.close();
+            }
+        }
+    }
+
+    fn tidy(&self) {
+        for (_, service) in self.router.routes() {
+            if let Guest::Component(pool) = &service.guest {
+                pool.instances.tidy(pool.reuse.idle, service.deadline);
+            }
+        }
+    }
+}
+
+impl Handler for Application {
+    async fn handle(&self, request: Request<RequestBody>, peer: Peer) -> Response<ResponseBody> {
+        let found = self.router.find(request_host(&request), request.uri().path());
+        let Some(found) = found else {
+            return text(StatusCode::NOT_FOUND, "Nothing is served at this address.\n");
+        };
+        let (service, route) = (found.value, found.route.path());
+        let name = service.workload.name();
+        let mut span = self.tracer.start_request(request.headers(), request.method(), route, name);
+        span.url(request.uri());
+        service.answer(request, peer, span).await
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.routes().map(|(route, _)| route)).finish()
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    fn new(
+        mount: &Mount,
+        workers: usize,
+        background: Arc<Background>,
+    ) -> Result<Self, ServeError> {
+        let Mount { workload, options, .. } = mount;
+        let name = workload.name().clone();
+        let served = workload.kinds().iter().find_map(Kind::servable);
+        let not_servable = || ServeError::NotServable {
+            name: name.clone(),
+            kind: workload.kinds().first().map_or("library", Kind::word).to_owned(),
+        };
+        let guest = match (served.ok_or_else(not_servable)?, &workload.linked) {
+            (Served::Http(wasi), Linked::Component(pre)) => {
+                let v0_3 = matches!(wasi, Wasi::V0_3(_));
+                let reuse = options.reuse.unwrap_or_else(|| Reuse::default_for(v0_3));
+                let pool = Pool::new(workload.clone(), pre, v0_3, reuse, workers, background);
+                let mismatch = |cause| ServeError::Mismatch { name: name.clone(), cause };
+                Guest::Component(Arc::new(pool.map_err(mismatch)?))
+            }
+            (Served::Wagi, Linked::Module(pre)) => {
+                Guest::Wagi(Wagi::new(workload.clone(), pre.clone(), &mount.route, background))
+            }
+            _ => return Err(not_servable()),
+        };
+        let Queueing { concurrent, waiting, patience } = options.queueing;
+        Ok(Self {
+            workload: workload.clone(),
+            admission: Admission::new(concurrent, waiting, patience),
+            deadline: workload.world.limits().deadline,
+            guest,
+        })
+    }
+
+    async fn answer(
+        &self,
+        request: Request<RequestBody>,
+        peer: Peer,
+        mut span: RequestSpan,
+    ) -> Response<ResponseBody> {
+        let meter = self.workload.meter();
+        meter.wait();
+        let queued = Queued(meter, false);
+        let permit = match self.admission.admit().await {
+            Ok(permit) => permit,
+            Err(refused) => {
+                drop(queued);
+                let response = overloaded_response(&refused);
+                span.set_status(response.status().as_u16());
+                return response;
+            }
+        };
+        queued.admitted(permit.waited());
+        let exchange = Exchange {
+            meter: meter.clone(),
+            start: Instant::now(),
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            span,
+            _permit: permit,
+        };
+        let result = match &self.guest {
+            Guest::Component(pool) => self.component(pool, request, peer, exchange).await,
+            Guest::Wagi(wagi) => wagi.answer(request, peer, self.deadline, exchange).await,
+        };
+        result.unwrap_or_else(|failed| fail(*failed))
+    }
+
+    async fn component(
+        &self,
+        pool: &Arc<Pool>,
+        request: Request<RequestBody>,
+        peer: Peer,
+        mut exchange: Exchange,
+    ) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>> {
+        let mut trace = HeaderMap::new();
+        exchange.span.inject(&mut trace);
+        let claim = Arc::new(Claim::default());
+        let (reply, answer) = oneshot::channel();
+        let request = request.map(|body| {
+            body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
+        });
+        let job = Job { request, tls: peer.tls, trace, reply, claim: claim.clone() };
+        // Gives the request up when this future is dropped: the client is gone.
+        let source = FromInstance::new(claim, pool.shares());
+        pool.dispatch(Workers::current().unwrap_or(0), job);
+
+        let response = match within(self.deadline, exchange.start, answer).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(error))) => return Err(Box::new((self.failure(error), exchange))),
+            Ok(Err(oneshot::Canceled)) => {
+                let workload = self.workload.name().clone();
+                return Err(Box::new((Failure::Neighbour { workload }, exchange)));
+            }
+            Err(passed) => return Err(Box::new((self.late(passed), exchange))),
+        };
+        let (head, body) = response.into_parts();
+        exchange.status = head.status;
+        let length = content_length(&head.headers);
+        finish(self, head, Streamed::new(body, length, source, self.deadline, exchange)).await
+    }
+
+    fn late(&self, passed: DeadlinePassed) -> Failure {
+        Failure::Deadline { workload: self.workload.name().clone(), passed }
+    }
+
+    /// What an instance's error means.
+    fn failure(&self, error: wasmtime::Error) -> Failure {
+        let workload = self.workload.name().clone();
+        if error.is::<ExpirationError>() {
+            let limit = self.deadline.unwrap_or_default();
+            return Failure::Deadline { workload, passed: DeadlinePassed(limit) };
+        }
+        if error.is::<NoAnswer>() || error.is::<GuestError>() {
+            return Failure::NoAnswer { workload, reason: error.to_string() };
+        }
+        if let Some(code) = error.downcast_ref::<ErrorCode>() {
+            let reason = format!("the handler answered with the error {code:?}");
+            return Failure::NoAnswer { workload, reason };
+        }
+        let unstarted = error.is::<Uninstantiable>();
+        let cause = Trap::new(error, None);
+        if unstarted {
+            Failure::Instantiate { workload, cause }
+        } else {
+            Failure::Trapped { workload, cause }
+        }
+    }
+}
+
+/// The response, streamed or at once.
+pub(super) async fn finish<B, S>(
+    service: &impl Named,
+    head: http::response::Parts,
+    body: Streamed<B, S>,
+) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>>
+where
+    B: http_body::Body<Data = bytes::Bytes> + Unpin + Send + 'static,
+    B::Error: fmt::Display,
+    S: super::answer::Source,
+{
+    match body.into_body().await {
+        Ok(body) => Ok(Response::from_parts(head, body)),
+        Err((broken, exchange)) => {
+            let workload = service.name().clone();
+            let failure = match broken {
+                Broken::Deadline(passed) => Failure::Deadline { workload, passed },
+                other => Failure::NoAnswer { workload, reason: other.to_string() },
+            };
+            Err(Box::new((failure, exchange)))
+        }
+    }
+}
+
+/// Who is talked about in messages.
+pub(super) trait Named {
+    fn name(&self) -> &Arc<str>;
+}
+
+impl Named for Service {
+    fn name(&self) -> &Arc<str> {
+        self.workload.name()
+    }
+}
+
+/// Says it to the log in full, and to the client as far as that is the client's business.
+fn fail((failure, mut exchange): (Failure, Exchange)) -> Response<ResponseBody> {
+    let status = failure.status();
+    let said = match &failure {
+        Failure::Deadline { .. } => {
+            exchange.meter.deadline_exceeded();
+            "The application did not answer in time.\n"
+        }
+        Failure::Trapped { .. } => {
+            exchange.meter.trap();
+            "The application failed while it answered this request.\n"
+        }
+        Failure::NoAnswer { .. } | Failure::Refused { .. } => {
+            "The application gave no valid answer to this request.\n"
+        }
+        _ => "The application cannot answer now.\n",
+    };
+    tracing::warn!(status = status.as_u16(), trace = exchange.span.trace_id().map(tracing::field::display), "{failure}");
+    exchange.status = status;
+    exchange.span.error(said.trim_end());
+    text(status, said)
+}
+
+/// `example.com/api/...` is a host and a path.
+fn split_route(route: &str) -> (Option<&str>, &str) {
+    match route.find('/') {
+        None | Some(0) => (None, route),
+        Some(slash) => (Some(&route[..slash]), &route[slash..]),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn text(status: StatusCode, said: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(said));
+    *response.status_mut() = status;
+    let plain = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+/// A request in the queue; one that leaves it unadmitted was refused, or its client is gone.
+struct Queued<'a>(&'a reef_meter::Meter, bool);
+
+impl Queued<'_> {
+    fn admitted(mut self, waited: Duration) {
+        self.1 = true;
+        self.0.admit(waited);
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.refuse();
+        }
+    }
+}

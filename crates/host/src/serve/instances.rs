@@ -1,0 +1,281 @@
+//! Live instances of one workload, one list a worker thread.
+//!
+//! An instance is a task that owns a store. The dispatcher sees it as a [`Slot`]: a mailbox for
+//! requests, and the flags that say whether it takes any. A request stays on the worker it came in
+//! on, so that connection, instance and guest share a core and its caches.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures::{channel::oneshot, task::AtomicWaker};
+use http::HeaderMap;
+use tokio::task::AbortHandle;
+use wasmtime_wasi_http::WasiBody;
+
+pub(super) type Reply = Result<http::Response<WasiBody>, wasmtime::Error>;
+
+/// A request on its way to an instance.
+pub(super) struct Job {
+    pub(super) request: http::Request<WasiBody>,
+    pub(super) tls: bool,
+    pub(super) trace: HeaderMap,
+    pub(super) reply: oneshot::Sender<Reply>,
+    pub(super) claim: Arc<Claim>,
+}
+
+/// What a request and its instance know of each other.
+#[derive(Default)]
+pub(super) struct Claim {
+    slot: OnceLock<Arc<Slot>>,
+    /// Nobody waits for the answer any more.
+    given_up: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// One live instance.
+pub(super) struct Slot {
+    jobs: Mutex<VecDeque<Job>>,
+    waker: AtomicWaker,
+    /// Is on its shard's list, hence takes a job.
+    listed: AtomicBool,
+    /// Takes no job any more.
+    closed: AtomicBool,
+    /// Ended by a trap, a deadline or a panic: what it left unfinished is broken off.
+    failed: AtomicBool,
+    /// In guest code that has not come back for a tick: not waiting for anything.
+    pub(super) computing: AtomicBool,
+    /// Milliseconds since the start of the process of the last change below, and its state.
+    idle: AtomicBool,
+    since: AtomicU64,
+    task: OnceLock<AbortHandle>,
+}
+
+/// The instances of one workload.
+pub(super) struct Instances {
+    shards: Box<[Shard]>,
+}
+
+/// Those of one worker.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard {
+    open: Mutex<Vec<Arc<Slot>>>,
+    all: Mutex<Vec<Weak<Slot>>>,
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// Gives the request up: an instance that waits ends just this request; one that computes, or
+    /// that serves nothing else, is ended.
+    pub(super) fn give_up(&self, shared: bool) {
+        self.given_up.store(true, Ordering::SeqCst);
+        self.waker.wake();
+        if let Some(slot) = self.slot.get()
+            && (!shared || slot.computing.load(Ordering::SeqCst))
+        {
+            slot.kill();
+        }
+    }
+
+    /// Resolves when the request was given up.
+    pub(super) async fn given_up(self: Arc<Self>) {
+        poll_fn(|cx| {
+            self.waker.register(cx.waker());
+            if self.given_up.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Whether the instance ended badly, so that a body that ends now is not whole.
+    pub(super) fn failed(&self) -> bool {
+        self.slot.get().is_some_and(|slot| slot.failed.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn taken_by(&self, slot: &Arc<Slot>) {
+        let _ = self.slot.set(slot.clone());
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    pub(super) fn new(first: Job) -> Arc<Self> {
+        let slot = Arc::new(Self {
+            jobs: Mutex::new(VecDeque::with_capacity(1)),
+            waker: AtomicWaker::new(),
+            listed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            computing: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            since: AtomicU64::new(now()),
+            task: OnceLock::new(),
+        });
+        slot.push(first);
+        slot
+    }
+
+    fn push(self: &Arc<Self>, job: Job) {
+        job.claim.taken_by(self);
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        self.waker.wake();
+    }
+
+    /// The next job, if there is one; otherwise the waker is told when there is.
+    pub(super) fn poll_job(&self, cx: &mut Context<'_>) -> Poll<Job> {
+        self.waker.register(cx.waker());
+        match self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+            Some(job) => Poll::Ready(job),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The next job; `None` when the instance is to end.
+    pub(super) async fn next(&self) -> Option<Job> {
+        poll_fn(|cx| match self.poll_job(cx) {
+            Poll::Ready(job) => Poll::Ready(Some(job)),
+            Poll::Pending if self.is_closed() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Takes no more jobs; those that are there are done.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    /// Marks the instance as ended badly. To be called before its store is dropped.
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.close();
+    }
+
+    /// Ends the instance at once.
+    pub(super) fn kill(&self) {
+        self.fail();
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    pub(super) fn runs_as(&self, task: AbortHandle) {
+        let _ = self.task.set(task);
+    }
+
+    pub(super) fn set_idle(&self, idle: bool) {
+        if self.idle.swap(idle, Ordering::Relaxed) != idle {
+            self.since.store(now(), Ordering::Relaxed);
+        }
+    }
+}
+
+// === impl Instances ===
+
+impl Instances {
+    pub(super) fn new(workers: usize) -> Self {
+        Self { shards: (0..workers.max(1)).map(|_| Shard::default()).collect() }
+    }
+
+    fn shard(&self, worker: usize) -> &Shard {
+        &self.shards[worker % self.shards.len()]
+    }
+
+    /// Hands the job to an instance that is there; gives it back when there is none.
+    pub(super) fn offer(&self, worker: usize, job: Job) -> Result<(), Job> {
+        let shard = self.shard(worker);
+        loop {
+            // The most recently used goes first: its memory is in the cache, and what is not needed
+            // grows old and is ended.
+            let Some(slot) = shard.open.lock().unwrap_or_else(PoisonError::into_inner).pop() else {
+                return Err(job);
+            };
+            slot.listed.store(false, Ordering::SeqCst);
+            if !slot.is_closed() {
+                slot.push(job);
+                return Ok(());
+            }
+        }
+    }
+
+    /// The instance takes another job.
+    pub(super) fn list(&self, worker: usize, slot: &Arc<Slot>) {
+        if !slot.is_closed() && !slot.listed.swap(true, Ordering::SeqCst) {
+            let shard = self.shard(worker);
+            shard.open.lock().unwrap_or_else(PoisonError::into_inner).push(slot.clone());
+        }
+    }
+
+    /// The instance takes no job for now.
+    pub(super) fn unlist(&self, worker: usize, slot: &Arc<Slot>) {
+        if slot.listed.swap(false, Ordering::SeqCst) {
+            let mut open =
+                self.shard(worker).open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.retain(|other| !Arc::ptr_eq(other, slot));
+        }
+    }
+
+    pub(super) fn register(&self, worker: usize, slot: &Arc<Slot>) {
+        let mut all = self.shard(worker).all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::downgrade(slot));
+    }
+
+    /// Ends instances that were idle for long, and those that go on computing after their last
+    /// answer for longer than a request may take.
+    pub(super) fn tidy(&self, idle: Duration, deadline: Option<Duration>) {
+        let now = now();
+        for shard in &self.shards {
+            let mut all = shard.all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|slot| {
+                let Some(slot) = slot.upgrade() else { return false };
+                let age = Duration::from_millis(
+                    now.saturating_sub(slot.since.load(Ordering::Relaxed)),
+                );
+                if slot.idle.load(Ordering::Relaxed) {
+                    if age >= idle {
+                        slot.close();
+                    }
+                } else if deadline.is_some_and(|deadline| age > 2 * deadline + idle)
+                    && slot.computing.load(Ordering::SeqCst)
+                {
+                    slot.kill();
+                }
+                true
+            });
+            let mut open = shard.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.retain(|slot| !slot.is_closed());
+        }
+    }
+
+    /// Ends all instances, after what they are doing.
+    pub(super) fn close(&self) {
+        for shard in &self.shards {
+            for slot in shard.all.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                if let Some(slot) = slot.upgrade() {
+                    slot.close();
+                }
+            }
+            shard.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+}
+
+/// Milliseconds since some moment in this process.
+fn now() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_millis() as u64
+}

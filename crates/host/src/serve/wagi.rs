@@ -1,0 +1,209 @@
+//! A WASI 0.1 command as a CGI-style handler: one fresh instance a request, the body on standard
+//! input, the answer from standard output.
+
+use std::{str::FromStr as _, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use reef_engine::{Background, Paced, within};
+use reef_http::{Peer, RequestBody, ResponseBody};
+use reef_wagi::{Progress, RequestFacts, ResponseParser, Route};
+use reef_wasi::{ModuleGuest, Stdio};
+use tokio::task::AbortHandle;
+use tokio_util::io::StreamReader;
+use wasmtime::{InstancePre, Store};
+use wasmtime_wasi::cli::AsyncStdinStream;
+
+use super::{
+    answer::{Exchange, Source, Streamed},
+    dispatch::{Named, finish},
+    pipe::{Pipe, PipeBody, Reader},
+};
+use crate::{Failure, Workload, failure::Trap};
+
+/// A workload that answers as a CGI script does.
+pub(super) struct Wagi {
+    workload: Arc<Workload>,
+    pre: InstancePre<ModuleGuest>,
+    route: Route,
+    background: Arc<Background>,
+}
+
+/// The guest's task; ends with whoever waits for it.
+struct Running {
+    task: AbortHandle,
+    reader: Arc<Reader>,
+    wanted: bool,
+}
+
+// === impl Wagi ===
+
+impl Wagi {
+    pub(super) fn new(
+        workload: Arc<Workload>,
+        pre: InstancePre<ModuleGuest>,
+        route: &str,
+        background: Arc<Background>,
+    ) -> Self {
+        let path = route.find('/').map_or("/...", |slash| &route[slash..]);
+        let route = Route::from_str(path).unwrap_or_else(|_| Route::everything());
+        Self { workload, pre, route, background }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        request: Request<RequestBody>,
+        peer: Peer,
+        deadline: Option<Duration>,
+        mut exchange: Exchange,
+    ) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>> {
+        let name = self.workload.name().clone();
+        let (pipe, reader) = Pipe::new();
+        let mut running = match self.start(request, peer, pipe, reader) {
+            Ok(running) => running,
+            Err(failure) => return Err(Box::new((failure, exchange))),
+        };
+        let reader = running.reader.clone();
+        let head = match within(deadline, exchange.start, read_head(&reader)).await {
+            Ok(Ok(head)) => head,
+            Ok(Err(error)) => {
+                if reader.failed() {
+                    exchange.meter.trap();
+                } else {
+                    running.wanted = false;
+                }
+                let failure = Failure::NoAnswer { workload: name, reason: error.to_string() };
+                return Err(Box::new((failure, exchange)));
+            }
+            Err(passed) => {
+                return Err(Box::new((Failure::Deadline { workload: name, passed }, exchange)));
+            }
+        };
+        exchange.status = head.status;
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = head.status;
+        parts.headers = head.headers;
+        let body = Streamed::new(PipeBody(reader), None, running, deadline, exchange);
+        finish(self, parts, body).await
+    }
+
+    fn start(
+        &self,
+        request: Request<RequestBody>,
+        peer: Peer,
+        pipe: Pipe,
+        reader: Reader,
+    ) -> Result<Running, Failure> {
+        let (head, body) = request.into_parts();
+        let host = peer.local.to_string();
+        let facts = RequestFacts {
+            method: &head.method,
+            uri: &head.uri,
+            version: head.version,
+            headers: &head.headers,
+            content_length: body.size_hint().exact(),
+            client: peer.remote.ip(),
+            route: &self.route,
+            default_host: &host,
+            tls: peer.tls,
+        };
+        let env = reef_wagi::environment(&facts);
+        let args = reef_wagi::arguments(None, &facts);
+        let stdin =
+            StreamReader::new(Box::pin(body.map_err(std::io::Error::other).into_data_stream()));
+        let stdio = Stdio::Piped {
+            stdin: Box::new(AsyncStdinStream::new(stdin)),
+            stdout: Box::new(pipe.clone()),
+        };
+        let guest = self.workload.world.module(&args, &env, stdio)?;
+        let world = &self.workload.world;
+        let (store, activity) =
+            self.workload.engine.store(self.workload.flavour, world.share(), guest)?;
+        self.workload.meter().instance_created();
+        let run = run(self.pre.clone(), store, pipe, self.workload.name().clone());
+        let task = tokio::spawn(Paced::new(activity, Some(self.background.clone()), run));
+        Ok(Running { task: task.abort_handle(), reader: Arc::new(reader), wanted: true })
+    }
+}
+
+impl Named for Wagi {
+    fn name(&self) -> &Arc<str> {
+        self.workload.name()
+    }
+}
+
+async fn run(
+    pre: InstancePre<ModuleGuest>,
+    mut store: Store<ModuleGuest>,
+    pipe: Pipe,
+    workload: Arc<str>,
+) {
+    // Told before the store is dropped; also when this task is cut off.
+    let ending = Ending(pipe);
+    let called = async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        start.call_async(&mut store, ()).await
+    }
+    .await;
+    match called {
+        Ok(()) => ending.0.end(true),
+        Err(error) => match Trap::exit_status(&error) {
+            Some(status) => {
+                if status != 0 {
+                    tracing::warn!(workload = &*workload, status, "The handler exited with an error.");
+                }
+                ending.0.end(true);
+            }
+            None => {
+                ending.0.end(false);
+                let trap = Trap::new(error, Some(store.data().limits()));
+                tracing::warn!(workload = &*workload, "The handler trapped: {trap}");
+            }
+        },
+    }
+}
+
+async fn read_head(reader: &Reader) -> Result<reef_wagi::ResponseHead, reef_wagi::Error> {
+    let mut parser = ResponseParser::new();
+    while let Some(mut piece) = reader.next().await {
+        match parser.feed(&piece)? {
+            Progress::NeedMore => {}
+            Progress::Head { head, body_start } => {
+                reader.unread(piece.split_off(body_start));
+                return Ok(head);
+            }
+        }
+    }
+    parser.finish()?;
+    Err(reef_wagi::Error::Empty)
+}
+
+struct Ending(Pipe);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end(false);
+    }
+}
+
+// === impl Running ===
+
+impl Source for Running {
+    fn failed(&self) -> bool {
+        self.reader.failed()
+    }
+
+    fn complete(&mut self) {
+        self.wanted = false;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.wanted {
+            self.task.abort();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A workload, ready to be called.
+
+use std::{fmt, sync::Arc};
+
+use reef_artifact::{Artifact, CanRun, Form, Import, Kind, Verdict, Wasi};
+use reef_engine::{Code, CompileError, Engine, EngineError, Flavour, Limits, Share};
+use reef_meter::Meter;
+use reef_wasi::{ComponentGuest, Grants, ModuleGuest, World, WorldError};
+use wasmtime::{
+    InstancePre,
+    component::{self, Component},
+};
+
+/// What a workload is made from.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Its name, as messages and metrics say it.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub grants: Grants,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// An artifact, compiled, linked to its world and within its limits: an instance away from running.
+pub struct Workload {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) flavour: Flavour,
+    pub(crate) world: World,
+    pub(crate) linked: Linked,
+    kinds: Vec<Kind>,
+}
+
+pub(crate) enum Linked {
+    Module(InstancePre<ModuleGuest>),
+    Component(component::InstancePre<ComponentGuest>),
+}
+
+/// Why a workload cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// No engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Not valid.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// A grant cannot be honoured.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// It imports what Reef does not have.
+    #[error("{}", missing(.name, .answer))]
+    Missing {
+        /// Which workload.
+        name: Arc<str>,
+        /// Each import, found or not.
+        answer: CanRun,
+    },
+    /// It imports something under a known name but of another shape.
+    #[error("{name} does not fit what Reef offers: {cause:#}")]
+    Link {
+        /// Which workload.
+        name: Arc<str>,
+        /// What Wasmtime said.
+        cause: wasmtime::Error,
+    },
+}
+
+fn missing(name: &str, answer: &CanRun) -> String {
+    let mut text = format!("{name} imports what Reef does not have:");
+    for checked in answer.missing() {
+        text.push_str(&format!("\n  {}", checked.import));
+        if let Verdict::Missing { nearest: Some(nearest), .. } = &checked.verdict {
+            text.push_str(&format!(" (Reef has {nearest})"));
+        }
+    }
+    text.push_str("\nRun `reef inspect --can-run` on it for the whole list.");
+    text
+}
+
+// === impl Workload ===
+
+impl Workload {
+    /// Compiles (or takes from the cache) and links an artifact.
+    ///
+    /// Takes as long as compiling takes; call it where that may be waited for.
+    ///
+    /// # Errors
+    /// When the artifact is invalid, imports something unknown, or a grant cannot be honoured.
+    pub fn prepare(
+        engine: Arc<Engine>,
+        artifact: &Artifact,
+        spec: Spec,
+    ) -> Result<Self, PrepareError> {
+        let Spec { name, grants, limits } = spec;
+        let (flavour, code) = compile(&engine, artifact)?;
+        let linked = link(&engine, flavour, artifact, &name, code)?;
+        let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
+        let world = World::new(name, grants, limits, share)?;
+        Ok(Self { engine, flavour, world, linked, kinds: artifact.kinds().to_vec() })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        self.world.name()
+    }
+
+    /// How it can be run, the preferred way first.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// What it has used.
+    pub fn meter(&self) -> &Arc<Meter> {
+        self.world.share().meter()
+    }
+}
+
+impl fmt::Debug for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workload")
+            .field("name", self.name())
+            .field("kinds", &self.kinds)
+            .field("flavour", &self.flavour)
+            .finish_non_exhaustive()
+    }
+}
+
+fn compile(engine: &Engine, artifact: &Artifact) -> Result<(Flavour, Code), CompileError> {
+    if artifact.form() == Form::Component && !fits_plain(artifact) {
+        return Ok((Flavour::Concurrent, engine.compile(artifact, Flavour::Concurrent)?));
+    }
+    match engine.compile(artifact, Flavour::Plain) {
+        Ok(code) => Ok((Flavour::Plain, code)),
+        // Asynchronous types can hide where names do not show them: in an interface of the
+        // component's own. Only then is a component that the plain engine refuses valid.
+        Err(refused @ CompileError::Invalid { .. }) if artifact.form() == Form::Component => {
+            match engine.compile(artifact, Flavour::Concurrent) {
+                Ok(code) => Ok((Flavour::Concurrent, code)),
+                Err(_) => Err(refused),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether all that a component is known to speak is WASI 0.2.
+fn fits_plain(artifact: &Artifact) -> bool {
+    let newer = |name: &str, version: Option<&semver::Version>| {
+        name.starts_with("wasi:") && version.is_some_and(|v| (v.major, v.minor) > (0, 2))
+    };
+    let imports = artifact.imports().iter().any(|import| match import {
+        Import::Component { name, .. } => newer(&name.name, name.version.as_ref()),
+        Import::Core { .. } => false,
+    });
+    let exports = artifact.exports().iter().any(|e| newer(e.name(), e.version()));
+    let known = artifact.kinds().iter().any(|kind| {
+        matches!(kind, Kind::Command(Wasi::V0_2(_)) | Kind::HttpHandler(Wasi::V0_2(_)))
+    });
+    known && !imports && !exports
+}
+
+fn link(
+    engine: &Engine,
+    flavour: Flavour,
+    artifact: &Artifact,
+    name: &Arc<str>,
+    code: Code,
+) -> Result<Linked, PrepareError> {
+    let wasmtime = engine.wasmtime(flavour)?;
+    let explain = |cause: wasmtime::Error| {
+        match reef_artifact::can_run(artifact, &reef_wasi::provided()) {
+            Ok(answer) if !answer.all_satisfied() => {
+                PrepareError::Missing { name: name.clone(), answer }
+            }
+            _ => PrepareError::Link { name: name.clone(), cause },
+        }
+    };
+    match code {
+        Code::Module(module) => reef_wasi::module_linker(wasmtime)
+            .and_then(|linker| linker.instantiate_pre(&module))
+            .map(Linked::Module),
+        Code::Component(component) => reef_wasi::component_linker(wasmtime, flavour)
+            .and_then(|linker| linker.instantiate_pre(&component))
+            .map(Linked::Component),
+    }
+    .map_err(explain)
+}
+
+impl Linked {
+    pub(crate) fn component(&self) -> Option<&Component> {
+        match self {
+            Self::Component(pre) => Some(pre.component()),
+            Self::Module(_) => None,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A guest's way out: `wasi:http` requests through the workload's client.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt as _;
+use reef_egress::{Client, SendError, Timeouts};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+/// Chunks of a WASI 0.2 response body that are buffered before the guest has to wait. A short answer
+/// is whole before anything is sent, so it goes out with its length and in one piece.
+const BODY_CHUNKS: usize = 8;
+const BODY_CHUNK: usize = 64 << 10;
+
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+/// Sends what one instance asks for, as far as it was granted.
+pub struct Outbound {
+    workload: Arc<str>,
+    client: Client,
+    /// Goes onto every request: the trace that this instance works for.
+    trace: HeaderMap,
+}
+
+// === impl Outbound ===
+
+impl Outbound {
+    pub(crate) fn new(workload: Arc<str>, client: Client) -> Self {
+        Self { workload, client, trace: HeaderMap::new() }
+    }
+
+    /// Headers to put onto every request from now on (trace context).
+    pub fn set_trace(&mut self, headers: HeaderMap) {
+        self.trace = headers;
+    }
+}
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        mut request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _result: Io,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
+        let client = self.client.clone();
+        let workload = self.workload.clone();
+        for (name, value) in &self.trace {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        Box::new(async move {
+            let response = client.send(request, timeouts(options)).await.map_err(|error| {
+                match &error {
+                    SendError::Refused(refusal) => tracing::warn!(workload = &*workload, "{refusal}"),
+                    other => tracing::debug!(workload = &*workload, "{other}"),
+                }
+                wasi_error(error)
+            })?;
+            let response = response.map(|body| body.map_err(wasi_error).boxed_unsync());
+            let done: Io = Box::new(async { Ok(()) });
+            Ok((response, done))
+        })
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        BODY_CHUNKS
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").field("workload", &self.workload).finish_non_exhaustive()
+    }
+}
+
+/// What the guest asks for; the whole exchange ends when the host says.
+fn timeouts(options: Option<RequestOptions>) -> Timeouts {
+    let default = Timeouts::default();
+    let options = options.unwrap_or_default();
+    let within = |asked: Option<Duration>, default: Duration| {
+        asked.map_or(default, |asked| asked.min(Timeouts::default().total))
+    };
+    Timeouts {
+        connect: within(options.connect_timeout, default.connect),
+        first_byte: within(options.first_byte_timeout, default.first_byte),
+        between_bytes: within(options.between_bytes_timeout, default.between_bytes),
+        total: default.total,
+    }
+}
+
+fn wasi_error(error: SendError) -> Error {
+    match error {
+        SendError::Refused(_) => Error::HttpRequestDenied,
+        SendError::InvalidUri { .. } => Error::HttpRequestUriInvalid,
+        SendError::DnsFailed(lookup) => {
+            Error::DnsError { rcode: Some(lookup.to_string()), info_code: None }
+        }
+        SendError::ConnectionRefused { .. } => Error::ConnectionRefused,
+        SendError::ConnectFailed { .. } => Error::DestinationUnavailable,
+        SendError::ConnectTimeout { .. } => Error::ConnectionTimeout,
+        SendError::TooManyConnections { .. } => Error::ConnectionLimitReached,
+        SendError::Tls { .. } => Error::TlsProtocolError,
+        SendError::FirstByteTimeout(_) | SendError::Timeout(_) => Error::HttpResponseTimeout,
+        SendError::BetweenBytesTimeout(_) => Error::ConnectionReadTimeout,
+        SendError::ConnectionClosed(_) => Error::ConnectionTerminated,
+        SendError::ProtocolError(_) => Error::HttpProtocolError,
+        other => Error::InternalError(Some(other.to_string())),
+    }
+}
