@@ -6,10 +6,7 @@ use reef_artifact::{Artifact, CanRun, Form, Import, Kind, Verdict, Wasi};
 use reef_engine::{Code, CompileError, Engine, EngineError, Flavour, Limits, Share};
 use reef_meter::Meter;
 use reef_wasi::{ComponentGuest, Grants, ModuleGuest, World, WorldError};
-use wasmtime::{
-    InstancePre,
-    component::{self, Component},
-};
+use wasmtime::{InstancePre, component};
 
 /// What a workload is made from.
 #[derive(Clone, Debug)]
@@ -185,13 +182,4 @@ fn link(
             .map(Linked::Component),
     }
     .map_err(explain)
-}
-
-impl Linked {
-    pub(crate) fn component(&self) -> Option<&Component> {
-        match self {
-            Self::Component(pre) => Some(pre.component()),
-            Self::Module(_) => None,
-        }
-    }
 }

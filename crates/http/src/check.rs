@@ -7,7 +7,7 @@
 //! line feed ends a line of the head (RFC 9112 section 2.2) but not a chunk's. What it leaves open
 //! is decided here.
 
-use http::header::{HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Request, Version};
 use http_body::Body;
 
@@ -29,13 +29,7 @@ pub(crate) fn request<B: Body>(request: &Request<B>, limits: &Limits) -> Result<
     if target_len(request.uri()) > limits.max_uri_bytes {
         return Err(Refusal::UriTooLong { limit: limits.max_uri_bytes });
     }
-    host(request)?;
-    if request.version() <= Version::HTTP_11 {
-        coding(headers)?;
-        if wants(headers, UPGRADE, b"websocket") {
-            return Err(Refusal::WebSocket);
-        }
-    }
+    framing(request)?;
     if request.body().size_hint().lower() > limits.max_body_bytes {
         return Err(Refusal::BodyTooLarge { limit: limits.max_body_bytes });
     }
@@ -48,29 +42,48 @@ fn target_len(uri: &http::Uri) -> usize {
         + uri.authority().map_or(0, |authority| authority.as_str().len())
 }
 
-fn host<B>(request: &Request<B>) -> Result<(), Refusal> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let (host, more) = (hosts.next(), hosts.next());
-    if more.is_some() {
-        return Err(Refusal::HostRepeated);
-    }
-    match (host, request.version()) {
-        (None, Version::HTTP_11) => Err(Refusal::HostMissing),
-        (None, _) => Ok(()),
-        (Some(host), version) => {
-            if !host.as_bytes().iter().copied().all(in_host) {
-                return Err(Refusal::HostInvalid);
+/// The fields that decide where a request goes and ends, in one pass: most requests have few
+/// fields, and only one of these.
+fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let version = request.version();
+    let mut host = None;
+    let mut coded = false;
+    let mut upgrade = false;
+    for (name, value) in request.headers() {
+        if name == HOST {
+            if host.replace(value).is_some() {
+                return Err(Refusal::HostRepeated);
             }
-            match request.uri().authority() {
-                Some(authority)
-                    if version == Version::HTTP_2
-                        && !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) =>
-                {
-                    Err(Refusal::HostDiffers)
-                }
-                _ => Ok(()),
-            }
+        } else if name == TRANSFER_ENCODING {
+            coded = true;
+        } else if name == UPGRADE {
+            upgrade |= tokens(value).any(|token| token.eq_ignore_ascii_case(b"websocket"));
         }
+    }
+    match host {
+        None if version == Version::HTTP_11 => return Err(Refusal::HostMissing),
+        None => {}
+        Some(host) => host_value(host, request.uri(), version)?,
+    }
+    if coded {
+        coding(request.headers())?;
+    }
+    // HTTP/2 has no upgrades: there it is a field like others.
+    if upgrade && version <= Version::HTTP_11 { Err(Refusal::WebSocket) } else { Ok(()) }
+}
+
+fn host_value(host: &HeaderValue, uri: &http::Uri, version: Version) -> Result<(), Refusal> {
+    if !host.as_bytes().iter().copied().all(in_host) {
+        return Err(Refusal::HostInvalid);
+    }
+    match uri.authority() {
+        Some(authority)
+            if version == Version::HTTP_2
+                && !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) =>
+        {
+            Err(Refusal::HostDiffers)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -91,10 +104,6 @@ fn coding(headers: &HeaderMap) -> Result<(), Refusal> {
         1 => Err(Refusal::CodingUnknown),
         _ => Err(Refusal::CodingInvalid),
     }
-}
-
-fn wants(headers: &HeaderMap, name: HeaderName, token: &[u8]) -> bool {
-    headers.get_all(name).iter().flat_map(tokens).any(|one| one.eq_ignore_ascii_case(token))
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {

@@ -40,8 +40,8 @@ pub(crate) struct Shared {
     parts: AtomicU32,
     /// Of HTTP/1: one of the constants below. Read only while there are no parts.
     stage: AtomicU8,
-    /// When there last ceased to be parts, or when the head began: microseconds of the server.
-    since: AtomicU64,
+    /// Requests begun.
+    requests: AtomicU64,
     /// Closing needs no lingering: nothing was just sent.
     abrupt: AtomicBool,
 }
@@ -55,12 +55,12 @@ const TAKEN: u8 = 2;
 
 impl Shared {
     fn begin_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.stage.store(TAKEN, Ordering::Release);
     }
 
     fn on_read(&self) {
         if self.stage.load(Ordering::Relaxed) == IDLE {
-            self.since.store(self.running.now(), Ordering::Relaxed);
             self.stage.store(HEAD, Ordering::Relaxed);
         }
     }
@@ -84,10 +84,6 @@ impl Shared {
     fn in_head(&self) -> bool {
         !self.is_busy() && self.stage.load(Ordering::Relaxed) == HEAD
     }
-
-    fn since(&self) -> Instant {
-        self.running.instant(self.since.load(Ordering::Relaxed))
-    }
 }
 
 /// Something that keeps a connection from being idle while it lives.
@@ -105,9 +101,6 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Before the count: whoever sees no parts must not see an old time. The time is late by
-        // nothing if this was the last part, and unread if it was not.
-        self.shared.since.store(self.shared.running.now(), Ordering::Relaxed);
         self.shared.parts.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -133,7 +126,7 @@ pub(crate) async fn serve<H: Handler>(
         home,
         parts: AtomicU32::new(0),
         stage: AtomicU8::new(IDLE),
-        since: AtomicU64::new(running.now()),
+        requests: AtomicU64::new(0),
         abrupt: AtomicBool::new(false),
         running,
     });
@@ -196,6 +189,29 @@ async fn serve_tls<H: Handler>(stream: TcpStream, tls: &Tls, conn: Arc<Conn<H>>)
 trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for T {}
+
+/// Since when a connection is in the state it is in. The driver asks whenever it is polled, so the
+/// clock is read only when a state has changed, and not for each of the steps between.
+#[derive(Debug)]
+struct Since {
+    state: (u64, bool),
+    at: Instant,
+}
+
+impl Since {
+    fn new(shared: &Shared) -> Self {
+        Self { state: (shared.requests.load(Ordering::Relaxed), false), at: Instant::now() }
+    }
+
+    /// When the connection, which is not busy, ended its last request or began its head.
+    fn of(&mut self, shared: &Shared) -> Instant {
+        let state = (shared.requests.load(Ordering::Relaxed), shared.in_head());
+        if self.state != state {
+            *self = Self { state, at: Instant::now() };
+        }
+        self.at
+    }
+}
 
 /// A timer for a deadline that keeps moving away: it is set again only when it has fired too early,
 /// so moving the deadline costs nothing.

@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::connection;
 use crate::handler::{Handler, Peer};
@@ -85,22 +84,12 @@ pub(crate) struct Running {
     pub(crate) signal: Signal,
     pub(crate) workers: Workers,
     pub(crate) h1: http1::Builder,
-    epoch: Instant,
     refusing: AtomicUsize,
     /// Told when the last connection has ended.
     none_open: Notify,
 }
 
 impl Running {
-    /// Now, as [`Running::instant`] reads it.
-    pub(crate) fn now(&self) -> u64 {
-        self.epoch.elapsed().as_micros() as u64
-    }
-
-    pub(crate) fn instant(&self, micros: u64) -> Instant {
-        self.epoch + Duration::from_micros(micros)
-    }
-
     async fn all_closed(&self) {
         loop {
             let told = self.none_open.notified();
@@ -194,7 +183,6 @@ impl Server {
             stats: Arc::new(ServerStats::new(workers.len())),
             signal: Signal::new(),
             workers: workers.clone(),
-            epoch: Instant::now(),
             refusing: AtomicUsize::new(0),
             none_open: Notify::new(),
         };

@@ -105,7 +105,7 @@ fn nearest<'n>(asked: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n 
     let asked: Vec<char> = asked.chars().take(64).collect();
     let (distance, name) =
         names.map(|name| (distance(&asked, name), name)).min_by_key(|(distance, _)| *distance)?;
-    (distance <= asked.len() / 3 + 1 && distance < asked.len()).then_some(name)
+    (distance <= (asked.len() / 3).max(1) && distance < asked.len()).then_some(name)
 }
 
 /// Levenshtein's: letters to insert, remove or replace.

@@ -137,10 +137,9 @@ impl Instance {
         match result {
             Ok(()) => ending.1 = false,
             Err(error) => {
-                self.slot.fail();
-                let workload = self.pool.workload.name();
+                self.slot.trapped(GuestTrap::of(&error, store.data().limits()).0);
                 let trap = Trap::new(error, Some(store.data().limits()));
-                tracing::warn!(workload = &**workload, "The instance ended: {trap}");
+                tracing::warn!("{} trapped: {trap}", self.pool.workload.name());
             }
         }
         self.slot.close();
@@ -152,17 +151,12 @@ impl Instance {
         store: &mut Store<ComponentGuest>,
         error: wasmtime::Error,
     ) -> wasmtime::Result<()> {
-        self.slot.close();
-        let refused = store.data().limits().refused().is_some();
-        let message = if refused {
-            format!("{error:#} (the limit is {}; raise it with --memory)", store.data().limits().limit())
-        } else {
-            format!("{error:#}")
-        };
+        self.slot.fail();
+        let message = Trap::new(error, Some(store.data().limits())).to_string();
         if let Some(job) = self.slot.next().now_or_never().flatten() {
             let _ = job.reply.send(Err(Uninstantiable(message).into()));
         }
-        Err(error)
+        Ok(())
     }
 
     /// One request after the other, each on its own.

@@ -299,6 +299,14 @@ impl Service {
         let mut trace = HeaderMap::new();
         exchange.span.inject(&mut trace);
         let claim = Arc::new(Claim::default());
+        let trapped = {
+            let (claim, workload) = (Arc::downgrade(&claim), self.workload.name().clone());
+            move || {
+                let why = claim.upgrade()?.trap()?.to_owned();
+                let cause = Trap::new(wasmtime::Error::msg(why), None);
+                Some(Failure::Trapped { workload: workload.clone(), cause })
+            }
+        };
         let (reply, answer) = oneshot::channel();
         let request = request.map(|body| {
             body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
@@ -313,7 +321,8 @@ impl Service {
             Ok(Ok(Err(error))) => return Err(Box::new((self.failure(error), exchange))),
             Ok(Err(oneshot::Canceled)) => {
                 let workload = self.workload.name().clone();
-                return Err(Box::new((Failure::Neighbour { workload }, exchange)));
+                let failure = trapped().unwrap_or(Failure::Neighbour { workload });
+                return Err(Box::new((failure, exchange)));
             }
             Err(passed) => return Err(Box::new((self.late(passed), exchange))),
         };
@@ -368,6 +377,10 @@ where
             let workload = service.name().clone();
             let failure = match broken {
                 Broken::Deadline(passed) => Failure::Deadline { workload, passed },
+                Broken::Instance => {
+                    let cause = Trap::new(wasmtime::Error::msg(broken.to_string()), None);
+                    Failure::Trapped { workload, cause }
+                }
                 other => Failure::NoAnswer { workload, reason: other.to_string() },
             };
             Err(Box::new((failure, exchange)))
@@ -403,7 +416,13 @@ fn fail((failure, mut exchange): (Failure, Exchange)) -> Response<ResponseBody> 
         }
         _ => "The application cannot answer now.\n",
     };
-    tracing::warn!(status = status.as_u16(), trace = exchange.span.trace_id().map(tracing::field::display), "{failure}");
+    let trace_id = exchange.span.trace_id().map(tracing::field::display);
+    if matches!(failure, Failure::Trapped { .. }) {
+        // Its instance has said so, with the backtrace.
+        tracing::debug!(status = status.as_u16(), trace_id, "{failure}");
+    } else {
+        tracing::warn!(status = status.as_u16(), trace_id, "{failure}");
+    }
     exchange.status = status;
     exchange.span.error(said.trim_end());
     text(status, said)

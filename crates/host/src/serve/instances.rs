@@ -9,7 +9,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -56,6 +56,10 @@ pub(super) struct Slot {
     idle: AtomicBool,
     since: AtomicU64,
     task: OnceLock<AbortHandle>,
+    /// Requests that it is serving.
+    serving: AtomicUsize,
+    /// Why it trapped, where that is certain to concern a single request.
+    trapped: OnceLock<String>,
 }
 
 /// The instances of one workload.
@@ -100,8 +104,22 @@ impl Claim {
         self.slot.get().is_some_and(|slot| slot.failed.load(Ordering::SeqCst))
     }
 
-    pub(super) fn taken_by(&self, slot: &Arc<Slot>) {
+    /// Why the instance trapped, if it did so for this request.
+    pub(super) fn trap(&self) -> Option<&str> {
+        self.slot.get()?.trapped.get().map(String::as_str)
+    }
+
+    fn taken_by(&self, slot: &Arc<Slot>) {
+        slot.serving.fetch_add(1, Ordering::Relaxed);
         let _ = self.slot.set(slot.clone());
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.get() {
+            slot.serving.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -119,6 +137,8 @@ impl Slot {
             idle: AtomicBool::new(false),
             since: AtomicU64::new(now()),
             task: OnceLock::new(),
+            serving: AtomicUsize::new(0),
+            trapped: OnceLock::new(),
         });
         slot.push(first);
         slot
@@ -157,6 +177,14 @@ impl Slot {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.waker.wake();
+    }
+
+    /// The guest trapped. To be called before the store is dropped.
+    pub(super) fn trapped(&self, why: String) {
+        if self.serving.load(Ordering::Relaxed) <= 1 {
+            let _ = self.trapped.set(why);
+        }
+        self.fail();
     }
 
     /// Marks the instance as ended badly. To be called before its store is dropped.

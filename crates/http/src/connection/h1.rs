@@ -8,7 +8,7 @@ use hyper::server::conn::http1;
 
 use super::io::ClientIo;
 use super::service::service;
-use super::{Conn, Deadline, Transport};
+use super::{Conn, Deadline, Since, Transport};
 use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -49,6 +49,7 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
     let running = &shared.running;
     let mut connection = running.h1.serve_connection(io, service(Arc::clone(&conn)));
     let mut deadline = Deadline::new();
+    let mut since = Since::new(shared);
     let mut phase = Phase::Running;
     let mut changed = pin!(running.signal.changed());
     let mut watched = false;
@@ -90,7 +91,7 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
         } else {
             running.limits.idle_timeout
         };
-        match deadline.passed(cx, shared.since() + limit) {
+        match deadline.passed(cx, since.of(shared) + limit) {
             false => Poll::Pending,
             true if in_head => Poll::Ready(End::SlowHead),
             true => Poll::Ready(End::Idle),

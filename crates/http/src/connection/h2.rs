@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::io::ClientIo;
 use super::service::service;
-use super::{Conn, Deadline, Part, Shared, Transport};
+use super::{Conn, Deadline, Part, Shared, Since, Transport};
 use crate::handler::Handler;
 use crate::server::Phase;
 use crate::workers::Workers;
@@ -46,7 +46,9 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
     shared.begin_request();
     let mut connection = pin!(builder.serve_connection(io, service(Arc::clone(&conn))));
     let mut deadline = Deadline::new();
-    let mut goodbye: Option<Instant> = None;
+    let mut since = Since::new(shared);
+    // Once GOAWAY was sent: when, and how long the rest may take.
+    let mut goodbye: Option<(Instant, Duration)> = None;
     let mut phase = Phase::Running;
     let mut changed = pin!(running.signal.changed());
     let mut watched = false;
@@ -61,8 +63,12 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
                 match now {
                     Phase::Running => {}
                     Phase::Draining => {
+                        // Of streams that ended just now, bytes may still wait for the client.
+                        let settled = !shared.is_busy()
+                            && since.of(shared).elapsed() > limits.write_timeout;
+                        let rest = if settled { GOODBYE } else { limits.write_timeout };
                         shared.abrupt.store(!shared.is_busy(), Ordering::Relaxed);
-                        goodbye = Some(Instant::now() + GOODBYE);
+                        goodbye = Some((Instant::now(), rest));
                         connection.as_mut().graceful_shutdown();
                     }
                     Phase::Cut => return Poll::Ready(None),
@@ -81,8 +87,8 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
             // on while there are streams, and an idle connection is found out at its next firing.
             let due = match goodbye {
                 _ if shared.is_busy() => Instant::now() + limits.idle_timeout,
-                Some(goodbye) => goodbye.max(shared.since()),
-                None => shared.since() + limits.idle_timeout,
+                Some((begun, rest)) => begun.max(since.of(shared)) + rest,
+                None => since.of(shared) + limits.idle_timeout,
             };
             if !deadline.passed(cx, due) {
                 return Poll::Pending;
@@ -92,7 +98,7 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
                 return Poll::Ready(None);
             }
             shared.abrupt.store(true, Ordering::Relaxed);
-            goodbye = Some(Instant::now() + GOODBYE);
+            goodbye = Some((Instant::now(), GOODBYE));
             connection.as_mut().graceful_shutdown();
         }
     })
