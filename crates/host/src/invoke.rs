@@ -27,7 +27,6 @@ use reef_engine::{Activity, Background, Limiter, Paced, within};
 
 pub use self::call::{Call, ParseCallError, Pointer};
 use self::{
-    answer::Answer,
     component::Done,
     sink::{Ended, Sink, Writing},
 };
@@ -91,7 +90,12 @@ pub async fn invoke(
                     return Err(failure);
                 }
                 match done? {
-                    Ok(done) => settle(done, &output).await,
+                    Ok(Done::Delivered(ended, writing)) => settle(ended, writing),
+                    Ok(Done::Failed(error)) => {
+                        // With standard error gone there is nobody to tell.
+                        let _ = writeln!(std::io::stderr(), "{error}");
+                        Ok(1)
+                    }
                     Err(0) if has_result => Err(Failure::NoAnswer {
                         workload: name.clone(),
                         reason: "it exited before its result was there".to_owned(),
@@ -119,34 +123,15 @@ async fn paced<T: Send + 'static>(
     }
 }
 
-/// Delivers what a component's function returned.
-async fn settle(done: Done, output: &Output) -> Result<i32, Failure> {
-    let (answer, sink, writing) = match done {
-        Done::Streamed(Ok(Ended::Whole), writing) => return writing.keep().map(|()| 0),
-        Done::Streamed(Ok(Ended::Unread), _) => return Ok(0),
-        Done::Streamed(Err(failure), _) => return Err(failure),
-        Done::Answered(answer, sink, writing) => (answer, sink, writing),
-    };
-    let text = answer.text();
-    match (answer, output) {
-        (Answer::Failed(_), _) => {
-            // With standard error gone there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "{}", text.unwrap_or_default());
-            Ok(1)
-        }
-        (Answer::Bytes(bytes) | Answer::OkBytes(bytes), Output::File(_)) => {
-            deliver(bytes, sink, writing).await
-        }
-        _ => {
-            let line = text.map_or_else(String::new, |text| text + "\n");
-            deliver(line.into_bytes(), sink, writing).await
-        }
-    }
-}
-
 async fn deliver(bytes: Vec<u8>, sink: Sink, mut writing: Writing) -> Result<i32, Failure> {
     sink.put(bytes).await;
-    match writing.ended().await? {
+    let ended = writing.ended().await;
+    settle(ended, writing)
+}
+
+/// A file whose writing has ended well takes its place.
+fn settle(ended: Result<Ended, Failure>, writing: Writing) -> Result<i32, Failure> {
+    match ended? {
         Ended::Whole => writing.keep()?,
         Ended::Unread => {}
     }

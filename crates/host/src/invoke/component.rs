@@ -43,12 +43,12 @@ enum Given {
     Stream(Input),
 }
 
-/// What is left to do when the guest is done.
+/// How a call went that neither trapped nor exited.
 pub(super) enum Done {
-    /// The result is still to be written.
-    Answered(Answer, Sink, Writing),
-    /// The result was a stream, and this is how it ended.
-    Streamed(Result<Ended, Failure>, Writing),
+    /// The function returned an error of its own: its text.
+    Failed(String),
+    /// The result was written, or could not be.
+    Delivered(Result<Ended, Failure>, Writing),
 }
 
 /// Finds the function, reads the arguments and opens what they name.
@@ -234,7 +234,8 @@ async fn call(
     answer::call_by_value(function, store, &params, result.as_ref()).await
 }
 
-/// Lets the guest finish what it has begun: its stream, and its work after the answer.
+/// Delivers the answer, and lets the guest finish what it has begun: the stream that it returned, and
+/// its work after the answer.
 async fn finish(
     store: &mut Store<ComponentGuest>,
     concurrent: bool,
@@ -242,26 +243,32 @@ async fn finish(
     sink: Sink,
     mut writing: Writing,
 ) -> wasmtime::Result<Done> {
-    let Answer::Stream(reader) = answer else {
-        if concurrent {
-            store
-                .run_concurrent(async |accessor| {
-                    poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-                })
-                .await?;
+    let (stream, bytes) = match answer {
+        Answer::Stream(reader) => (Some(reader), Vec::new()),
+        Answer::Failed(error) => return Ok(Done::Failed(wave::write(&error))),
+        Answer::Bytes(bytes) | Answer::OkBytes(bytes) if writing.to_file() => (None, bytes),
+        other => {
+            let line = other.text().map_or_else(String::new, |text| text + "\n");
+            (None, line.into_bytes())
         }
-        return Ok(Done::Answered(answer, sink, writing));
     };
+    if !concurrent {
+        sink.put(bytes).await;
+        return Ok(Done::Delivered(writing.ended().await, writing));
+    }
     let ended = store
         .run_concurrent(async |accessor| {
-            accessor.with(|access| reader.pipe(access, sink))?;
+            match stream {
+                Some(reader) => accessor.with(|access| reader.pipe(access, sink))?,
+                None => sink.put(bytes).await,
+            }
             let ended = writing.ended().await;
-            // Whoever has no reader any more need not be waited for.
+            // Nobody is left to work for when nobody reads.
             if let Ok(Ended::Whole) = ended {
                 poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
             }
             wasmtime::error::Ok(ended)
         })
         .await??;
-    Ok(Done::Streamed(ended, writing))
+    Ok(Done::Delivered(ended, writing))
 }

@@ -202,6 +202,10 @@ impl<D: 'static> StreamConsumer<D> for Sink {
 // === impl Writing ===
 
 impl Writing {
+    pub(super) fn to_file(&self) -> bool {
+        matches!(self.output, Output::File(_))
+    }
+
     /// Waits until everything is written, or cannot be.
     ///
     /// # Errors

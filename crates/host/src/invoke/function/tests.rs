@@ -8,8 +8,13 @@ use super::{Function, all, find};
 fn functions() -> Vec<Function> {
     let text = r#"
         (component
-            (import "binary" (func $binary (param "a" s32) (param "b" s32) (result s32)))
-            (import "nothing" (func $nothing))
+            (core module $m
+                (func (export "binary") (param i32 i32) (result i32) unreachable)
+                (func (export "nothing")))
+            (core instance $i (instantiate $m))
+            (func $binary (param "a" s32) (param "b" s32) (result s32)
+                (canon lift (core func $i "binary")))
+            (func $nothing (canon lift (core func $i "nothing")))
             (instance $adder (export "add" (func $binary)) (export "reset" (func $nothing)))
             (instance $clock (export "reset" (func $nothing)) (export "tick" (func $nothing)))
             (export "docs:math/adder@0.1.0" (instance $adder))
