@@ -14,14 +14,7 @@ mod sink;
 mod source;
 mod wave;
 
-use std::{
-    fmt,
-    io::Write as _,
-    path::PathBuf,
-    pin::Pin,
-    sync::Arc,
-    time::Instant,
-};
+use std::{fmt, io::Write as _, path::PathBuf, pin::Pin, sync::Arc, time::Instant};
 
 use reef_engine::{Activity, Background, Limiter, Paced, within};
 

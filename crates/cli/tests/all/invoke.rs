@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -124,16 +125,24 @@ fn an_error_of_the_function_is_printed_and_is_status_1() {
 #[test]
 fn what_does_not_fit_is_explained() {
     let library = guest("p2-lib");
-    assert_fails(&call(&library, "add(1, \"x\")"), 125, &[
-        "argument 2 (`b`): expected s32, found a string\n  add(1, \"x\")\n         ^^^",
-    ]);
-    assert_fails(&call(&library, "add(1)"), 125, &[
-        "2 arguments expected, 1 given\n  add: func(a: s32, b: s32) -> s32",
-    ]);
-    assert_fails(&call(&library, "great(\"A\")"), 125, &[
-        "it exports no function `great`; did you mean `greet`?",
-        "\n  total: func(numbers: list<u32>) -> u64\n",
-    ]);
+    assert_fails(
+        &call(&library, "add(1, \"x\")"),
+        125,
+        &["argument 2 (`b`): expected s32, found a string\n  add(1, \"x\")\n         ^^^"],
+    );
+    assert_fails(
+        &call(&library, "add(1)"),
+        125,
+        &["2 arguments expected, 1 given\n  add: func(a: s32, b: s32) -> s32"],
+    );
+    assert_fails(
+        &call(&library, "great(\"A\")"),
+        125,
+        &[
+            "it exports no function `great`; did you mean `greet`?",
+            "\n  total: func(numbers: list<u32>) -> u64\n",
+        ],
+    );
     assert_fails(&call(&library, "add(@x, 1)"), 125, &["expected s32; an @source can be given"]);
     assert_fails(&call(&library, "crash()"), 134, &["unreachable"]);
 }
@@ -197,9 +206,8 @@ fn a_failed_call_leaves_the_output_as_it_was() {
     let (input, out) = (dir.join("in"), dir.join("out"));
     fs::write(&input, vec![7; 1 << 20]).unwrap();
     fs::write(&out, "before").unwrap();
-    let run = |text: String| {
-        invoke(guest("p3-streams"), &text).arg("-o").arg(&out).output().unwrap()
-    };
+    let run =
+        |text: String| invoke(guest("p3-streams"), &text).arg("-o").arg(&out).output().unwrap();
     assert_fails(&run(format!("break-midway(@{})", input.display())), 134, &["unreachable"]);
     assert_fails(&run(format!("count(@{}/none)", dir.display())), 1, &["No such file"]);
     assert_fails(&run(format!("count(@{})", dir.display())), 1, &["Is a directory"]);
@@ -208,6 +216,36 @@ fn a_failed_call_leaves_the_output_as_it_was() {
 
     let full = invoke(guest("p3-streams"), "zeros(9000000000)").args(["-o", "/dev/full"]).output();
     assert_fails(&full.unwrap(), 1, &["cannot write /dev/full: No space left on device"]);
+}
+
+#[test]
+fn a_link_and_its_files_permissions_are_kept() {
+    let dir = tempdir().unwrap();
+    let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+    fs::write(&file, "before").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("file", &link).unwrap();
+    let output = invoke(guest("p3-streams"), "zeros(3)").arg("-o").arg(&link).output().unwrap();
+    assert_prints(&output, "");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read(&file).unwrap(), [0; 3]);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_yet_is_said_to_be_pending() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("future.wat");
+    fs::write(
+        &path,
+        r#"(component
+            (type $later (future u8))
+            (core module $m (func (export "f") (result i32) unreachable))
+            (core instance $i (instantiate $m))
+            (func (export "later") (result $later) (canon lift (core func $i "f"))))"#,
+    )
+    .unwrap();
+    assert_fails(&call(&path, "later"), 125, &["is pending", "later: func() -> future<u8>"]);
 }
 
 #[test]
@@ -296,7 +334,11 @@ fn a_list_has_to_fit_into_the_guest() {
     fs::File::create(&input).unwrap().set_len(65 << 20).unwrap();
     let text = format!("upper(@{})", input.display());
     let output = invoke(guest("p3-streams"), &text).args(["--memory", "64MiB"]).output();
-    assert_fails(&output.unwrap(), 125, &["does not fit into the memory limit of 64MiB", "--memory"]);
+    assert_fails(
+        &output.unwrap(),
+        125,
+        &["does not fit into the memory limit of 64MiB", "--memory"],
+    );
 }
 
 #[test]

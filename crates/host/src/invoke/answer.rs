@@ -139,9 +139,7 @@ pub(super) async fn call(
                 }
             }
         }
-        (Single::Nothing, Some(Fast::Bytes)) => {
-            typed::<_, (Vec<u8>,)>(function, store, ()).await
-        }
+        (Single::Nothing, Some(Fast::Bytes)) => typed::<_, (Vec<u8>,)>(function, store, ()).await,
         (Single::Nothing, Some(Fast::BytesOrText)) => {
             typed::<_, (Result<Vec<u8>, String>,)>(function, store, ()).await
         }

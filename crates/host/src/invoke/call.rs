@@ -60,7 +60,9 @@ pub enum ParseCallError {
     #[error("an argument is missing{0}")]
     NoArgument(Pointer),
     /// A source that names nothing.
-    #[error("not a source; write @path, @\"a quoted path\", @- for standard input or @https://…{0}")]
+    #[error(
+        "not a source; write @path, @\"a quoted path\", @- for standard input or @https://…{0}"
+    )]
     Source(Pointer),
 }
 

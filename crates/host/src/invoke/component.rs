@@ -11,7 +11,7 @@ use wasmtime::{
 
 use super::{
     Call, Ended, Running,
-    answer::{self, Answer, Single, is_bytes, is_byte_stream},
+    answer::{self, Answer, Single, is_byte_stream, is_bytes},
     call::{Argument, Source},
     function::{self, Function},
     sink::{Sink, Writing},

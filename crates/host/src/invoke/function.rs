@@ -32,11 +32,7 @@ pub(super) fn all(component: &Component) -> Vec<Function> {
             ComponentItem::ComponentInstance(instance) => {
                 functions.extend(instance.exports(engine).filter_map(|(inner, export)| {
                     let ComponentItem::ComponentFunc(ty) = export.ty else { return None };
-                    Some(Function {
-                        interface: Some(name.to_owned()),
-                        name: inner.to_owned(),
-                        ty,
-                    })
+                    Some(Function { interface: Some(name.to_owned()), name: inner.to_owned(), ty })
                 }));
             }
             _ => {}
@@ -53,9 +49,8 @@ pub(super) fn find(functions: Vec<Function>, asked: &str) -> Result<Function, St
     let qualified = asked.split_once('#').or_else(|| asked.rsplit_once('.'));
     let (found, others): (Vec<_>, Vec<_>) = functions.into_iter().partition(|function| {
         function.name == asked
-            || qualified.is_some_and(|(interface, name)| {
-                function.name == name && function.is_in(interface)
-            })
+            || qualified
+                .is_some_and(|(interface, name)| function.name == name && function.is_in(interface))
     });
     if found.is_empty() {
         return Err(unknown(asked, &others));

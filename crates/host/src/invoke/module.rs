@@ -19,8 +19,7 @@ pub(super) fn prepare(
     pre: &InstancePre<ModuleGuest>,
     call: &Call,
 ) -> Result<(Arc<Activity>, Running<Vec<String>>), Failure> {
-    let refused =
-        |reason| Failure::NotCallable { workload: workload.name().clone(), reason };
+    let refused = |reason| Failure::NotCallable { workload: workload.name().clone(), reason };
     let functions: Vec<(&str, FuncType)> = pre
         .module()
         .exports()
@@ -30,8 +29,7 @@ pub(super) fn prepare(
         })
         .collect();
     let Some((name, ty)) = functions.iter().find(|(name, _)| *name == call.name()) else {
-        let signatures: Vec<_> =
-            functions.iter().map(|(name, ty)| signature(name, ty)).collect();
+        let signatures: Vec<_> = functions.iter().map(|(name, ty)| signature(name, ty)).collect();
         let names = functions.iter().map(|(name, _)| *name);
         return Err(refused(function::no_export(call.name(), names, &signatures)));
     };

@@ -50,7 +50,10 @@ pub(super) struct Fault(Arc<OnceLock<(String, String)>>);
 
 enum Origin {
     /// Files have no readiness to wait for: a thread of their own reads ahead.
-    Thread { pieces: mpsc::Receiver<io::Result<Piece>>, empty: sync_mpsc::Sender<Vec<u8>> },
+    Thread {
+        pieces: mpsc::Receiver<io::Result<Piece>>,
+        empty: sync_mpsc::Sender<Vec<u8>>,
+    },
     Http(Body),
     Ended,
 }

@@ -61,9 +61,10 @@ fn typed(node: &Node, ty: &Type, text: &str) -> Result<Val, Mismatch> {
             let elements = elements.map(|node| typed(node, &element, text));
             Val::FixedLengthList(elements.collect::<Result<_, _>>()?)
         }
-        Type::Tuple(tuple) => Val::Tuple(elements(node, tuple, text).map_err(|inner| {
-            inner.unwrap_or_else(|| expected(node, ty, text))
-        })?),
+        Type::Tuple(tuple) => Val::Tuple(
+            elements(node, tuple, text)
+                .map_err(|inner| inner.unwrap_or_else(|| expected(node, ty, text)))?,
+        ),
         Type::Record(record) => {
             let given: Vec<_> = node.as_record(text).map_err(wrong)?.collect();
             if let Some((unknown, node)) =
@@ -129,7 +130,8 @@ fn typed(node: &Node, ty: &Type, text: &str) -> Result<Val, Mismatch> {
         },
         Type::Flags(flags) => {
             let given: Vec<_> = node.as_flags(text).map_err(wrong)?.map(unescaped).collect();
-            if let Some(unknown) = given.iter().find(|flag| flags.names().all(|name| name != **flag))
+            if let Some(unknown) =
+                given.iter().find(|flag| flags.names().all(|name| name != **flag))
             {
                 let flags: Vec<_> = flags.names().collect();
                 let flags = flags.join(", ");
@@ -376,7 +378,8 @@ pub(super) fn name(ty: &Type) -> String {
             format!("tuple<{}>", tuple.types().map(|ty| name(&ty)).collect::<Vec<_>>().join(", "))
         }
         Type::Record(record) => {
-            let fields = record.fields().map(|field| format!("{}: {}", field.name, name(&field.ty)));
+            let fields =
+                record.fields().map(|field| format!("{}: {}", field.name, name(&field.ty)));
             format!("record {{ {} }}", fields.collect::<Vec<_>>().join(", "))
         }
         Type::Variant(variant) => {

@@ -41,13 +41,14 @@ fn sources_are_read() {
     };
     assert_eq!(sources("f(@photo (1).jpg)"), [Some(Source::File("photo (1).jpg".into()))]);
     assert_eq!(sources("f( @- , 1)"), [Some(Source::Stdin), None]);
-    assert_eq!(sources(r#"f(@"a, \"b\".jpg" , @c)"#), [
-        Some(Source::File("a, \"b\".jpg".into())),
-        Some(Source::File("c".into())),
-    ]);
-    assert_eq!(sources("f(@https://example.com/a?b=(c)//d)"), [Some(Source::Url(
-        "https://example.com/a?b=(c)//d".into()
-    ))]);
+    assert_eq!(
+        sources(r#"f(@"a, \"b\".jpg" , @c)"#),
+        [Some(Source::File("a, \"b\".jpg".into())), Some(Source::File("c".into())),]
+    );
+    assert_eq!(
+        sources("f(@https://example.com/a?b=(c)//d)"),
+        [Some(Source::Url("https://example.com/a?b=(c)//d".into()))]
+    );
     assert_eq!(sources("f(\"@photo.jpg\")"), [None]);
 }
 

@@ -57,6 +57,9 @@ fn a_name_in_two_interfaces_is_ambiguous() {
 fn an_unknown_name_gets_the_nearest_and_the_whole_list() {
     let text = find(functions(), "substract").err().unwrap();
     assert!(text.starts_with("it exports no function `substract`; did you mean `subtract`?\n"));
-    assert!(text.contains("\n  docs:math/adder@0.1.0#add: func(a: s32, b: s32) -> s32\n"), "{text}");
+    assert!(
+        text.contains("\n  docs:math/adder@0.1.0#add: func(a: s32, b: s32) -> s32\n"),
+        "{text}"
+    );
     assert!(!find(functions(), "render").err().unwrap().contains("did you mean"));
 }
