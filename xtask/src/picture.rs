@@ -14,7 +14,7 @@ pub(crate) fn landscape(width: u32, height: u32) -> Vec<u8> {
 
 fn pixel(x: f32, y: f32) -> [u8; 3] {
     let hill = 0.65 + 0.08 * (x * 9.0).sin() + 0.03 * (x * 31.0).cos();
-    let sun = ((x - 0.7).powi(2) + (y - 0.3).powi(2)).sqrt();
+    let sun = ((x - 0.7).powi(2) * 2.25 + (y - 0.3).powi(2)).sqrt(); // round at 3:2
     let colour = if y > hill {
         [40.0 + 40.0 * x, 90.0 + 80.0 * (1.0 - y), 50.0]
     } else if sun < 0.08 {

@@ -72,6 +72,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Kit {
                 let stream = Reply::new(out).start();
                 stream.write_all(b"the first half\n");
                 stream.flush();
+                // Time for the first half to leave.
+                monotonic_clock::subscribe_duration(50_000_000).block();
                 core::arch::wasm32::unreachable();
             }
             "/never" => loop {
