@@ -27,14 +27,33 @@ fn main() -> ExitCode {
     };
     let status = done.unwrap_or_else(|error| {
         // A reader that went away (`reef inspect x.wasm | head`) is not an error.
-        if error.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
-            == Some(std::io::ErrorKind::BrokenPipe)
-        {
+        if is_broken_pipe(&error) {
             return 0;
         }
-        eprintln!("reef: {error:#}");
+        eprintln!("reef: {}", explained(&error));
         guest::status_of(&error)
     });
     // Does not wait for threads that sit in a read of standard input.
     std::process::exit(status)
+}
+
+/// The error and its causes on one line, none said twice: many a message has its cause in it.
+fn explained(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = match error.downcast_ref::<reef_artifact::Error>() {
+        Some(reef_artifact::Error::Output { kind, .. }) => Some(*kind),
+        _ => error.downcast_ref::<std::io::Error>().map(std::io::Error::kind),
+    };
+    kind == Some(std::io::ErrorKind::BrokenPipe)
 }

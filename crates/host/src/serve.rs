@@ -9,6 +9,7 @@ mod component;
 mod dispatch;
 mod instances;
 mod pipe;
+mod uri;
 mod wagi;
 
 pub use dispatch::{Application, Mount, Queueing, Reuse, ServeError, ServeOptions};

@@ -24,6 +24,7 @@ use super::{
     answer::{Broken, Exchange, FromInstance, Streamed},
     component::{GuestError, NoAnswer, Pool, Uninstantiable},
     instances::{Claim, Job},
+    uri::absolute,
     wagi::Wagi,
 };
 use crate::{
@@ -308,9 +309,10 @@ impl Service {
             }
         };
         let (reply, answer) = oneshot::channel();
-        let request = request.map(|body| {
+        let mut request = request.map(|body| {
             body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
         });
+        absolute(&mut request, &peer);
         let job = Job { request, tls: peer.tls, trace, reply, claim: claim.clone() };
         // Gives the request up when this future is dropped: the client is gone.
         let source = FromInstance::new(claim, pool.shares());
