@@ -7,13 +7,13 @@ use reef_engine::{Confined, Limiter, Limits, Share};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{
     FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx,
-    sockets::SocketAddrUse,
 };
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     grants::{Access, Grants},
     outbound::Outbound,
+    sockets::SocketRules,
     stdio::{Lines, Stdio},
 };
 
@@ -24,7 +24,7 @@ pub struct World {
     limits: Limits,
     share: Arc<Share>,
     client: Client,
-    sockets: Sockets,
+    sockets: Arc<SocketRules>,
 }
 
 /// Why a world cannot be made.
@@ -49,6 +49,7 @@ pub struct ComponentGuest {
     table: ResourceTable,
     http: WasiHttpCtx,
     outbound: Outbound,
+    rules: Arc<SocketRules>,
 }
 
 /// What belongs to one instance of a core module.
@@ -79,6 +80,8 @@ impl World {
         }
         let config = ClientConfig::new(&*name, Egress::new(grants.egress.clone()));
         let sockets = Sockets::new(config.egress.clone(), config.resolver.clone());
+        let sockets =
+            SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
         let client = Client::new(config);
         Ok(Self { name, grants, limits, share, client, sockets })
     }
@@ -114,6 +117,7 @@ impl World {
             table: ResourceTable::new(),
             http: WasiHttpCtx::new(),
             outbound: Outbound::new(self.name.clone(), self.client.clone()),
+            rules: self.sockets.clone(),
         })
     }
 
@@ -169,69 +173,9 @@ impl World {
                 source: io::Error::other(format!("{error:#}")),
             })?;
         }
-        self.sockets(&mut wasi);
+        self.sockets.apply(&mut wasi);
         Ok(wasi)
     }
-
-    fn sockets(&self, wasi: &mut WasiCtxBuilder) {
-        let connects = !self.grants.egress.is_empty();
-        let listens = !self.grants.listen.is_empty();
-        wasi.allow_tcp(connects || listens).allow_udp(connects || listens);
-        if !connects && !listens {
-            return;
-        }
-        wasi.allow_ip_name_lookup(connects);
-        let sockets = self.sockets.clone();
-        let egress = self.client.egress().clone();
-        let listen: Arc<[std::net::SocketAddr]> = self.grants.listen.clone().into();
-        let name = self.name.clone();
-        wasi.socket_addr_check(move |addr, usage| {
-            // Resolving is not `Sync`, which Wasmtime asks of the whole check; a task's handle is.
-            let resolved = (usage_connects(usage) && !egress.permits_addr(addr)).then(|| {
-                let sockets = sockets.clone();
-                tokio::spawn(async move { sockets.permits_socket(addr).await })
-            });
-            let (listen, name) = (listen.clone(), name.clone());
-            Box::pin(async move {
-                let allowed = match usage {
-                    // Port 0 binds to whatever is free, which is what connecting does.
-                    SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
-                        (addr.port() == 0 && connects) || listen.contains(&addr)
-                    }
-                    SocketAddrUse::TcpListen => listen.contains(&addr),
-                    // Whoever was let listen may answer.
-                    SocketAddrUse::TcpAccept => listens,
-                    _ => match resolved {
-                        Some(resolved) => resolved.await.unwrap_or(false),
-                        None => true,
-                    },
-                };
-                if !allowed {
-                    tracing::warn!(
-                        workload = &*name,
-                        "Refused: {usage:?} {addr} is not granted; grant it with {} {addr}.",
-                        match usage {
-                            SocketAddrUse::TcpBind
-                            | SocketAddrUse::UdpBind
-                            | SocketAddrUse::TcpListen => "--listen",
-                            _ => "--egress",
-                        }
-                    );
-                }
-                allowed
-            })
-        });
-    }
-}
-
-fn usage_connects(usage: SocketAddrUse) -> bool {
-    !matches!(
-        usage,
-        SocketAddrUse::TcpBind
-            | SocketAddrUse::UdpBind
-            | SocketAddrUse::TcpListen
-            | SocketAddrUse::TcpAccept
-    )
 }
 
 impl fmt::Debug for World {
@@ -251,6 +195,10 @@ impl ComponentGuest {
     /// Where outgoing requests go.
     pub fn outbound(&mut self) -> &mut Outbound {
         &mut self.outbound
+    }
+
+    pub(crate) fn rules(&self) -> &SocketRules {
+        &self.rules
     }
 }
 

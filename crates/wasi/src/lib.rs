@@ -8,6 +8,7 @@ mod guest;
 mod link;
 mod outbound;
 mod provided;
+mod sockets;
 mod stdio;
 
 pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};

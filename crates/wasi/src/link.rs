@@ -3,7 +3,10 @@
 use reef_engine::Flavour;
 use wasmtime::{Linker, component};
 
-use crate::guest::{ComponentGuest, ModuleGuest};
+use crate::{
+    guest::{ComponentGuest, ModuleGuest},
+    sockets,
+};
 
 /// The imports of core modules: `wasi_snapshot_preview1` and `wasi_unstable`.
 ///
@@ -26,9 +29,11 @@ pub fn component_linker(
 ) -> wasmtime::Result<component::Linker<ComponentGuest>> {
     let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    sockets::check_names(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     if flavour == Flavour::Concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        sockets::check_names_concurrent(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }
     Ok(linker)
