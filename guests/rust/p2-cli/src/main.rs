@@ -1,5 +1,6 @@
 //! A WASI 0.2 command built from the Rust standard library: shows its arguments and environment,
-//! copies a file inside `/data` when it may, and ends as its first argument says (`fail` or not).
+//! copies a file inside `/data` when it may, and ends as its first argument says: `fail` with status 1,
+//! `trap` with a trap, `wait` and `spin` never, `fill` with as much memory as it gets.
 
 fn main() {
     println!("hello from WASI 0.2");
@@ -15,9 +16,24 @@ fn main() {
         Ok(bytes) => println!("file: copied {bytes} bytes"),
         Err(error) => println!("file: refused: {error}"),
     }
-    if std::env::args().nth(1).as_deref() == Some("fail") {
-        eprintln!("failing as asked");
-        std::process::exit(1);
+    match std::env::args().nth(1).as_deref() {
+        Some("fail") => {
+            eprintln!("failing as asked");
+            std::process::exit(1);
+        }
+        Some("trap") => panic!("asked to trap"),
+        Some("wait") => std::thread::sleep(std::time::Duration::MAX),
+        Some("spin") => loop {
+            std::hint::black_box(());
+        },
+        Some("fill") => {
+            let mut blocks: Vec<Vec<u8>> = Vec::new();
+            loop {
+                blocks.push(vec![1; 1 << 20]);
+                std::hint::black_box(&blocks);
+            }
+        }
+        _ => {}
     }
 }
 

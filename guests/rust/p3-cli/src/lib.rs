@@ -1,8 +1,10 @@
 //! A WASI 0.3 command: prints its arguments and environment through a stream, waits one
-//! millisecond, and fails when its first argument is `fail`.
+//! millisecond, and fails when its first argument is `fail`. With `resolve NAME` it also looks a name
+//! up; with `wait` it waits for ever and with `spin` it computes for ever.
 
 use wasip3::cli::{environment, stdout};
 use wasip3::clocks::monotonic_clock;
+use wasip3::sockets::ip_name_lookup;
 
 struct Command;
 
@@ -19,6 +21,17 @@ impl wasip3::exports::cli::run::Guest for Command {
         variables.sort();
         for (key, value) in variables {
             text.push_str(&format!("env {key}={value}\n"));
+        }
+        match (arguments.get(1).map(String::as_str), arguments.get(2)) {
+            (Some("resolve"), Some(name)) => {
+                let found = ip_name_lookup::resolve_addresses(name.clone()).await;
+                text.push_str(&format!("resolved: {found:?}\n"));
+            }
+            (Some("wait"), _) => monotonic_clock::wait_for(u64::MAX).await,
+            (Some("spin"), _) => loop {
+                std::hint::black_box(&text);
+            },
+            _ => {}
         }
         let (mut writer, reader) = wasip3::wit_stream::new();
         let (printed, ()) =
