@@ -76,8 +76,8 @@ pub(crate) struct GrantArgs {
     /// Grant connections to a destination: HOST:PORT, *.HOST:PORT, CIDR:PORT or a URL
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) egress: Vec<Destination>,
-    /// Grant listening on an address
-    #[arg(long, value_name = "ADDR")]
+    /// Grant listening on an address, such as 127.0.0.1:9000; port 0 is every port
+    #[arg(long, value_name = "ADDR", value_parser = parse_addr)]
     pub(crate) listen: Vec<SocketAddr>,
 }
 
@@ -138,10 +138,10 @@ pub(crate) struct Serve {
     #[arg(value_name = "[ROUTE=]FILE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<String>,
     /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_addr)]
     pub(crate) addr: Vec<SocketAddr>,
     /// Where to answer /metrics, /healthz and /readyz
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_addr)]
     pub(crate) admin: Option<SocketAddr>,
     /// Certificate chain (PEM); read anew when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = ValueHint::FilePath)]
@@ -239,4 +239,12 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write 500ms, 2s or 1m30s")),
     }
+}
+
+fn parse_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "it is not an address with a port; write 127.0.0.1:8080, [::1]:8080, or 0.0.0.0:8080 for \
+         every address of this machine"
+            .into()
+    })
 }

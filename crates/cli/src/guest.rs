@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{IsTerminal as _, Read as _},
+    io::{self, IsTerminal as _, Read as _},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -34,12 +34,22 @@ pub(crate) fn log(log: &Log, default: &str) -> anyhow::Result<()> {
 
 /// Reads an artifact from a file, or from standard input for `-`.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Artifact> {
-    let name = path.display().to_string();
+    let standard_input = path == Path::new("-");
+    let name =
+        if standard_input { "standard input".to_owned() } else { path.display().to_string() };
     let mut bytes = Vec::new();
-    if name == "-" {
+    if standard_input {
         std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     } else {
-        let file = fs::File::open(path).with_context(|| format!("cannot open {name}"))?;
+        let file = match fs::File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match std::env::current_dir() {
+                Ok(here) if path.is_relative() => {
+                    bail!("there is no file {name} in {}; check its path", here.display())
+                }
+                _ => bail!("there is no file {name}; check its path"),
+            },
+            opened => opened.with_context(|| format!("cannot open {name}"))?,
+        };
         let meta = file.metadata().with_context(|| format!("cannot read {name}"))?;
         if meta.is_dir() {
             bail!("{name} is a folder; name a .wasm or .wat file in it");
@@ -190,5 +200,8 @@ pub(crate) fn status_of(error: &anyhow::Error) -> i32 {
 
 /// What a workload is called when nobody says: its file's name without the ending.
 pub(crate) fn name_of(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
     path.file_stem().map_or_else(|| path.display().to_string(), |s| s.to_string_lossy().into_owned())
 }

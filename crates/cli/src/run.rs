@@ -1,14 +1,21 @@
 //! `reef run`.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
-use reef_engine::{Allocation, Background, ByteSize, Limits};
-use reef_host::{command, invoke};
+use reef_engine::{Allocation, Background, ByteSize, DeadlinePassed, Limits};
+use reef_host::{Failure, command, invoke};
 
 use crate::{
     args::{Log, Run},
     guest,
 };
+
+/// How long after its deadline a run that has not ended is ended with its process.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Runs a guest once, and returns its exit status.
 pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
@@ -20,13 +27,16 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
 
     let artifact = guest::read(&args.file)?;
     let engine = guest::engine(&args.cache, Allocation::OnDemand);
-    let shares = limits.cpu.is_some();
+    let (shares, deadline) = (limits.cpu.is_some(), limits.deadline);
     let name = guest::name_of(&args.file);
     let workload = guest::prepare(&engine, &artifact, name, grants, limits)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let background =
         shares.then(|| Arc::new(Background::new(1, runtime.handle().clone())));
+    if let Some(deadline) = deadline {
+        watch(deadline, workload.name().clone())?;
+    }
     let status = match call {
         Some(call) => {
             let output = args.output.map_or(invoke::Output::Print, invoke::Output::File);
@@ -41,4 +51,23 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
     // A guest's reader of standard input may sit in a system call that nothing ends.
     runtime.shutdown_background();
     Ok(status)
+}
+
+/// Ends the process some time after the deadline, for a guest that then sits in a system call that
+/// nothing ends: a write to a pipe that nobody reads.
+fn watch(deadline: Duration, workload: Arc<str>) -> std::io::Result<()> {
+    thread::Builder::new().name("reef-deadline".into()).spawn(move || {
+        thread::sleep(deadline.saturating_add(GRACE));
+        let passed = Failure::Deadline { workload, passed: DeadlinePassed(deadline) };
+        let status = i32::from(passed.exit_status());
+        // Standard error may be the very pipe that nobody reads.
+        let (said, saying) = mpsc::channel();
+        thread::spawn(move || {
+            eprintln!("reef: {passed}");
+            let _ = said.send(());
+        });
+        let _ = saying.recv_timeout(GRACE);
+        std::process::exit(status)
+    })?;
+    Ok(())
 }

@@ -53,6 +53,7 @@ pub struct Limiter {
     table_elements: usize,
     used: u64,
     refused: Option<u64>,
+    refused_table: Option<usize>,
     meter: Arc<Meter>,
 }
 
@@ -133,6 +134,7 @@ impl Limiter {
             table_elements: limits.table_elements,
             used: 0,
             refused: None,
+            refused_table: None,
             meter,
         }
     }
@@ -145,6 +147,11 @@ impl Limiter {
     /// The size in bytes that the guest last asked for in vain.
     pub fn refused(&self) -> Option<u64> {
         self.refused
+    }
+
+    /// The elements of a table that the guest last asked for in vain, and how many are allowed.
+    pub fn refused_table(&self) -> Option<(usize, usize)> {
+        self.refused_table.map(|refused| (refused, self.table_elements))
     }
 
     /// Bytes allowed.
@@ -180,7 +187,14 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= self.table_elements && maximum.is_none_or(|maximum| desired <= maximum))
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if desired > self.table_elements {
+            self.refused_table = Some(desired);
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     // A store holds one component, however many modules that is made of; memory is what counts.

@@ -7,7 +7,7 @@ use reef_engine::{Background, Paced, within};
 use reef_wasi::Stdio;
 use wasmtime_wasi::{p2::bindings::CommandPre as Pre02, p3::bindings::CommandPre as Pre03};
 
-use crate::{Failure, Workload, failure::Trap, workload::Linked};
+use crate::{Failure, Workload, workload::Linked};
 
 /// Runs a command with the caller's standard streams, and returns its exit status.
 ///
@@ -39,22 +39,15 @@ fn prepare(
     args: &[String],
 ) -> Result<(Arc<reef_engine::Activity>, Running), Failure> {
     let (world, name) = (&workload.world, workload.name().clone());
-    let not_a_command = || Failure::NotCallable {
+    let refusal = || Failure::NotCallable {
         workload: name.clone(),
-        reason: format!(
-            "it is not a command but a {}; {}",
-            workload.kinds().first().map_or("library", Kind::word),
-            match workload.kinds().first() {
-                Some(Kind::HttpHandler(_)) => "serve it with `reef serve`",
-                _ => "call one of its functions with --invoke 'name(arguments)'; `reef inspect` lists them",
-            }
-        ),
+        reason: not_a_command(workload.kinds().first()),
     };
     let wasi = workload.kinds().iter().find_map(|kind| match kind {
         Kind::Command(wasi) => Some(wasi.clone()),
         _ => None,
     });
-    match (&workload.linked, wasi.ok_or_else(not_a_command)?) {
+    match (&workload.linked, wasi.ok_or_else(refusal)?) {
         (Linked::Module(pre), _) => {
             let guest = world.module(args, &[], Stdio::Inherit)?;
             let (mut store, activity) =
@@ -69,7 +62,7 @@ fn prepare(
                 .await;
                 match called {
                     Ok(()) => Ok(0),
-                    Err(error) => exit(error, store.data().limits(), name),
+                    Err(error) => Failure::ended(error, store.data().limits(), name),
                 }
             });
             Ok((activity, running))
@@ -96,7 +89,7 @@ fn prepare(
                 match called {
                     Ok(Ok(())) => Ok(0),
                     Ok(Err(())) => Ok(1),
-                    Err(error) => exit(error, store.data().limits(), name),
+                    Err(error) => Failure::ended(error, store.data().limits(), name),
                 }
             });
             Ok((activity, running))
@@ -119,7 +112,7 @@ fn prepare(
                 match called {
                     Ok(Ok(())) => Ok(0),
                     Ok(Err(())) => Ok(1),
-                    Err(error) => exit(error, store.data().limits(), name),
+                    Err(error) => Failure::ended(error, store.data().limits(), name),
                 }
             });
             Ok((activity, running))
@@ -127,14 +120,19 @@ fn prepare(
     }
 }
 
-/// An exit is an error inside the engine and none outside.
-fn exit(
-    error: wasmtime::Error,
-    limiter: &reef_engine::Limiter,
-    workload: Arc<str>,
-) -> Result<i32, Failure> {
-    match Trap::exit_status(&error) {
-        Some(status) => Ok(status),
-        None => Err(Failure::Trapped { workload, cause: Trap::new(error, Some(limiter)) }),
-    }
+/// What it is then, and what can be done with it.
+fn not_a_command(kind: Option<&Kind>) -> String {
+    let (what, advice) = match kind {
+        Some(Kind::HttpHandler(_)) => ("an HTTP handler", "serve it with `reef serve`"),
+        Some(Kind::MessageHandler { .. }) => ("a message handler", "Reef has no messages yet"),
+        Some(Kind::ProxyFilter { .. }) => ("a proxy filter", "Reef has no proxy to put it in yet"),
+        Some(Kind::StreamTransform { .. }) => {
+            ("a stream transform", "Reef has no record streams yet")
+        }
+        _ => (
+            "a library",
+            "call one of its functions with --invoke 'name(arguments)'; `reef inspect` lists them",
+        ),
+    };
+    format!("it is not a command but {what}; {advice}")
 }

@@ -99,11 +99,36 @@ pub enum Failure {
 pub struct Trap {
     error: wasmtime::Error,
     refused_memory: Option<(u64, ByteSize)>,
+    /// Elements asked for, elements allowed.
+    refused_table: Option<(usize, usize)>,
 }
+
+/// So many calls of one function, one inside the other, are recursion without an end.
+const RECURSION: usize = 10;
 
 // === impl Failure ===
 
 impl Failure {
+    /// The exit status of a guest that ended with an error: an exit is an error inside the engine and
+    /// none outside.
+    pub(crate) fn ended(
+        error: wasmtime::Error,
+        limiter: &Limiter,
+        workload: Arc<str>,
+    ) -> Result<i32, Failure> {
+        if let Some(status) = Trap::exit_status(&error) {
+            return Ok(status);
+        }
+        // What comes without a frame of the guest's was no fault of its code, which never ran.
+        let ran = error.is::<wasmtime::Trap>() || error.is::<wasmtime::WasmBacktrace>();
+        let cause = Trap::new(error, Some(limiter));
+        Err(if ran {
+            Failure::Trapped { workload, cause }
+        } else {
+            Failure::Instantiate { workload, cause }
+        })
+    }
+
     /// What an HTTP client is told.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -148,7 +173,8 @@ impl Trap {
     pub(crate) fn new(error: wasmtime::Error, limiter: Option<&Limiter>) -> Self {
         let refused_memory =
             limiter.and_then(|limiter| Some((limiter.refused()?, limiter.limit())));
-        Self { error, refused_memory }
+        let refused_table = limiter.and_then(Limiter::refused_table);
+        Self { error, refused_memory, refused_table }
     }
 
     /// The status a guest exited with, if that is what this is.
@@ -177,16 +203,27 @@ impl fmt::Display for Trap {
                 }
             }
         }
+        if let Some((refused, limit)) = self.refused_table {
+            write!(
+                f,
+                "\n  it asked for a table of {refused} elements and was refused: the limit is \
+                 {limit}; build it with a smaller one"
+            )?;
+        }
         if let Some((refused, limit)) = self.refused_memory {
             write!(
                 f,
-                "\n  before that it asked for {} of memory and was refused: the limit is {limit}; \
+                "\n  it asked for {} of memory and was refused: the limit is {limit}; \
                  raise it with --memory",
                 ByteSize(refused)
             )?;
         }
         if let Some(backtrace) = backtrace {
-            write_frames(f, backtrace)?;
+            let stack = matches!(
+                self.error.downcast_ref(),
+                Some(wasmtime::Trap::StackOverflow | wasmtime::Trap::MemoryOutOfBounds)
+            );
+            write_frames(f, backtrace, stack)?;
         }
         Ok(())
     }
@@ -198,34 +235,63 @@ impl fmt::Debug for Trap {
     }
 }
 
-fn write_frames(f: &mut fmt::Formatter<'_>, backtrace: &wasmtime::WasmBacktrace) -> fmt::Result {
-    if !backtrace.frames().is_empty() {
+fn write_frames(
+    f: &mut fmt::Formatter<'_>,
+    backtrace: &wasmtime::WasmBacktrace,
+    stack: bool,
+) -> fmt::Result {
+    let frames = backtrace.frames();
+    let runs: Vec<_> = frames.chunk_by(|a, b| a.func_index() == b.func_index()).collect();
+    // Guests with a stack of their own in memory, as compilers lay it out, run over its end.
+    if stack && let Some(run) = runs.iter().find(|run| run.len() >= RECURSION) {
+        let name = run[0].func_name().map_or_else(|| "a function".to_owned(), demangled);
+        write!(f, "\n  {name} calls itself again and again: it may have used up its stack")?;
+    }
+    if !frames.is_empty() {
         write!(f, "\n  guest backtrace, innermost call first:")?;
     }
-    for (index, frame) in backtrace.frames().iter().enumerate() {
-        let name = match frame.func_name() {
-            Some(name) => demangled(name),
-            None => format!("function {}", frame.func_index()),
-        };
-        write!(f, "\n  {index:>3}: {name}")?;
-        if let Some(offset) = frame.module_offset() {
-            write!(f, " (offset {offset:#x}")?;
-            if let Some(module) = frame.module().name() {
-                write!(f, " of {module}")?;
-            }
-            f.write_str(")")?;
+    let mut index = 0;
+    for run in runs {
+        let shown = if run.len() >= RECURSION { 1 } else { run.len() };
+        for frame in &run[..shown] {
+            write_frame(f, index, frame)?;
+            index += 1;
         }
-        for symbol in frame.symbols() {
-            if let Some(inlined) = symbol.name()
-                && inlined != name
-            {
-                write!(f, "\n       {inlined}")?;
-            }
-            if let Some(file) = symbol.file() {
-                write!(f, "\n       at {file}")?;
-                if let Some(line) = symbol.line() {
-                    write!(f, ":{line}")?;
-                }
+        if shown < run.len() {
+            index += run.len() - shown;
+            write!(f, "\n       … and {} calls more of it", run.len() - shown)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_frame(
+    f: &mut fmt::Formatter<'_>,
+    index: usize,
+    frame: &wasmtime::FrameInfo,
+) -> fmt::Result {
+    let name = match frame.func_name() {
+        Some(name) => demangled(name),
+        None => format!("function {}", frame.func_index()),
+    };
+    write!(f, "\n  {index:>3}: {name}")?;
+    if let Some(offset) = frame.module_offset() {
+        write!(f, " (offset {offset:#x}")?;
+        if let Some(module) = frame.module().name() {
+            write!(f, " of {module}")?;
+        }
+        f.write_str(")")?;
+    }
+    for symbol in frame.symbols() {
+        if let Some(inlined) = symbol.name()
+            && inlined != name
+        {
+            write!(f, "\n       {inlined}")?;
+        }
+        if let Some(file) = symbol.file() {
+            write!(f, "\n       at {file}")?;
+            if let Some(line) = symbol.line() {
+                write!(f, ":{line}")?;
             }
         }
     }

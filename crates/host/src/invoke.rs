@@ -16,14 +16,14 @@ mod wave;
 
 use std::{fmt, io::Write as _, path::PathBuf, pin::Pin, sync::Arc, time::Instant};
 
-use reef_engine::{Activity, Background, Limiter, Paced, within};
+use reef_engine::{Activity, Background, Paced, within};
 
 pub use self::call::{Call, ParseCallError, Pointer};
 use self::{
     component::Done,
     sink::{Ended, Sink, Writing},
 };
-use crate::{Failure, Trap, Workload, workload::Linked};
+use crate::{Failure, Workload, workload::Linked};
 
 /// Where the result of a call goes.
 ///
@@ -129,14 +129,6 @@ fn settle(ended: Result<Ended, Failure>, writing: Writing) -> Result<i32, Failur
         Ended::Unread => {}
     }
     Ok(0)
-}
-
-/// An exit is an error inside the engine and none outside.
-fn exit(error: wasmtime::Error, limiter: &Limiter, workload: Arc<str>) -> Result<i32, Failure> {
-    match Trap::exit_status(&error) {
-        Some(status) => Ok(status),
-        None => Err(Failure::Trapped { workload, cause: Trap::new(error, Some(limiter)) }),
-    }
 }
 
 fn wrong_count(given: usize, wanted: usize, signature: &str) -> String {

@@ -54,7 +54,8 @@ pub enum PrepareError {
         answer: CanRun,
     },
     /// It imports something under a known name but of another shape.
-    #[error("{name} does not fit what Reef offers: {cause:#}")]
+    #[error("{name} does not fit what Reef offers: {cause:#}\n  build it for the version that \
+             `reef inspect --can-run` names, or rebuild it with current tools")]
     Link {
         /// Which workload.
         name: Arc<str>,

@@ -197,7 +197,7 @@ pub(super) fn run(
         .await;
         match called {
             Ok(done) => Ok(Ok(done)),
-            Err(error) => super::exit(error, store.data().limits(), workload).map(Err),
+            Err(error) => Failure::ended(error, store.data().limits(), workload).map(Err),
         }
     });
     Ok((activity, running))

@@ -65,7 +65,7 @@ pub(super) fn prepare(
         .await;
         match called {
             Ok(()) => Ok(Ok(results.iter().map(text).collect())),
-            Err(error) => super::exit(error, store.data().limits(), workload).map(Err),
+            Err(error) => Failure::ended(error, store.data().limits(), workload).map(Err),
         }
     });
     Ok((activity, running))
