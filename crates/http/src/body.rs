@@ -3,9 +3,9 @@
 mod request;
 mod response;
 
+pub(crate) use request::BodyLimits;
 pub use request::{BodyError, RequestBody};
 pub use response::ResponseBody;
-pub(crate) use request::BodyLimits;
 
 /// Any error of a response body. It is logged, and the response is cut where it stands.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -73,7 +73,7 @@ fn framing<B>(request: &Request<B>) -> Result<(), Refusal> {
 }
 
 fn host_value(host: &HeaderValue, uri: &http::Uri, version: Version) -> Result<(), Refusal> {
-    if !host.as_bytes().iter().copied().all(in_host) {
+    if !host.as_bytes().iter().all(|&byte| HOST_BYTES[usize::from(byte)]) {
         return Err(Refusal::HostInvalid);
     }
     match uri.authority() {
@@ -88,9 +88,23 @@ fn host_value(host: &HeaderValue, uri: &http::Uri, version: Version) -> Result<(
 }
 
 /// The characters of `uri-host [ ":" port ]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
-fn in_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
-}
+const HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let marks = b"-._~%!$&'()*+,;=:[]";
+    let mut index = 0;
+    while index < marks.len() {
+        table[marks[index] as usize] = true;
+        index += 1;
+    }
+    let mut byte = 0;
+    while byte < 128 {
+        if (byte as u8).is_ascii_alphanumeric() {
+            table[byte] = true;
+        }
+        byte += 1;
+    }
+    table
+};
 
 fn coding(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut lines = headers.get_all(TRANSFER_ENCODING).iter();

@@ -137,10 +137,9 @@ impl fmt::Display for Refusal {
             Self::BodyTooLarge { limit } => {
                 write!(f, "the request's body is larger than {limit} bytes (max_body_bytes)")
             }
-            Self::BodyTimeout { after } => write!(
-                f,
-                "no byte of the request's body arrived for {after:?} (body_read_timeout)"
-            ),
+            Self::BodyTimeout { after } => {
+                write!(f, "no byte of the request's body arrived for {after:?} (body_read_timeout)")
+            }
             Self::WebSocket => f.write_str(
                 "Reef does not take WebSockets yet. Use server-sent events or a streamed \
                  response over HTTP/1.1 or HTTP/2, or put the WebSocket endpoint on another server",

@@ -168,10 +168,10 @@ impl<T> RouterBuilder<T> {
         }
         let host = match host {
             None => None,
-            Some(host) => Some(host_pattern(host).ok_or_else(|| RouteError::Host {
-                name: name.into(),
-                host: host.into(),
-            })?),
+            Some(host) => Some(
+                host_pattern(host)
+                    .ok_or_else(|| RouteError::Host { name: name.into(), host: host.into() })?,
+            ),
         };
         let router = &mut self.router;
         let mut node = match host.as_deref() {
@@ -241,9 +241,9 @@ impl<T> Router<T> {
                     return exact;
                 }
                 for (suffix, node) in &self.wildcard {
-                    let below = host.strip_suffix(&**suffix).is_some_and(|sub| {
-                        sub.len() > 1 && sub.ends_with('.')
-                    });
+                    let below = host
+                        .strip_suffix(&**suffix)
+                        .is_some_and(|sub| sub.len() > 1 && sub.ends_with('.'));
                     if below && let Some(index) = node.find(path) {
                         return Some(index);
                     }
@@ -292,7 +292,9 @@ fn host_pattern(host: &str) -> Option<Box<str>> {
     let valid = !name.is_empty()
         && name.len() <= MAX_HOST
         && name.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || b"-._".contains(&byte) || (ipv6 && b"[]:".contains(&byte))
+            byte.is_ascii_alphanumeric()
+                || b"-._".contains(&byte)
+                || (ipv6 && b"[]:".contains(&byte))
         })
         && (ipv6 || name.split('.').all(|label| !label.is_empty()));
     valid.then(|| host.to_ascii_lowercase().into())

@@ -23,17 +23,13 @@ fn host_is_needed_once_and_valid() {
     assert_eq!(h1(&[("host", "user@a")]), Err(Refusal::HostInvalid));
     assert_eq!(check(Version::HTTP_10, "/", &[]), Ok(()));
     assert_eq!(check(Version::HTTP_2, "http://a/", &[("host", "A")]), Ok(()));
-    assert_eq!(
-        check(Version::HTTP_2, "http://a/", &[("host", "b")]),
-        Err(Refusal::HostDiffers)
-    );
+    assert_eq!(check(Version::HTTP_2, "http://a/", &[("host", "b")]), Err(Refusal::HostDiffers));
 }
 
 #[test]
 fn chunked_stands_alone() {
-    let te = |value: &str| {
-        check(Version::HTTP_11, "/", &[("host", "a"), ("transfer-encoding", value)])
-    };
+    let te =
+        |value: &str| check(Version::HTTP_11, "/", &[("host", "a"), ("transfer-encoding", value)]);
     assert_eq!(te("chunked"), Ok(()));
     assert_eq!(te("Chunked"), Ok(()));
     assert_eq!(te("gzip, chunked"), Err(Refusal::CodingUnknown));
@@ -44,8 +40,7 @@ fn chunked_stands_alone() {
 
 #[test]
 fn only_websocket_upgrades_are_refused() {
-    let upgrade =
-        |value: &str| check(Version::HTTP_11, "/", &[("host", "a"), ("upgrade", value)]);
+    let upgrade = |value: &str| check(Version::HTTP_11, "/", &[("host", "a"), ("upgrade", value)]);
     assert_eq!(upgrade("websocket"), Err(Refusal::WebSocket));
     assert_eq!(upgrade("h2c, WebSocket"), Err(Refusal::WebSocket));
     assert_eq!(upgrade("h2c"), Ok(()), "an upgrade may be ignored, RFC 9110 section 7.8");

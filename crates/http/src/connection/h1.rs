@@ -86,11 +86,8 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
             return Poll::Pending;
         }
         let in_head = shared.in_head();
-        let limit = if in_head {
-            running.limits.header_read_timeout
-        } else {
-            running.limits.idle_timeout
-        };
+        let limit =
+            if in_head { running.limits.header_read_timeout } else { running.limits.idle_timeout };
         match deadline.passed(cx, since.of(shared) + limit) {
             false => Poll::Pending,
             true if in_head => Poll::Ready(End::SlowHead),

@@ -64,8 +64,8 @@ pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<C
                     Phase::Running => {}
                     Phase::Draining => {
                         // Of streams that ended just now, bytes may still wait for the client.
-                        let settled = !shared.is_busy()
-                            && since.of(shared).elapsed() > limits.write_timeout;
+                        let settled =
+                            !shared.is_busy() && since.of(shared).elapsed() > limits.write_timeout;
                         let rest = if settled { GOODBYE } else { limits.write_timeout };
                         shared.abrupt.store(!shared.is_busy(), Ordering::Relaxed);
                         goodbye = Some((Instant::now(), rest));
@@ -128,10 +128,7 @@ where
         let workers = &self.shared.running.workers;
         let worker = workers.for_stream(self.shared.home);
         let place = Place::take(&self.shared, worker);
-        workers.spawn_on(
-            worker,
-            StreamTask { stream, wait: Wait::default(), stall: None, place },
-        );
+        workers.spawn_on(worker, StreamTask { stream, wait: Wait::default(), stall: None, place });
     }
 }
 

@@ -53,8 +53,7 @@ async fn answer<H: Handler>(
         Ok(()) => {
             let (parts, incoming) = request.into_parts();
             let limits = BodyLimits::from(&running.limits);
-            let (body, verdict) =
-                RequestBody::from_client(incoming, limits, || Part::new(shared));
+            let (body, verdict) = RequestBody::from_client(incoming, limits, || Part::new(shared));
             let response = call(&*conn, Request::from_parts(parts, body)).await;
             match verdict.and_then(|verdict| verdict.refusal(&running.limits)) {
                 Some(refusal) if response.status().is_server_error() => refusal.response(),
@@ -78,10 +77,7 @@ async fn answer<H: Handler>(
 }
 
 /// Runs the handler. A panic ends its request only.
-async fn call<H: Handler>(
-    conn: &Conn<H>,
-    request: Request<RequestBody>,
-) -> Response<ResponseBody> {
+async fn call<H: Handler>(conn: &Conn<H>, request: Request<RequestBody>) -> Response<ResponseBody> {
     let mut future = pin!(conn.handler.handle(request, conn.shared.peer));
     poll_fn(|cx| {
         // Not polled again after a panic, so no broken state is seen.
@@ -99,13 +95,12 @@ async fn call<H: Handler>(
 /// What hyper does for HTTP/1 only: no body where there may be none, no fields of the connection.
 fn fit_http2(response: &mut Response<ResponseBody>, head: bool) {
     response.headers_mut().remove(CONNECTION);
-    let none =
-        matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if head && !none && let Some(length) = response.body().size_hint().exact() {
-        response
-            .headers_mut()
-            .entry(CONTENT_LENGTH)
-            .or_insert_with(|| HeaderValue::from(length));
+    let none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if head
+        && !none
+        && let Some(length) = response.body().size_hint().exact()
+    {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
     }
     if head || none {
         *response.body_mut() = ResponseBody::empty();

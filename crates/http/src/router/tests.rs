@@ -86,17 +86,15 @@ fn rank(route: &Route, host: &str, path: &str) -> Option<(usize, usize, usize)> 
         None => 0,
         Some(pattern) => match pattern.strip_prefix('*') {
             None => (pattern == host).then_some(usize::MAX)?,
-            Some(suffix) => (host.ends_with(suffix) && host.len() > suffix.len())
-                .then_some(suffix.len())?,
+            Some(suffix) => {
+                (host.ends_with(suffix) && host.len() > suffix.len()).then_some(suffix.len())?
+            }
         },
     };
     let base = route.base();
     let exact = route.path() == base;
-    let taken = if exact {
-        path == base
-    } else {
-        path == base || path.starts_with(&format!("{base}/"))
-    };
+    let taken =
+        if exact { path == base } else { path == base || path.starts_with(&format!("{base}/")) };
     taken.then_some((host_rank, usize::from(exact), base.len()))
 }
 

@@ -8,7 +8,11 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 fn with_another_behind(server: &TestServer, request: &str) -> String {
     let answer = server.raw(format!("{request}{SMUGGLED}"));
     assert!(!server.seen.has("/smuggled"), "smuggled by {request:?}: {answer}");
-    assert_eq!(answer.lines().filter(|line| line.starts_with("HTTP/1.1 ")).count(), 1, "{request:?}: {answer}");
+    assert_eq!(
+        answer.lines().filter(|line| line.starts_with("HTTP/1.1 ")).count(),
+        1,
+        "{request:?}: {answer}"
+    );
     answer
 }
 
@@ -59,7 +63,8 @@ fn both_framings_are_read_by_the_coding_and_nothing_after_it() {
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
     ] {
-        let request = format!("POST /count HTTP/1.1\r\nHost: a\r\n{order}\r\n5\r\nhello\r\n0\r\n\r\n");
+        let request =
+            format!("POST /count HTTP/1.1\r\nHost: a\r\n{order}\r\n5\r\nhello\r\n0\r\n\r\n");
         let answer = with_another_behind(&server, &request);
         assert!(answer.starts_with("HTTP/1.1 200 ") && body(&answer) == "5", "{answer}");
     }
@@ -186,7 +191,10 @@ fn websockets_and_tunnels_are_refused_clearly() {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
     assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
-    assert!(body(&answer).contains("WebSocket") && body(&answer).contains("server-sent"), "{answer}");
+    assert!(
+        body(&answer).contains("WebSocket") && body(&answer).contains("server-sent"),
+        "{answer}"
+    );
     let answer = server.raw("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 501 ") && answer.contains("not a proxy"), "{answer}");
     let answer = server.raw(
@@ -203,6 +211,9 @@ fn a_handler_that_fails_is_answered_500_and_the_server_goes_on() {
     let answer = server.get("/early-hints");
     assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("103"), "{answer}");
     let answer = server.get("/bad");
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("the handler's own"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("the handler's own"),
+        "{answer}"
+    );
     assert!(server.get("/x").ends_with("hello /x"));
 }

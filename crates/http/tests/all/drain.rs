@@ -30,8 +30,7 @@ fn requests_in_progress_are_finished_and_new_ones_refused() {
 
 #[test]
 fn what_does_not_finish_is_cut_at_the_deadline() {
-    let mut server =
-        TestServer::with(|config| config.drain_timeout = Duration::from_millis(200));
+    let mut server = TestServer::with(|config| config.drain_timeout = Duration::from_millis(200));
     let mut stuck = Client::connect(server.addr);
     stuck.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut streaming = Client::connect(server.addr);

@@ -13,8 +13,7 @@ fn requests_on_one_connection_are_answered_in_order() {
          Content-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     );
     let answers = client.rest();
-    let bodies: Vec<_> =
-        answers.split("HTTP/1.1 200 OK\r\n").skip(1).map(|answer| body(answer)).collect();
+    let bodies: Vec<_> = answers.split("HTTP/1.1 200 OK\r\n").skip(1).map(body).collect();
     assert_eq!(bodies, ["hello /1", "3", "hello /3"]);
     let stats = server.stats();
     assert_eq!((stats.requests, stats.responses[1], stats.connections_accepted), (3, 3, 1));
@@ -91,9 +90,7 @@ fn a_client_that_leaves_inside_a_request_leaves_nothing_behind() {
         let answer = client.rest();
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 500 "), "{bytes:?}: {answer}");
     }
-    server.wait("all gone", |stats| {
-        stats.connections_open == 0 && stats.requests_in_flight == 0
-    });
+    server.wait("all gone", |stats| stats.connections_open == 0 && stats.requests_in_flight == 0);
     assert_eq!(server.workers.requests(0) + server.workers.requests(1), 0);
 }
 

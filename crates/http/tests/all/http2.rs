@@ -114,9 +114,15 @@ async fn limits_hold_and_the_connection_lives_on() {
     assert_eq!(status(in_time(sender.send_request(connect)).await.unwrap()), 501);
     let post = |path: &str| Request::post(format!("http://a{path}"));
     let long = format!("/{}", "a".repeat(9000));
-    assert_eq!(status(in_time(sender.send_request(post(&long).body(fed().1).unwrap())).await.unwrap()), 414);
+    assert_eq!(
+        status(in_time(sender.send_request(post(&long).body(fed().1).unwrap())).await.unwrap()),
+        414
+    );
     let many = (0..101).fold(post("/"), |post, _| post.header("x", "y"));
-    assert_eq!(status(in_time(sender.send_request(many.body(fed().1).unwrap())).await.unwrap()), 431);
+    assert_eq!(
+        status(in_time(sender.send_request(many.body(fed().1).unwrap())).await.unwrap()),
+        431
+    );
     let huge = post("/").header("x", "y".repeat(20_000)).body(fed().1).unwrap();
     assert_eq!(status(in_time(sender.send_request(huge)).await.unwrap()), 431);
     let other = post("/").header("host", "b").body(fed().1).unwrap();
@@ -131,7 +137,8 @@ async fn limits_hold_and_the_connection_lives_on() {
     let announced = post("/").header("content-length", "1001").body(feed_nothing()).unwrap();
     assert_eq!(status(in_time(sender.send_request(announced)).await.unwrap()), 413);
 
-    let response = in_time(sender.send_request(post("/panic").body(fed().1).unwrap())).await.unwrap();
+    let response =
+        in_time(sender.send_request(post("/panic").body(fed().1).unwrap())).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let response = in_time(sender.send_request(post("/x").body(fed().1).unwrap())).await.unwrap();
     assert_eq!(text(response).await, "hello /x");

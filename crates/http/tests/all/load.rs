@@ -57,7 +57,10 @@ fn a_full_queue_and_a_long_wait_are_answered_503() {
     waiting.send(request);
     crate::support::wait("it to wait", || admission.queued() == 1, String::new);
     let answer = server.get("/");
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1\r\n"),
+        "{answer}"
+    );
     assert!(answer.contains("max_queue"), "{answer}");
     let answer = waiting.rest();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("max_wait"), "{answer}");

@@ -16,13 +16,18 @@ fn a_head_that_trickles_in_is_answered_408() {
     // More bytes do not put it off.
     let mut slow = client.stream.try_clone().unwrap();
     let trickle = std::thread::spawn(move || {
-        while std::io::Write::write_all(&mut slow, b"X: y\r\n").is_ok() && begun.elapsed() < SHORT * 3 {
+        while std::io::Write::write_all(&mut slow, b"X: y\r\n").is_ok()
+            && begun.elapsed() < SHORT * 3
+        {
             std::thread::sleep(SHORT / 10);
         }
     });
     let answer = client.rest();
     assert!(begun.elapsed() >= SHORT);
-    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("header_read_timeout"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("header_read_timeout"),
+        "{answer}"
+    );
     assert!(answer.contains("connection: close"));
     trickle.join().unwrap();
     server.wait("the connection's end", |stats| stats.connections_open == 0 && stats.timeouts == 1);
@@ -68,8 +73,7 @@ fn a_slow_handler_is_not_an_idle_connection() {
 #[test]
 fn a_body_that_stops_coming_is_answered_408() {
     let server = TestServer::with(|config| config.limits.body_read_timeout = SHORT);
-    let answer =
-        server.raw("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    let answer = server.raw("POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(body(&answer).contains("body_read_timeout"), "{answer}");
     server.wait("the connection's end", |stats| stats.connections_open == 0);
