@@ -65,6 +65,16 @@ impl Cache {
         self.root.join("guest-target")
     }
 
+    /// The target directory of what is built as users install it, for benchmarks.
+    pub(crate) fn release_target(&self) -> PathBuf {
+        self.root.join("target-release")
+    }
+
+    /// The folder of a program that benchmarks compare with; it may not exist yet.
+    pub(crate) fn peer(&self, name: &str) -> PathBuf {
+        self.root.join("peers").join(name)
+    }
+
     /// The target directory of the fuzz targets, which are compiled with other flags.
     pub(crate) fn fuzz_target(&self) -> PathBuf {
         self.root.join("fuzz-target")

@@ -13,6 +13,7 @@
     )
 )]
 
+mod bench;
 mod cache;
 mod demo;
 mod fuzz;
@@ -50,6 +51,8 @@ enum Command {
     Test(test::Options),
     /// Install what is missing, build, start the example application, print its URLs
     Demo(demo::Options),
+    /// Install peers, then measure Reef beside them
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -71,5 +74,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         Command::Test(options) => test::run(&workspace, &cache, options),
         Command::Demo(options) => demo::run(&workspace, &cache, options),
+        Command::Bench(options) => bench::run(&workspace, &cache, options),
     }
 }

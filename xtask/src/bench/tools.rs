@@ -1,0 +1,170 @@
+//! What is measured and what measures: installed or built when a benchmark first needs it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::{self, Cache};
+use crate::guests::{self, Wanted};
+use crate::process;
+use crate::toolchain::debian;
+use crate::workspace::{Workspace, cargo_program};
+
+const WASMTIME: &str = "48.0.8";
+/// The Debian suite whose wazero runs on older ones too.
+const WAZERO_SUITE: &str = "forky";
+
+/// Where everything is.
+pub(super) struct Tools<'a> {
+    workspace: &'a Workspace,
+    cache: &'a Cache,
+    /// For logs, inputs and outputs; empty at the start.
+    scratch: PathBuf,
+}
+
+impl<'a> Tools<'a> {
+    pub(super) fn new(workspace: &'a Workspace, cache: &'a Cache) -> Result<Self> {
+        Ok(Self { workspace, cache, scratch: cache.scratch("bench")? })
+    }
+
+    /// A path for something that need not outlive this run.
+    pub(super) fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
+    }
+
+    /// A guest, built if need be.
+    pub(super) fn guest(&self, name: &str) -> Result<PathBuf> {
+        let wanted = Wanted::named(vec![name.to_owned()]);
+        guests::build(self.workspace, self.cache, &wanted)?.into_result()?;
+        Ok(guests::artefact(self.cache, name))
+    }
+
+    /// `reef` as users install it, with a code cache of its own that lasts from run to run.
+    pub(super) fn reef(&self) -> Result<Program> {
+        let mut command = self.cargo();
+        command.args(["build", "--release", "--locked", "--package", "reef-cli", "--bin", "reef"]);
+        process::run(&mut command)?;
+        let path = self.cache.release_target().join("release/reef");
+        Ok(Program::new(path).env("REEF_CACHE_DIR", self.cache.peer("reef-code")))
+    }
+
+    /// The program that takes the steps of a start apart.
+    pub(super) fn ladder(&self) -> Result<Program> {
+        let mut command = self.cargo();
+        command.args(["build", "--release", "--locked", "--package", "reef-host"]);
+        process::run(command.args(["--example", "ladder"]))?;
+        let path = self.cache.release_target().join("release/examples/ladder");
+        Ok(Program::new(path))
+    }
+
+    /// The native server.
+    pub(super) fn hyper(&self) -> Result<Program> {
+        let target = self.cache.release_target().join("hyper-hello");
+        let mut command = self.cargo();
+        command.env("CARGO_TARGET_DIR", &target);
+        command.args(["build", "--release", "--locked", "--manifest-path"]);
+        process::run(command.arg(self.workspace.path("bench/hyper-hello/Cargo.toml")))?;
+        Ok(Program::new(target.join("release/hyper-hello")))
+    }
+
+    /// The `wasmtime` command, with a cache of its own.
+    pub(super) fn wasmtime(&self) -> Result<Program> {
+        let folder = self.cache.peer(&format!("wasmtime-{WASMTIME}"));
+        let path = folder.join("bin/wasmtime");
+        if !cache::is_finished(&folder, WASMTIME) {
+            println!("installing wasmtime-cli {WASMTIME}; this takes minutes");
+            cache::remove(&folder)?;
+            let mut command = Command::new(cargo_program());
+            process::outside_cargo(&mut command);
+            command.args(["install", "wasmtime-cli", "--version", WASMTIME, "--locked", "--root"]);
+            process::run(command.arg(&folder))?;
+            cache::finish(&folder, WASMTIME)?;
+        }
+        // Where `-C cache=y` keeps what it compiled.
+        Ok(Program::new(path).env("XDG_CACHE_HOME", self.scratch("wasmtime-cache")))
+    }
+
+    pub(super) fn wazero(&self) -> Result<Program> {
+        let folder = debian::unpack(self.cache, WAZERO_SUITE, "wazero")?;
+        Ok(Program::new(folder.join("usr/bin/wazero")))
+    }
+
+    pub(super) fn wrk(&self) -> Result<PathBuf> {
+        debian::ensure(&["wrk"])?;
+        process::find("wrk").context("wrk is installed but not on PATH")
+    }
+
+    /// A program that does nothing: what a process costs by itself.
+    pub(super) fn nothing(&self) -> Result<Program> {
+        let (source, program) = (self.scratch("nothing.c"), self.scratch("nothing"));
+        fs::write(&source, "int main(void) { return 0; }\n")
+            .context("cannot write to the cache")?;
+        process::capture(Command::new("cc").args(["-O2", "-o"]).arg(&program).arg(&source))?;
+        Ok(Program::new(program))
+    }
+
+    /// Compiles a module or component for `wasmtime --allow-precompiled`.
+    pub(super) fn precompile(
+        &self,
+        wasmtime: &Program,
+        wasm: &Path,
+        flags: &[&str],
+    ) -> Result<PathBuf> {
+        let name = wasm.file_stem().context("a guest has a name")?;
+        let name = format!("{}{}.cwasm", name.to_string_lossy(), flags.concat());
+        let out = self.scratch(&name);
+        let mut command = wasmtime.command();
+        command.arg("compile").args(flags).arg("-o").arg(&out).arg(wasm);
+        process::capture(&mut command)?;
+        Ok(out)
+    }
+
+    fn cargo(&self) -> Command {
+        let mut command = self.workspace.cargo(self.cache);
+        command.env("CARGO_TARGET_DIR", self.cache.release_target());
+        command
+    }
+}
+
+/// A program with the environment it is always started with.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    path: PathBuf,
+    env: Vec<(&'static str, PathBuf)>,
+}
+
+impl Program {
+    fn new(path: PathBuf) -> Self {
+        Self { path, env: Vec::new() }
+    }
+
+    fn env(mut self, name: &'static str, value: PathBuf) -> Self {
+        self.env.push((name, value));
+        self
+    }
+
+    /// Its file's name.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What `--version` (or another argument) prints, in short.
+    pub(super) fn version(&self, argument: &str) -> Result<String> {
+        let printed = process::capture(self.command().arg(argument))?;
+        let word = printed.split_whitespace().find(|word| {
+            word.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit())
+        });
+        match word {
+            Some(word) => Ok(word.to_owned()),
+            None => bail!("{} has no version", self.path.display()),
+        }
+    }
+}
