@@ -137,6 +137,7 @@ impl Instance {
         match result {
             Ok(()) => ending.1 = false,
             Err(error) => {
+                self.pool.workload.meter().trap();
                 self.slot.trapped(GuestTrap::of(&error, store.data().limits()).0);
                 let trap = Trap::new(error, Some(store.data().limits()));
                 tracing::warn!("{} trapped: {trap}", self.pool.workload.name());
@@ -219,7 +220,11 @@ impl Instance {
                 loop {
                     match tasks.as_mut().poll_next(cx) {
                         // `false`: the request was given up, and what it left behind still runs.
-                        Poll::Ready(Some(Ok(answered))) => may_accept &= answered,
+                        Poll::Ready(Some(Ok(true))) => {}
+                        Poll::Ready(Some(Ok(false))) => {
+                            may_accept = false;
+                            self.slot.retire();
+                        }
                         Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                         Poll::Ready(None) | Poll::Pending => {}
                     }
@@ -251,6 +256,9 @@ impl Instance {
                     }
                     // The guest may go on after its answer, as long as it says that it matters.
                     if accessor.poll_no_interesting_tasks(cx).is_pending() {
+                        if self.slot.poll_deserted(cx) {
+                            return Poll::Ready(Ok(()));
+                        }
                         return Poll::Pending;
                     }
                     if !(may_accept && ready) || self.slot.is_closed() {

@@ -409,10 +409,7 @@ fn fail((failure, mut exchange): (Failure, Exchange)) -> Response<ResponseBody> 
             exchange.meter.deadline_exceeded();
             "The application did not answer in time.\n"
         }
-        Failure::Trapped { .. } => {
-            exchange.meter.trap();
-            "The application failed while it answered this request.\n"
-        }
+        Failure::Trapped { .. } => "The application failed while it answered this request.\n",
         Failure::NoAnswer { .. } | Failure::Refused { .. } => {
             "The application gave no valid answer to this request.\n"
         }

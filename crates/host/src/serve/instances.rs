@@ -52,12 +52,15 @@ pub(super) struct Slot {
     failed: AtomicBool,
     /// In guest code that has not come back for a tick: not waiting for anything.
     pub(super) computing: AtomicBool,
-    /// Milliseconds since the start of the process of the last change below, and its state.
+    /// Waits for a request. `since`: when this last changed or a last request ended, in milliseconds
+    /// since the start of the process.
     idle: AtomicBool,
     since: AtomicU64,
     task: OnceLock<AbortHandle>,
     /// Requests that it is serving.
     serving: AtomicUsize,
+    /// A request was given up in it, and what that left behind may run for ever.
+    retired: AtomicBool,
     /// Why it trapped, where that is certain to concern a single request.
     trapped: OnceLock<String>,
 }
@@ -110,15 +113,20 @@ impl Claim {
     }
 
     fn taken_by(&self, slot: &Arc<Slot>) {
-        slot.serving.fetch_add(1, Ordering::Relaxed);
+        slot.serving.fetch_add(1, Ordering::SeqCst);
         let _ = self.slot.set(slot.clone());
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot.get() {
-            slot.serving.fetch_sub(1, Ordering::Relaxed);
+        if let Some(slot) = self.slot.get()
+            && slot.serving.fetch_sub(1, Ordering::SeqCst) == 1
+        {
+            slot.since.store(now(), Ordering::Relaxed);
+            if slot.retired.load(Ordering::SeqCst) {
+                slot.waker.wake();
+            }
         }
     }
 }
@@ -133,11 +141,13 @@ impl Slot {
             listed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            computing: AtomicBool::new(false),
+            // Until it has come to rest once: its start function may never end.
+            computing: AtomicBool::new(true),
             idle: AtomicBool::new(false),
             since: AtomicU64::new(now()),
             task: OnceLock::new(),
             serving: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
             trapped: OnceLock::new(),
         });
         slot.push(first);
@@ -185,6 +195,17 @@ impl Slot {
             let _ = self.trapped.set(why);
         }
         self.fail();
+    }
+
+    /// It is to end when it serves nobody any more.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it is retired and serves nobody; otherwise the waker is told when it is so.
+    pub(super) fn poll_deserted(&self, cx: &mut Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.retired.load(Ordering::SeqCst) && self.serving.load(Ordering::SeqCst) == 0
     }
 
     /// Marks the instance as ended badly. To be called before its store is dropped.
@@ -262,8 +283,8 @@ impl Instances {
         all.push(Arc::downgrade(slot));
     }
 
-    /// Ends instances that were idle for long, and those that go on computing after their last
-    /// answer for longer than a request may take.
+    /// Ends instances that were idle for long, and those that go on after their last answer for
+    /// longer than a request may take.
     pub(super) fn tidy(&self, idle: Duration, deadline: Option<Duration>) {
         let now = now();
         for shard in &self.shards {
@@ -277,8 +298,8 @@ impl Instances {
                     if age >= idle {
                         slot.close();
                     }
-                } else if deadline.is_some_and(|deadline| age > 2 * deadline + idle)
-                    && slot.computing.load(Ordering::SeqCst)
+                } else if deadline.is_some_and(|deadline| age > deadline)
+                    && slot.serving.load(Ordering::SeqCst) == 0
                 {
                     slot.kill();
                 }

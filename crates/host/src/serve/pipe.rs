@@ -19,6 +19,8 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_io::streams::OutputStream;
 
+use crate::Failure;
+
 /// Bytes that may lie in a pipe before the writer has to wait.
 const CAPACITY: usize = 256 << 10;
 
@@ -33,6 +35,8 @@ struct State {
     length: usize,
     /// The guest ended, well or not.
     ended: Option<bool>,
+    /// Why it did not end well.
+    failure: Option<Failure>,
     /// Nobody reads any more.
     unread: bool,
     reader: Option<Waker>,
@@ -54,9 +58,19 @@ impl Pipe {
 
     /// The guest ended.
     pub(super) fn end(&self, well: bool) {
+        self.end_with(well, None);
+    }
+
+    /// The guest could not be started, or trapped.
+    pub(super) fn fail(&self, failure: Failure) {
+        self.end_with(false, Some(failure));
+    }
+
+    fn end_with(&self, well: bool, failure: Option<Failure>) {
         let mut state = self.lock();
         if state.ended.is_none() {
             state.ended = Some(well);
+            state.failure = failure;
         }
         if let Some(reader) = state.reader.take() {
             reader.wake();
@@ -116,6 +130,11 @@ impl Reader {
             state.length += bytes.len();
             state.pieces.push_front(bytes);
         }
+    }
+
+    /// Why the guest did not end well; once.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.0.lock().failure.take()
     }
 
     /// The guest ended badly.

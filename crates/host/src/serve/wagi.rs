@@ -60,7 +60,7 @@ impl Wagi {
     ) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>> {
         let name = self.workload.name().clone();
         let (pipe, reader) = Pipe::new();
-        let mut running = match self.start(request, peer, pipe, reader) {
+        let running = match self.start(request, peer, pipe, reader) {
             Ok(running) => running,
             Err(failure) => return Err(Box::new((failure, exchange))),
         };
@@ -68,12 +68,8 @@ impl Wagi {
         let head = match within(deadline, exchange.start, read_head(&reader)).await {
             Ok(Ok(head)) => head,
             Ok(Err(error)) => {
-                if reader.failed() {
-                    exchange.meter.trap();
-                } else {
-                    running.wanted = false;
-                }
-                let failure = Failure::NoAnswer { workload: name, reason: error.to_string() };
+                let no_answer = || Failure::NoAnswer { workload: name, reason: error.to_string() };
+                let failure = reader.failure().unwrap_or_else(no_answer);
                 return Err(Box::new((failure, exchange)));
             }
             Err(passed) => {
@@ -121,7 +117,7 @@ impl Wagi {
         let (store, activity) =
             self.workload.engine.store(self.workload.flavour, world.share(), guest)?;
         self.workload.meter().instance_created();
-        let run = run(self.pre.clone(), store, pipe, self.workload.name().clone());
+        let run = run(self.pre.clone(), store, pipe, self.workload.clone());
         let task = tokio::spawn(Paced::new(activity, Some(self.background.clone()), run));
         Ok(Running { task: task.abort_handle(), reader: Arc::new(reader), wanted: true })
     }
@@ -137,31 +133,35 @@ async fn run(
     pre: InstancePre<ModuleGuest>,
     mut store: Store<ModuleGuest>,
     pipe: Pipe,
-    workload: Arc<str>,
+    workload: Arc<Workload>,
 ) {
     // Told before the store is dropped; also when this task is cut off.
     let ending = Ending(pipe);
+    let mut started = false;
     let called = async {
         let instance = pre.instantiate_async(&mut store).await?;
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        started = true;
         start.call_async(&mut store, ()).await
     }
     .await;
-    match called {
-        Ok(()) => ending.0.end(true),
-        Err(error) => match Trap::exit_status(&error) {
-            Some(status) => {
-                if status != 0 {
-                    tracing::warn!(workload = &*workload, status, "The handler exited with an error.");
-                }
-                ending.0.end(true);
-            }
-            None => {
-                ending.0.end(false);
-                let trap = Trap::new(error, Some(store.data().limits()));
-                tracing::warn!(workload = &*workload, "The handler trapped: {trap}");
-            }
-        },
+    let Err(error) = called else { return ending.0.end(true) };
+    if let Some(status) = Trap::exit_status(&error) {
+        if status != 0 {
+            let workload = &**workload.name();
+            tracing::warn!(workload, status, "The handler exited with an error.");
+        }
+        return ending.0.end(true);
+    }
+    let cause = Trap::new(error, Some(store.data().limits()));
+    let name = workload.name().clone();
+    if started {
+        workload.meter().trap();
+        let failure = Failure::Trapped { workload: name, cause };
+        tracing::warn!("{failure}");
+        ending.0.fail(failure);
+    } else {
+        ending.0.fail(Failure::Instantiate { workload: name, cause });
     }
 }
 
