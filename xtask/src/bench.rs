@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// One short round of little, to see that everything works; nothing is recorded
     #[arg(long)]
     quick: bool,
+    /// Measure this `reef` instead of building the checkout's
+    #[arg(long, value_name = "FILE")]
+    reef: Option<PathBuf>,
     /// Folder for the results [default: bench/runs/DATE-MACHINE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -112,7 +115,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Re
         eprintln!("this machine is not quiet (load average {busy}): figures are preliminary");
     }
 
-    let tools = Tools::new(workspace, cache)?;
+    let tools = Tools::new(workspace, cache, options.reef.clone())?;
     let mut failed = Vec::new();
     for name in names {
         let title = format!("{name:?}").to_lowercase();

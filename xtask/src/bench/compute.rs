@@ -25,7 +25,7 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
     ];
     match tools.wazero() {
         Ok(wazero) => {
-            bench.versions.insert("wazero".into(), wazero.version("version")?);
+            bench.versions.insert("wazero".into(), tools.wazero_version()?);
             let cache = tools.scratch("wazero-cache");
             let words = ["run", "-cachedir", &cache.to_string_lossy()];
             let subject = Subject::on_file("wazero run", &wazero, &words, &sha);

@@ -40,7 +40,7 @@ fn compute(
     let hashes = effort.times(2_000_000, 100_000).to_string();
     let limited = [&["run"], LIMITS].concat();
     let precompiled = ["run", "--allow-precompiled"];
-    let with_epochs = ["run", "--allow-precompiled", "-Wtimeout=1h"];
+    let with_epochs = ["run", "--allow-precompiled", "-Wtimeout=3600s"];
     let pair = |name, program, words: &[&str], file, separator: &[&str]| {
         let subject =
             |hashes| Subject::on_file(name, program, words, file).then(separator).then(&[hashes]);

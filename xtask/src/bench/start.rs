@@ -30,6 +30,7 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
     ];
     match tools.wazero() {
         Ok(wazero) => {
+            bench.versions.insert("wazero".into(), tools.wazero_version()?);
             let cache = tools.scratch("wazero-cache");
             let words = ["run", "-cachedir", &cache.to_string_lossy()];
             subjects.push(Subject::on_file("wazero run, cached", &wazero, &words, &hello));

@@ -29,6 +29,11 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
             .then(&["--invoke", &calls[1], "-o", &out]),
     ];
     let shown = ["count(@input)", "passthrough(@input) -o output"];
+    // Fills the code cache.
+    let empty = tools.scratch("empty");
+    File::create(&empty).context("cannot write to the cache")?;
+    let call = format!("count(@{})", empty.display());
+    Subject::on_file("empty", &reef, &["run"], &streams).then(&["--invoke", &call]).time(LIMIT)?;
     bench.begin();
     for _ in 0..effort.rounds {
         for (subject, call) in subjects.iter().zip(shown) {

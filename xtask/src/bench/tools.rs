@@ -20,13 +20,19 @@ const WAZERO_SUITE: &str = "forky";
 pub(super) struct Tools<'a> {
     workspace: &'a Workspace,
     cache: &'a Cache,
+    /// The caller's choice.
+    reef: Option<PathBuf>,
     /// For logs, inputs and outputs; empty at the start.
     scratch: PathBuf,
 }
 
 impl<'a> Tools<'a> {
-    pub(super) fn new(workspace: &'a Workspace, cache: &'a Cache) -> Result<Self> {
-        Ok(Self { workspace, cache, scratch: cache.scratch("bench")? })
+    pub(super) fn new(
+        workspace: &'a Workspace,
+        cache: &'a Cache,
+        reef: Option<PathBuf>,
+    ) -> Result<Self> {
+        Ok(Self { workspace, cache, reef, scratch: cache.scratch("bench")? })
     }
 
     /// A path for something that need not outlive this run.
@@ -43,10 +49,15 @@ impl<'a> Tools<'a> {
 
     /// `reef` as users install it, with a code cache of its own that lasts from run to run.
     pub(super) fn reef(&self) -> Result<Program> {
-        let mut command = self.cargo();
-        command.args(["build", "--release", "--locked", "--package", "reef-cli", "--bin", "reef"]);
-        process::run(&mut command)?;
-        let path = self.cache.release_target().join("release/reef");
+        let path = match &self.reef {
+            Some(chosen) => std::path::absolute(chosen).context("--reef is not a path")?,
+            None => {
+                let mut command = self.cargo();
+                command.args(["build", "--release", "--locked", "--package", "reef-cli"]);
+                process::run(command.args(["--bin", "reef"]))?;
+                self.cache.release_target().join("release/reef")
+            }
+        };
         Ok(Program::new(path).env("REEF_CACHE_DIR", self.cache.peer("reef-code")))
     }
 
@@ -89,6 +100,16 @@ impl<'a> Tools<'a> {
     pub(super) fn wazero(&self) -> Result<Program> {
         let folder = debian::unpack(self.cache, WAZERO_SUITE, "wazero")?;
         Ok(Program::new(folder.join("usr/bin/wazero")))
+    }
+
+    /// Of the package: the program itself does not know.
+    pub(super) fn wazero_version(&self) -> Result<String> {
+        let folder = debian::unpack(self.cache, WAZERO_SUITE, "wazero")?;
+        let mut command = Command::new("zcat");
+        let printed =
+            process::capture(command.arg(folder.join("usr/share/doc/wazero/changelog.Debian.gz")))?;
+        let version = printed.split(['(', ')']).nth(1).context("the changelog has no version")?;
+        Ok(version.to_owned())
     }
 
     pub(super) fn wrk(&self) -> Result<PathBuf> {
@@ -152,6 +173,11 @@ impl Program {
 
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
+        // What a developer's shell may have set and what costs time.
+        command
+            .env_remove("RUST_BACKTRACE")
+            .env_remove("RUST_LIB_BACKTRACE")
+            .env_remove("RUST_LOG");
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
