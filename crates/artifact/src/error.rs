@@ -102,7 +102,7 @@ impl Error {
 
 /// Text from a file, made safe for a terminal: control and direction-changing characters are
 /// written as escapes, and at most `limit` characters are kept. Line breaks stay.
-pub(crate) fn visible(text: &str, limit: usize) -> String {
+pub fn visible(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
     for (count, c) in text.chars().enumerate() {
         if count == limit {

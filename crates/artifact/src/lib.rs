@@ -28,7 +28,7 @@ mod wit;
 pub use artifact::{Artifact, Export, Form, Import, Sort};
 pub use can_run::{CanRun, Checked, Missing, Provided, Verdict, can_run};
 pub use digest::{Digest, ParseDigestError};
-pub use error::Error;
+pub use error::{Error, visible};
 pub use inspection::{
     CustomSection, Function, Inspection, Item, Memory, Nested, SCHEMA_VERSION, Tool,
 };

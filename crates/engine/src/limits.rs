@@ -89,6 +89,9 @@ impl fmt::Display for ByteSize {
         if self.0 >= 1 << 20 {
             return write!(f, "{:.1}MiB", self.0 as f64 / f64::from(1 << 20));
         }
+        if self.0 >= 10 << 10 {
+            return write!(f, "{:.1}KiB", self.0 as f64 / f64::from(1 << 10));
+        }
         write!(f, "{}B", self.0)
     }
 }

@@ -4,6 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use http::StatusCode;
+use reef_artifact::visible;
 use reef_engine::{ByteSize, DeadlinePassed, EngineError, Limiter};
 use reef_wasi::WorldError;
 use wasmtime_wasi::I32Exit;
@@ -106,6 +107,10 @@ pub struct Trap {
 /// So many calls of one function, one inside the other, are recursion without an end.
 const RECURSION: usize = 10;
 
+/// Names are the guest's, as long as it likes and with whatever is in them.
+const LONGEST_NAME: usize = 300;
+const LONGEST_CAUSE: usize = 2000;
+
 // === impl Failure ===
 
 impl Failure {
@@ -196,10 +201,10 @@ impl fmt::Display for Trap {
                     .map(ToString::to_string)
                     .filter(|cause| !cause.starts_with("error while executing at wasm backtrace"));
                 if let Some(cause) = causes.next() {
-                    write!(f, "{cause}")?;
+                    write!(f, "{}", visible(&cause, LONGEST_CAUSE))?;
                 }
                 for cause in causes {
-                    write!(f, ": {cause}")?;
+                    write!(f, ": {}", visible(&cause, LONGEST_CAUSE))?;
                 }
             }
         }
@@ -278,18 +283,18 @@ fn write_frame(
     if let Some(offset) = frame.module_offset() {
         write!(f, " (offset {offset:#x}")?;
         if let Some(module) = frame.module().name() {
-            write!(f, " of {module}")?;
+            write!(f, " of {}", visible(module, LONGEST_NAME))?;
         }
         f.write_str(")")?;
     }
     for symbol in frame.symbols() {
-        if let Some(inlined) = symbol.name()
+        if let Some(inlined) = symbol.name().map(demangled)
             && inlined != name
         {
             write!(f, "\n       {inlined}")?;
         }
         if let Some(file) = symbol.file() {
-            write!(f, "\n       at {file}")?;
+            write!(f, "\n       at {}", visible(file, LONGEST_NAME))?;
             if let Some(line) = symbol.line() {
                 write!(f, ":{line}")?;
             }
@@ -299,7 +304,8 @@ fn write_frame(
 }
 
 fn demangled(name: &str) -> String {
-    rustc_demangle::try_demangle(name)
-        .map(|name| format!("{name:#}"))
-        .unwrap_or_else(|_| name.to_owned())
+    match rustc_demangle::try_demangle(name) {
+        Ok(name) => visible(&format!("{name:#}"), LONGEST_NAME),
+        Err(_) => visible(name, LONGEST_NAME),
+    }
 }

@@ -2,6 +2,7 @@
 
 use reef_engine::Flavour;
 use wasmtime::{Linker, component};
+use wasmtime_wasi::I32Exit;
 
 use crate::{
     guest::{ComponentGuest, ModuleGuest},
@@ -16,6 +17,14 @@ pub fn module_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Modul
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p1::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
     wasmtime_wasi::p0::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
+    // Wasmtime takes a status above 125 for a trap. Here it is the guest's own, as in any shell.
+    linker.allow_shadowing(true);
+    for module in ["wasi_snapshot_preview1", "wasi_unstable"] {
+        linker.func_wrap(module, "proc_exit", |status: i32| -> wasmtime::Result<()> {
+            Err(I32Exit(status).into())
+        })?;
+    }
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 

@@ -1,7 +1,17 @@
 //! The real binary, over real sockets, files and pipes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bad_input;
+mod cache;
 mod client;
+mod inspect;
+mod invoke;
+mod languages;
+mod network;
+mod process;
+mod run;
 mod serve;
+mod serve_faults;
+mod serve_limits;
 mod server;
 mod support;
