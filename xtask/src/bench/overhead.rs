@@ -13,8 +13,9 @@ use super::tools::{Program, Tools};
 const LIMIT: Duration = Duration::from_secs(120);
 const LOOP: (&str, &str) = ("loop_s", "s");
 const RATE: (&str, &str) = ("requests_per_second", "/s");
-/// Limits that are never reached.
-const LIMITS: &[&str] = &["--deadline", "1h", "--cpu", "64"];
+/// Limits that are never reached: of wall time, and of processor time as well.
+const DEADLINE: &[&str] = &["--deadline", "1h"];
+const SHARE: &[&str] = &["--deadline", "1h", "--cpu", "64"];
 /// Two hundredths, as a ratio of times and of rates.
 const TIMES: Option<Target> = Some(Target::RatioAtMost(1.02));
 const RATES: Option<Target> = Some(Target::RatioAtLeast(0.98));
@@ -38,7 +39,7 @@ fn compute(
     let plain = tools.precompile(wasmtime, &sha, &[])?;
     let epochs = tools.precompile(wasmtime, &sha, &["-Wepoch-interruption=y"])?;
     let hashes = effort.times(2_000_000, 100_000).to_string();
-    let limited = [&["run"], LIMITS].concat();
+    let (deadline, share) = ([&["run"], DEADLINE].concat(), [&["run"], SHARE].concat());
     let precompiled = ["run", "--allow-precompiled"];
     let with_epochs = ["run", "--allow-precompiled", "-Wtimeout=3600s"];
     let pair = |name, program, words: &[&str], file, separator: &[&str]| {
@@ -48,7 +49,8 @@ fn compute(
     };
     let pairs = [
         pair("reef run", reef, &["run"], &sha, &["--"]),
-        pair("reef run, limited", reef, &limited, &sha, &["--"]),
+        pair("reef run, deadline", reef, &deadline, &sha, &["--"]),
+        pair("reef run, deadline and share", reef, &share, &sha, &["--"]),
         pair("wasmtime run", wasmtime, &precompiled, &plain, &[]),
         pair("wasmtime run, timeout", wasmtime, &with_epochs, &epochs, &[]),
     ];
@@ -64,12 +66,15 @@ fn compute(
             bench.push(often.name, LOOP.0, whole.saturating_sub(start).as_secs_f64());
         }
     }
-    let what = "compute loop, deadline and processor share";
-    bench.compare(what, LOOP, "reef run, limited", "reef run", TIMES);
-    bench.compare(what, LOOP, "reef run, limited", "wasmtime run", TIMES);
+    for (what, ours) in [
+        ("compute loop, deadline", "reef run, deadline"),
+        ("compute loop, deadline and processor share", "reef run, deadline and share"),
+    ] {
+        bench.compare(what, LOOP, ours, "reef run", TIMES);
+        bench.compare(what, LOOP, ours, "wasmtime run", TIMES);
+        bench.compare(what, LOOP, ours, "wasmtime run, timeout", None);
+    }
     bench.compare("compute loop, no limit given", LOOP, "reef run", "wasmtime run", TIMES);
-    let what = "compute loop, deadline";
-    bench.compare(what, LOOP, "reef run, limited", "wasmtime run, timeout", None);
     for [_, often] in &pairs {
         bench.describe(often.name, LOOP);
     }
@@ -84,12 +89,12 @@ fn serve(tools: &Tools<'_>, reef: &Program, effort: Effort, bench: &mut Bench) -
     let wrk = tools.wrk()?;
     let (p2, p3) = (tools.guest("p2-hello-http")?, tools.guest("p3-hello-http")?);
     let words = ["serve", "--addr", ADDRESS, "--log", "warn"];
-    let limited = [&words, LIMITS].concat();
+    let share = [&words, SHARE].concat();
     let subjects = [
         Subject::on_file("reef serve 0.2", reef, &words, &p2),
-        Subject::on_file("reef serve 0.2, limited", reef, &limited, &p2),
+        Subject::on_file("reef serve 0.2, share", reef, &share, &p2),
         Subject::on_file("reef serve 0.3", reef, &words, &p3),
-        Subject::on_file("reef serve 0.3, limited", reef, &limited, &p3),
+        Subject::on_file("reef serve 0.3, share", reef, &share, &p3),
     ];
     for _ in 0..effort.rounds {
         for subject in &subjects {
@@ -98,8 +103,8 @@ fn serve(tools: &Tools<'_>, reef: &Program, effort: Effort, bench: &mut Bench) -
             bench.push(subject.name, RATE.0, load.rate);
         }
     }
-    bench.compare("0.2, fresh instance", RATE, "reef serve 0.2, limited", "reef serve 0.2", RATES);
-    bench.compare("0.3, reused", RATE, "reef serve 0.3, limited", "reef serve 0.3", RATES);
+    bench.compare("0.2, fresh instance", RATE, "reef serve 0.2, share", "reef serve 0.2", RATES);
+    bench.compare("0.3, reused", RATE, "reef serve 0.3, share", "reef serve 0.3", RATES);
     bench.note(
         "`reef serve` always has a deadline (30 s without the flag) and always meters: its rows show \
          what enforcing a processor share adds."
