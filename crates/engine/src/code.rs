@@ -16,6 +16,9 @@ pub enum Code {
     Component(Component),
 }
 
+/// What is said of a cause; it may have names of the guest's in it.
+const LONGEST_CAUSE: usize = 2000;
+
 /// Why an artifact could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
@@ -23,7 +26,11 @@ pub enum CompileError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// Not valid, or of a feature that is not supported.
-    #[error("{name} does not compile: {cause:#}")]
+    #[error(
+        "{name} does not compile: {}\n  build it again with current tools; if it was downloaded, \
+         compare its digest with the publisher's",
+        reef_artifact::visible(&format!("{:#}", .cause), LONGEST_CAUSE)
+    )]
     Invalid {
         /// The artifact's name.
         name: String,

@@ -10,7 +10,7 @@ use wasmtime::ResourceLimiter;
 pub struct Limits {
     /// Wall time for one run or one request, including what the guest waits for.
     pub deadline: Option<Duration>,
-    /// Linear memory of one instance, over all its memories.
+    /// Linear memory and tables of one instance, over all of them.
     pub memory: ByteSize,
     /// Processor time of the whole workload.
     pub cpu: Option<CpuShare>,
@@ -42,6 +42,9 @@ pub enum ParseLimitError {
     #[error("`{0}` is not a share of a processor; write 0.5 or 50% for half a core, 2 for two cores")]
     Cpu(String),
 }
+
+/// Bytes of an element of a table: a pointer of this machine.
+const TABLE_ELEMENT: u64 = 8;
 
 /// Keeps a store within its memory, and tells the meter.
 ///
@@ -142,7 +145,18 @@ impl Limiter {
         }
     }
 
-    /// Bytes of linear memory in use.
+    fn take(&mut self, more: u64) -> bool {
+        let wanted = self.used.saturating_add(more);
+        if wanted > self.memory {
+            self.refused = Some(wanted);
+            return false;
+        }
+        self.used = wanted;
+        self.meter.memory_grew(more, wanted);
+        true
+    }
+
+    /// Bytes of linear memory and tables in use.
     pub fn used(&self) -> u64 {
         self.used
     }
@@ -173,20 +187,12 @@ impl ResourceLimiter for Limiter {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let more = (desired as u64).saturating_sub(current as u64);
-        let wanted = self.used.saturating_add(more);
-        if wanted > self.memory {
-            self.refused = Some(wanted);
-            return Ok(false);
-        }
-        self.used = wanted;
-        self.meter.memory_grew(more, wanted);
-        Ok(true)
+        Ok(self.take((desired as u64).saturating_sub(current as u64)))
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
@@ -197,7 +203,9 @@ impl ResourceLimiter for Limiter {
             self.refused_table = Some(desired);
             return Ok(false);
         }
-        Ok(true)
+        // Tables are memory too; a module may have many.
+        let more = (desired as u64).saturating_sub(current as u64);
+        Ok(self.take(more.saturating_mul(TABLE_ELEMENT)))
     }
 
     // A store holds one component, however many modules that is made of; memory is what counts.

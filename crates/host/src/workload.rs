@@ -54,8 +54,11 @@ pub enum PrepareError {
         answer: CanRun,
     },
     /// It imports something under a known name but of another shape.
-    #[error("{name} does not fit what Reef offers: {cause:#}\n  build it for the version that \
-             `reef inspect --can-run` names, or rebuild it with current tools")]
+    #[error(
+        "{name} does not fit what Reef offers: {}\n  build it for the version that \
+         `reef inspect --can-run` names, or rebuild it with current tools",
+        reef_artifact::visible(&format!("{:#}", .cause), 2000)
+    )]
     Link {
         /// Which workload.
         name: Arc<str>,

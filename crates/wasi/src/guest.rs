@@ -17,6 +17,9 @@ use crate::{
     stdio::{Lines, Stdio},
 };
 
+/// Most streams, sockets, requests and the like that an instance can hold: each is memory of the host.
+const MOST_RESOURCES: usize = 100_000;
+
 /// One workload's world: its grants, checked and held ready for each instance.
 pub struct World {
     name: Arc<str>,
@@ -111,10 +114,12 @@ impl World {
     /// # Errors
     /// When a granted directory has gone.
     pub fn component(&self, args: &[String], stdio: Stdio) -> Result<ComponentGuest, WorldError> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_RESOURCES);
         Ok(ComponentGuest {
             limiter: self.limiter(),
             wasi: self.context(args, &[], stdio)?.build(),
-            table: ResourceTable::new(),
+            table,
             http: WasiHttpCtx::new(),
             outbound: Outbound::new(self.name.clone(), self.client.clone()),
             rules: self.sockets.clone(),

@@ -208,7 +208,7 @@ fn a_full_disk_costs_time_only() {
         let mut full = Command::new("unshare");
         let inner = limited(
             "mount -t tmpfs -o size=32k,mode=700 none \"$1\"; shift; \"$@\"; \
-             status=$?; find "$4" -type f; exit $status",
+             status=$?; find \"$4\" -type f; exit $status",
         );
         full.args(["-rm"]).arg(inner.get_program()).args(inner.get_args());
         let ended = finish(full, b"");

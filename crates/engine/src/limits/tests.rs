@@ -67,3 +67,18 @@ proptest! {
         prop_assert_eq!(meter.snapshot().memory, 0);
     }
 }
+
+#[test]
+fn tables_count_as_memory() {
+    let meter = Arc::new(Meter::new());
+    let limits = Limits { memory: ByteSize(1000), table_elements: 200, ..Limits::default() };
+    let mut limiter = Limiter::new(&limits, meter);
+    assert!(limiter.table_growing(0, 100, None).unwrap());
+    assert!(limiter.memory_growing(0, 150, None).unwrap());
+    assert_eq!(limiter.used(), 950);
+    // Another ten elements are 80 bytes.
+    assert!(!limiter.table_growing(0, 10, None).unwrap());
+    assert_eq!((limiter.refused(), limiter.refused_table()), (Some(1030), None));
+    assert!(!limiter.table_growing(0, 201, None).unwrap());
+    assert_eq!(limiter.refused_table(), Some((201, 200)));
+}
