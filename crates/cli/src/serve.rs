@@ -56,11 +56,11 @@ pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
         .transpose()?;
 
     let options = ServeOptions {
-        reuse: args.instances.reuse.or(args.instances.concurrent).map(|_| Reuse {
-            requests: args.instances.reuse.unwrap_or(1024),
-            concurrent: args.instances.concurrent.unwrap_or(16),
-            idle: args.instances.instance_idle,
-        }),
+        reuse: Reuse {
+            requests: args.instances.reuse,
+            concurrent: args.instances.concurrent,
+            idle: Some(args.instances.instance_idle),
+        },
         queueing: Queueing {
             concurrent: args.instances.max_requests,
             waiting: args.instances.max_queue,

@@ -8,7 +8,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -19,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use crate::support::PATIENCE;
 
@@ -74,10 +74,21 @@ impl Reply {
     }
 }
 
-/// One connection.
-pub(crate) enum Connection {
+/// One connection; closed when dropped, whatever is under way on it.
+pub(crate) struct Connection {
+    sender: Sender,
+    driver: AbortHandle,
+}
+
+enum Sender {
     H1(http1::SendRequest<ClientBody>),
     H2(http2::SendRequest<ClientBody>),
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
 }
 
 impl Connection {
@@ -95,14 +106,14 @@ impl Connection {
         match version {
             Version::H1 => {
                 let (sender, driver) = http1::handshake(io).await.unwrap();
-                tokio::spawn(driver);
-                Self::H1(sender)
+                let driver = tokio::spawn(driver).abort_handle();
+                Self { sender: Sender::H1(sender), driver }
             }
             Version::H2 => {
                 let (sender, driver) =
                     http2::handshake(TokioExecutor::new(), io).await.unwrap();
-                tokio::spawn(driver);
-                Self::H2(sender)
+                let driver = tokio::spawn(driver).abort_handle();
+                Self { sender: Sender::H2(sender), driver }
             }
         }
     }
@@ -111,12 +122,12 @@ impl Connection {
         &mut self,
         request: Request<ClientBody>,
     ) -> hyper::Result<Response<Incoming>> {
-        match self {
-            Self::H1(sender) => {
+        match &mut self.sender {
+            Sender::H1(sender) => {
                 sender.ready().await?;
                 in_time(sender.send_request(request)).await
             }
-            Self::H2(sender) => {
+            Sender::H2(sender) => {
                 sender.ready().await?;
                 let (mut head, body) = request.into_parts();
                 let host = head.headers.remove("host").unwrap();
@@ -239,12 +250,6 @@ impl Raw {
             assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "not closed: {text}");
         }
         text
-    }
-
-    /// Whether the server closes without another byte, within a time.
-    pub(crate) fn closes_within(mut self, time: Duration) -> bool {
-        self.stream.set_read_timeout(Some(time)).unwrap();
-        matches!(self.stream.read(&mut [0; 1]), Ok(0))
     }
 }
 

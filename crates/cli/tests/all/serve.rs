@@ -327,6 +327,8 @@ fn instances_are_fresh_for_0_2_and_reused_for_0_3() {
     assert_eq!(served("p2-http-kit", &["--reuse", "3"]), (vec![1, 2, 3, 1, 2, 3], 2.0));
     assert_eq!(served("p3-http-kit", &["--reuse", "2"]), (vec![1, 2, 1, 2, 1, 2], 3.0));
     assert_eq!(served("p3-http-kit", &["--reuse", "1"]), (vec![1; 6], 6.0));
+    // One of the two says nothing about the other.
+    assert_eq!(served("p2-http-kit", &["--concurrent", "8"]), (vec![1; 6], 6.0));
 }
 
 /// How many instances eight requests at once need, each begun when the one before is in progress.
@@ -358,7 +360,7 @@ fn an_instance_of_0_3_takes_as_many_requests_at_once_as_configured() {
 
 #[test]
 fn instances_without_work_are_ended() {
-    let server = Server::guest("p3-http-kit", &["--reuse", "100", "--instance-idle", "1s"]);
+    let server = Server::guest("p3-http-kit", &["--instance-idle", "1s"]);
     assert_eq!(server.get("/count").text(), "1\n");
     server.wait_for_metric("reef_guest_memory_bytes", |bytes| bytes == 0.0);
     assert_eq!(server.get("/count").text(), "1\n");

@@ -26,7 +26,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
-    dispatch::Reuse,
+    dispatch::Reused,
     instances::{Instances, Job, Slot},
 };
 use crate::{Workload, failure::Trap};
@@ -35,7 +35,7 @@ use crate::{Workload, failure::Trap};
 pub(super) struct Pool {
     pub(super) workload: Arc<Workload>,
     pre: Pre,
-    pub(super) reuse: Reuse,
+    pub(super) reuse: Reused,
     pub(super) instances: Instances,
     background: Arc<reef_engine::Background>,
 }
@@ -56,7 +56,7 @@ impl Pool {
         workload: Arc<Workload>,
         pre: &InstancePre<ComponentGuest>,
         v0_3: bool,
-        reuse: Reuse,
+        reuse: Reused,
         workers: usize,
         background: Arc<reef_engine::Background>,
     ) -> wasmtime::Result<Self> {

@@ -36,15 +36,24 @@ use crate::{
 /// How often instances are looked after.
 const TIDY: Duration = Duration::from_secs(1);
 
-/// How instances are used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How instances are used again. `None` is the default of the guest's WASI version: fresh instances
+/// for 0.2, shared ones for 0.3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reuse {
     /// Requests that one instance serves in its life.
-    pub requests: u32,
+    pub requests: Option<u32>,
     /// Requests that one instance serves at once (WASI 0.3 only).
-    pub concurrent: u32,
+    pub concurrent: Option<u32>,
     /// How long an instance without work is kept.
-    pub idle: Duration,
+    pub idle: Option<Duration>,
+}
+
+/// A [`Reuse`] with everything decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reused {
+    pub(super) requests: u32,
+    pub(super) concurrent: u32,
+    pub(super) idle: Duration,
 }
 
 /// The queue in front of a workload.
@@ -61,8 +70,8 @@ pub struct Queueing {
 /// How a workload is served.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServeOptions {
-    /// `None`: fresh instances for WASI 0.2, shared ones for 0.3.
-    pub reuse: Option<Reuse>,
+    /// How instances are used again.
+    pub reuse: Reuse,
     /// The queue.
     pub queueing: Queueing,
 }
@@ -124,12 +133,12 @@ pub enum ServeError {
 // === impl Reuse ===
 
 impl Reuse {
-    fn default_for(v0_3: bool) -> Self {
-        let idle = Duration::from_secs(10);
-        if v0_3 {
-            Self { requests: 1024, concurrent: 16, idle }
-        } else {
-            Self { requests: 1, concurrent: 1, idle }
+    fn decided(self, v0_3: bool) -> Reused {
+        let (requests, concurrent) = if v0_3 { (1024, 16) } else { (1, 1) };
+        Reused {
+            requests: self.requests.unwrap_or(requests),
+            concurrent: self.concurrent.unwrap_or(concurrent),
+            idle: self.idle.unwrap_or(Duration::from_secs(10)),
         }
     }
 }
@@ -238,7 +247,7 @@ impl Service {
         let guest = match (served.ok_or_else(not_servable)?, &workload.linked) {
             (Served::Http(wasi), Linked::Component(pre)) => {
                 let v0_3 = matches!(wasi, Wasi::V0_3(_));
-                let reuse = options.reuse.unwrap_or_else(|| Reuse::default_for(v0_3));
+                let reuse = options.reuse.decided(v0_3);
                 let pool = Pool::new(workload.clone(), pre, v0_3, reuse, workers, background);
                 let mismatch = |cause| ServeError::Mismatch { name: name.clone(), cause };
                 Guest::Component(Arc::new(pool.map_err(mismatch)?))
