@@ -21,12 +21,13 @@ use crate::{
     limits::{CpuShare, Limits},
 };
 
-/// Interrupted slices after which a guest counts as computing, not answering.
-const BURST_SLICES: u32 = 2;
+/// How long a guest may compute on the thread that called it before it is moved aside: until the
+/// second interruption in a row, if it had the processor for most of the time between.
+pub const BURST: Duration = Duration::from_millis(2 * TICK.as_millis() as u64);
 
-/// About how long a guest may compute on the thread that called it before it is moved aside.
-pub const BURST: Duration =
-    Duration::from_millis(TICK.as_millis() as u64 * BURST_SLICES as u64);
+/// Processor time between two interruptions from which on a guest counts as computing. A thread that
+/// the kernel took the processor from sees ticks go by as well, and uses none.
+const COMPUTING: Duration = Duration::from_micros(TICK.as_micros() as u64 * 7 / 10);
 
 /// How much unused processor time a workload with a [`CpuShare`] may save up.
 const SAVINGS: Duration = Duration::from_millis(100);
@@ -65,7 +66,8 @@ pub struct Paced<F: Future> {
     state: State<F>,
     activity: Arc<Activity>,
     background: Option<Arc<Background>>,
-    burned: u32,
+    /// Interrupted the last time; now its processor time is looked at.
+    suspect: bool,
 }
 
 enum State<F: Future> {
@@ -97,6 +99,12 @@ pub async fn within<F: Future>(
             .await
             .map_err(|_| DeadlinePassed(limit)),
     }
+}
+
+/// Processor time of this thread.
+fn thread_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
 fn humantime(duration: &Duration) -> String {
@@ -216,7 +224,7 @@ where
 {
     /// Wraps the future that runs a guest. Without a background it is metered only.
     pub fn new(activity: Arc<Activity>, background: Option<Arc<Background>>, future: F) -> Self {
-        Self { state: State::Here(Box::pin(future)), activity, background, burned: 0 }
+        Self { state: State::Here(Box::pin(future)), activity, background, suspect: false }
     }
 
     fn move_away(&mut self, background: &Arc<Background>) {
@@ -246,18 +254,22 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if let State::Here(future) = &mut this.state {
+            let mut computing = false;
             let overdrawn =
                 this.background.is_some() && this.activity.share.not_before().is_some();
             if !overdrawn {
+                let before = this.suspect.then(thread_time);
                 let (poll, _, interrupted) = this.activity.poll(future.as_mut(), cx);
                 if let Poll::Ready(output) = poll {
                     this.state = State::Done;
                     return Poll::Ready(Some(output));
                 }
-                this.burned = if interrupted { this.burned + 1 } else { 0 };
+                computing = interrupted
+                    && before.is_some_and(|before| thread_time() - before >= COMPUTING);
+                this.suspect = interrupted;
             }
             match this.background.clone() {
-                Some(background) if overdrawn || this.burned >= BURST_SLICES => {
+                Some(background) if overdrawn || computing => {
                     this.move_away(&background);
                 }
                 _ => return Poll::Pending,
