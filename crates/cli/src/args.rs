@@ -232,10 +232,14 @@ pub(crate) struct Inspect {
     pub(crate) can_run: bool,
 }
 
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
 /// `500ms`, `2s`, `1m30s`, `1h`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("it must be more than nothing".into()),
+        // Clocks do not go on for ever.
+        Ok(duration) if duration > LONGEST => Err("it must be 10 years at most".into()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write 500ms, 2s or 1m30s")),
     }

@@ -203,7 +203,9 @@ fn a_deadline_ends_computing_and_waiting_alike() {
         assert!(ended.took < PATIENCE, "{ended:?}");
     }
     // Enough time is no limit.
-    assert_eq!(run(&["--deadline", "10m"], "p1-sleep", &["10"]).status(), 0);
+    for enough in ["10m", "10y"] {
+        assert_eq!(run(&["--deadline", enough], "p1-sleep", &["10"]).status(), 0);
+    }
 }
 
 #[test]
@@ -308,6 +310,7 @@ fn flags_that_make_no_sense_are_explained() {
         (&["--egress", "example.com"], "write `example.com:443` for one port"),
         (&["--listen", "here"], "write 127.0.0.1:8080"),
         (&["--deadline", "0s"], "it must be more than nothing"),
+        (&["--deadline", "500000000000y"], "it must be 10 years at most"),
         (&["--deadline", "soon"], "write 500ms, 2s or 1m30s"),
         (&["--memory", "much"], "such as 64MiB, 512k or 1GiB"),
         (&["--cpu", "0"], "write 0.5 or 50% for half a core"),
