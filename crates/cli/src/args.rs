@@ -137,6 +137,10 @@ pub(crate) struct Serve {
     /// in front or not
     #[arg(value_name = "[ROUTE=]FILE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<String>,
+    /// A component of the world wasi:http/middleware in front of every FILE; several are passed
+    /// through in the order given
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) middleware: Vec<PathBuf>,
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_addr)]
     pub(crate) addr: Vec<SocketAddr>,

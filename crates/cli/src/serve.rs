@@ -68,13 +68,17 @@ pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
         },
     };
     let mut mounts = Vec::with_capacity(args.files.len());
+    let prepare = |path: &Path| {
+        let (artifact, name) = (guest::read(path)?, guest::name_of(path));
+        guest::prepare(&engine, &artifact, name, grants.clone(), limits.clone())
+    };
     for file in &args.files {
         let (route, path) = mount_of(file);
-        let artifact = guest::read(&path)?;
-        let name = guest::name_of(&path);
-        let workload =
-            guest::prepare(&engine, &artifact, name, grants.clone(), limits.clone())?;
-        mounts.push(Mount { route, workload, options });
+        let workload = prepare(&path)?;
+        // One of each a route: middleware knows what is behind it.
+        let middleware =
+            args.middleware.iter().map(|path| prepare(path)).collect::<Result<_, _>>()?;
+        mounts.push(Mount { route, workload, middleware, options });
     }
     let background = Arc::new(Background::new(cores, workers.handle(0).clone()));
     let application =

@@ -26,6 +26,7 @@ pub struct Workload {
     pub(crate) world: World,
     pub(crate) linked: Linked,
     kinds: Vec<Kind>,
+    imports: Vec<Import>,
 }
 
 pub(crate) enum Linked {
@@ -98,7 +99,7 @@ impl Workload {
         let linked = link(&engine, flavour, artifact, &name, code)?;
         let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
         let world = World::new(name, grants, limits, share)?;
-        Ok(Self { engine, flavour, world, linked, kinds: artifact.kinds().to_vec() })
+        Ok(Self { engine, flavour, world, linked, kinds: artifact.kinds().to_vec(), imports: artifact.imports().to_vec() })
     }
 
     /// Its name.
@@ -109,6 +110,14 @@ impl Workload {
     /// How it can be run, the preferred way first.
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
+    }
+
+    /// Whether it imports an interface, in whatever version.
+    pub fn imports_interface(&self, interface: &str) -> bool {
+        self.imports.iter().any(|import| match import {
+            Import::Component { name, .. } => name.name == interface,
+            Import::Core { .. } => false,
+        })
     }
 
     /// What it has used.

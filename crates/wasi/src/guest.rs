@@ -1,6 +1,12 @@
 //! The data of a guest's store.
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use http::HeaderMap;
 
 use reef_egress::{Client, ClientConfig, Egress, Sockets};
 use reef_engine::{Confined, Limiter, Limits, Share};
@@ -12,6 +18,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     grants::{Access, Grants},
+    next::{Next, Onward},
     outbound::Outbound,
     sockets::SocketRules,
     stdio::{Lines, Stdio},
@@ -28,6 +35,7 @@ pub struct World {
     share: Arc<Share>,
     client: Client,
     sockets: Arc<SocketRules>,
+    next: OnceLock<Arc<dyn Next>>,
 }
 
 /// Why a world cannot be made.
@@ -53,6 +61,7 @@ pub struct ComponentGuest {
     http: WasiHttpCtx,
     outbound: Outbound,
     rules: Arc<SocketRules>,
+    onward: Onward,
 }
 
 /// What belongs to one instance of a core module.
@@ -86,7 +95,7 @@ impl World {
         let sockets =
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
         let client = Client::new(config);
-        Ok(Self { name, grants, limits, share, client, sockets })
+        Ok(Self { name, grants, limits, share, client, sockets, next: OnceLock::new() })
     }
 
     /// The workload's name, as messages say it.
@@ -109,6 +118,11 @@ impl World {
         &self.client
     }
 
+    /// Puts a handler behind this one, which then is a middleware. Once: a second one is ignored.
+    pub fn set_next(&self, next: Arc<dyn Next>) {
+        let _ = self.next.set(next);
+    }
+
     /// Data for an instance of a component.
     ///
     /// # Errors
@@ -123,6 +137,7 @@ impl World {
             http: WasiHttpCtx::new(),
             outbound: Outbound::new(self.name.clone(), self.client.clone()),
             rules: self.sockets.clone(),
+            onward: Onward { next: self.next.get().cloned(), trace: HeaderMap::new() },
         })
     }
 
@@ -197,9 +212,14 @@ impl ComponentGuest {
         &self.limiter
     }
 
-    /// Where outgoing requests go.
-    pub fn outbound(&mut self) -> &mut Outbound {
-        &mut self.outbound
+    /// Headers to put onto every outgoing request from now on (trace context).
+    pub fn set_trace(&mut self, headers: &HeaderMap) {
+        self.outbound.set_trace(headers.clone());
+        self.onward.trace.clone_from(headers);
+    }
+
+    pub(crate) fn onward(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.onward, table: &mut self.table, ctx: &mut self.http }
     }
 
     pub(crate) fn rules(&self) -> &SocketRules {

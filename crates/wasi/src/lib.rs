@@ -6,6 +6,7 @@
 mod grants;
 mod guest;
 mod link;
+mod next;
 mod outbound;
 mod provided;
 mod sockets;
@@ -14,6 +15,7 @@ mod stdio;
 pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
 pub use guest::{ComponentGuest, ModuleGuest, World, WorldError};
 pub use link::{component_linker, module_linker};
+pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;
 pub use stdio::{Lines, Stdio};

@@ -6,6 +6,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::{
     guest::{ComponentGuest, ModuleGuest},
+    next,
     sockets,
 };
 
@@ -44,6 +45,7 @@ pub fn component_linker(
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         sockets::check_names_concurrent(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        next::add_to_linker(&mut linker)?;
     }
     Ok(linker)
 }

@@ -29,8 +29,7 @@ impl Outbound {
         Self { workload, client, trace: HeaderMap::new() }
     }
 
-    /// Headers to put onto every request from now on (trace context).
-    pub fn set_trace(&mut self, headers: HeaderMap) {
+    pub(crate) fn set_trace(&mut self, headers: HeaderMap) {
         self.trace = headers;
     }
 }

@@ -54,6 +54,7 @@ const WASI_0_3: &[&str] = &[
     "wasi:filesystem/preopens@0.3.0",
     "wasi:filesystem/types@0.3.0",
     "wasi:http/client@0.3.0",
+    "wasi:http/handler@0.3.0",
     "wasi:http/types@0.3.0",
     "wasi:random/insecure-seed@0.3.0",
     "wasi:random/insecure@0.3.0",

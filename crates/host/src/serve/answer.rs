@@ -29,6 +29,13 @@ pub(super) struct Exchange {
     pub(super) _permit: Permit,
 }
 
+impl Exchange {
+    pub(super) fn new(meter: Arc<Meter>, span: RequestSpan, permit: Permit) -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self { meter, start: Instant::now(), status, span, _permit: permit }
+    }
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.span.set_status(self.status.as_u16());
@@ -171,6 +178,23 @@ where
         self.done = true;
         self.exchange.meter.deadline_exceeded();
         Poll::Ready(Some(Err(Broken::Deadline(DeadlinePassed(limit)))))
+    }
+}
+
+impl<B, S> Body for Streamed<B, S>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: fmt::Display,
+    S: Source,
+{
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.poll_piece(cx)
     }
 }
 

@@ -88,10 +88,7 @@ impl Pool {
             .world
             .component(&[], Stdio::Log)
             .map_err(wasmtime::Error::from)
-            .and_then(|mut guest| {
-                if !job.trace.is_empty() {
-                    guest.outbound().set_trace(job.trace.clone());
-                }
+            .and_then(|guest| {
                 Ok(workload.engine.store(workload.flavour, workload.world.share(), guest)?)
             });
         let (store, activity) = match made {
@@ -173,6 +170,9 @@ impl Instance {
                 reply.lock().unwrap_or_else(PoisonError::into_inner).take()
             };
             reef_engine::refresh(&mut *store);
+            if !job.trace.is_empty() {
+                store.data_mut().set_trace(&job.trace);
+            }
             let mut http = store.data_mut().http();
             let request = http.new_incoming_request(scheme, job.request)?;
             let out = http.new_response_outparam_from_callback({
@@ -240,6 +240,10 @@ impl Instance {
                         let expired = job.claim.given_up();
                         let prepared = accessor.with(|mut access| {
                             reef_engine::refresh(&mut access);
+                            // Of several requests at once the last one's trace is what is known.
+                            if !job.trace.is_empty() {
+                                access.data_mut().set_trace(&job.trace);
+                            }
                             Prepared::new(
                                 wasmtime::AsContextMut::as_context_mut(&mut access),
                                 &proxy,

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::channel::oneshot;
@@ -12,12 +12,13 @@ use http_body_util::BodyExt as _;
 use reef_artifact::{Kind, Served, Wasi};
 use reef_engine::{Background, DeadlinePassed, within};
 use reef_http::{
-    Admission, Handler, Peer, RequestBody, ResponseBody, Router, RouterBuilder, Workers, overloaded_response,
+    Admission, BodyError, BoxError, Handler, Peer, RequestBody, ResponseBody, Router, RouterBuilder, Workers, overloaded_response,
     request_host,
 };
 use reef_telemetry::{RequestSpan, Tracer};
+use reef_wasi::{Handled, Next};
 use wasmtime_wasi_http::{
-    Error, handler::ExpirationError, p3::bindings::http::types::ErrorCode,
+    Error, WasiBody, handler::ExpirationError, p3::bindings::http::types::ErrorCode,
 };
 
 use super::{
@@ -84,14 +85,18 @@ pub struct Mount {
     pub route: String,
     /// What answers there.
     pub workload: Arc<Workload>,
+    /// What a request goes through before, outermost first: components of the world
+    /// `wasi:http/middleware`.
+    pub middleware: Vec<Arc<Workload>>,
     /// How.
     pub options: ServeOptions,
 }
 
 /// The workloads behind one listener.
 pub struct Application {
-    router: Router<Service>,
-    tracer: Tracer,
+    router: Router<Arc<Service>>,
+    /// What stands behind middleware, to be looked after as well.
+    inner: Vec<Arc<Service>>,
 }
 
 struct Service {
@@ -99,6 +104,8 @@ struct Service {
     admission: Admission,
     deadline: Option<Duration>,
     guest: Guest,
+    tracer: Tracer,
+    route: String,
 }
 
 enum Guest {
@@ -120,6 +127,20 @@ pub enum ServeError {
     /// Two workloads at one place, or a route that cannot be read.
     #[error(transparent)]
     Route(#[from] reef_http::RouteError),
+    /// Cannot stand in front of another.
+    #[error("{name} cannot stand in front of {next} as middleware: middleware is a component of the world wasi:http/middleware 0.3 (it imports and exports wasi:http/handler), in front of a wasi:http component")]
+    NotMiddleware {
+        /// The one in front.
+        name: Arc<str>,
+        /// The one behind.
+        next: Arc<str>,
+    },
+    /// Middleware without anything behind it.
+    #[error("{name} is middleware: it wants a handler behind it; serve that, with --middleware and this file")]
+    NothingBehind {
+        /// Which workload.
+        name: Arc<str>,
+    },
     /// Not what its exports promise.
     #[error("{name} does not fit its own interface: {cause:#}")]
     Mismatch {
@@ -165,13 +186,31 @@ impl Application {
         tracer: Tracer,
     ) -> Result<Arc<Self>, ServeError> {
         let mut router = RouterBuilder::new();
+        let mut inner = Vec::new();
         for mount in mounts {
-            let service = Service::new(&mount, workers.len(), background.clone())?;
             let name = mount.workload.name().to_string();
+            let make = |workload: &Arc<Workload>| {
+                let background = background.clone();
+                Service::new(workload, &mount, workers.len(), background, tracer.clone())
+                    .map(Arc::new)
+            };
+            let mut service = make(&mount.workload)?;
+            for middleware in mount.middleware.iter().rev() {
+                if !takes_next(middleware) || matches!(service.guest, Guest::Wagi(_)) {
+                    let (name, next) = (middleware.name().clone(), service.workload.name().clone());
+                    return Err(ServeError::NotMiddleware { name, next });
+                }
+                middleware.world.set_next(Arc::new(Behind(service.clone())));
+                inner.push(service);
+                service = make(middleware)?;
+            }
+            if mount.middleware.is_empty() && takes_next(&mount.workload) {
+                return Err(ServeError::NothingBehind { name: mount.workload.name().clone() });
+            }
             let (host, path) = split_route(&mount.route);
             router.add(&name, host, path, service)?;
         }
-        let application = Arc::new(Self { router: router.build(), tracer });
+        let application = Arc::new(Self { router: router.build(), inner });
         let weak = Arc::downgrade(&application);
         workers.spawn_on(0, async move {
             loop {
@@ -191,9 +230,13 @@ impl Application {
         })
     }
 
+    fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.router.routes().map(|(_, service)| service).chain(&self.inner)
+    }
+
     /// Ends idle instances; those at work end with their work.
     pub fn close(&self) {
-        for (_, service) in self.router.routes() {
+        for service in self.services() {
             if let Guest::Component(pool) = &service.guest {
                 pool.instances.close();
             }
@@ -201,7 +244,7 @@ impl Application {
     }
 
     fn tidy(&self) {
-        for (_, service) in self.router.routes() {
+        for service in self.services() {
             if let Guest::Component(pool) = &service.guest {
                 pool.instances.tidy(pool.reuse.idle, service.deadline);
             }
@@ -215,10 +258,8 @@ impl Handler for Application {
         let Some(found) = found else {
             return text(StatusCode::NOT_FOUND, "Nothing is served at this address.\n");
         };
-        let (service, route) = (found.value, found.route.path());
-        let name = service.workload.name();
-        let mut span = self.tracer.start_request(request.headers(), request.method(), route, name);
-        span.url(request.uri());
+        let service = found.value;
+        let span = service.span(&request);
         service.answer(request, peer, span).await
     }
 }
@@ -233,11 +274,13 @@ impl fmt::Debug for Application {
 
 impl Service {
     fn new(
+        workload: &Arc<Workload>,
         mount: &Mount,
         workers: usize,
         background: Arc<Background>,
+        tracer: Tracer,
     ) -> Result<Self, ServeError> {
-        let Mount { workload, options, .. } = mount;
+        let options = &mount.options;
         let name = workload.name().clone();
         let served = workload.kinds().iter().find_map(Kind::servable);
         let not_servable = || ServeError::NotServable {
@@ -263,7 +306,17 @@ impl Service {
             admission: Admission::new(concurrent, waiting, patience),
             deadline: workload.world.limits().deadline,
             guest,
+            tracer,
+            route: split_route(&mount.route).1.to_owned(),
         })
+    }
+
+    fn span<B>(&self, request: &Request<B>) -> RequestSpan {
+        let (headers, method) = (request.headers(), request.method());
+        let mut span =
+            self.tracer.start_request(headers, method, &self.route, self.workload.name());
+        span.url(request.uri());
+        span
     }
 
     async fn answer(
@@ -285,15 +338,19 @@ impl Service {
             }
         };
         queued.admitted(permit.waited());
-        let exchange = Exchange {
-            meter: meter.clone(),
-            start: Instant::now(),
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            span,
-            _permit: permit,
-        };
+        let exchange = Exchange::new(meter.clone(), span, permit);
         let result = match &self.guest {
-            Guest::Component(pool) => self.component(pool, request, peer, exchange).await,
+            Guest::Component(pool) => {
+                let mut request = request.map(|body| {
+                    let error = |error: BodyError| Error::InternalError(Some(error.to_string()));
+                    body.map_err(error).boxed_unsync()
+                });
+                absolute(&mut request, &peer);
+                match self.component(pool, request, peer.tls, exchange).await {
+                    Ok((head, body)) => finish(self, head, body).await,
+                    Err(failed) => Err(failed),
+                }
+            }
             Guest::Wagi(wagi) => wagi.answer(request, peer, self.deadline, exchange).await,
         };
         result.unwrap_or_else(|failed| fail(*failed))
@@ -302,10 +359,10 @@ impl Service {
     async fn component(
         &self,
         pool: &Arc<Pool>,
-        request: Request<RequestBody>,
-        peer: Peer,
+        request: Request<WasiBody>,
+        tls: bool,
         mut exchange: Exchange,
-    ) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>> {
+    ) -> Result<Answered, Box<(Failure, Exchange)>> {
         let mut trace = HeaderMap::new();
         exchange.span.inject(&mut trace);
         let claim = Arc::new(Claim::default());
@@ -318,11 +375,7 @@ impl Service {
             }
         };
         let (reply, answer) = oneshot::channel();
-        let mut request = request.map(|body| {
-            body.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()
-        });
-        absolute(&mut request, &peer);
-        let job = Job { request, tls: peer.tls, trace, reply, claim: claim.clone() };
+        let job = Job { request, tls, trace, reply, claim: claim.clone() };
         // Gives the request up when this future is dropped: the client is gone.
         let source = FromInstance::new(claim, pool.shares());
         pool.dispatch(Workers::current().unwrap_or(0), job);
@@ -340,7 +393,7 @@ impl Service {
         let (head, body) = response.into_parts();
         exchange.status = head.status;
         let length = content_length(&head.headers);
-        finish(self, head, Streamed::new(body, length, source, self.deadline, exchange)).await
+        Ok((head, Streamed::new(body, length, source, self.deadline, exchange)))
     }
 
     fn late(&self, passed: DeadlinePassed) -> Failure {
@@ -369,6 +422,51 @@ impl Service {
             Failure::Trapped { workload, cause }
         }
     }
+}
+
+/// A response as it comes from a component.
+type Answered = (http::response::Parts, Streamed<WasiBody, FromInstance>);
+
+/// A service as what stands behind a middleware.
+struct Behind(Arc<Service>);
+
+impl Next for Behind {
+    fn handle(&self, request: Request<WasiBody>) -> Handled {
+        let service = self.0.clone();
+        Box::pin(async move {
+            let Guest::Component(pool) = &service.guest else {
+                return Err(Error::DestinationUnavailable);
+            };
+            let meter = service.workload.meter();
+            meter.wait();
+            let queued = Queued(meter, false);
+            let span = service.span(&request);
+            let permit =
+                service.admission.admit().await.map_err(|_| Error::ConnectionLimitReached)?;
+            queued.admitted(permit.waited());
+            let exchange = Exchange::new(meter.clone(), span, permit);
+            let tls = request.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
+            match service.component(pool, request, tls, exchange).await {
+                Ok((head, body)) => {
+                    let body = body.map_err(|broken| Error::InternalError(Some(broken.to_string())));
+                    Ok(Response::from_parts(head, body.boxed_unsync()))
+                }
+                Err(failed) => {
+                    // The middleware sees what a client would see.
+                    let response = fail(*failed);
+                    Ok(response.map(|body| {
+                        let error = |error: BoxError| Error::InternalError(Some(error.to_string()));
+                        body.map_err(error).boxed_unsync()
+                    }))
+                }
+            }
+        })
+    }
+}
+
+/// Whether a workload imports the handler behind it.
+fn takes_next(workload: &Workload) -> bool {
+    workload.imports_interface("wasi:http/handler")
 }
 
 /// The response, streamed or at once.

@@ -1,0 +1,188 @@
+//! What a server tells about itself: logs, metrics, health and traces.
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+
+use crate::client::{self, BOTH, Version, ask, empty, get_over, request};
+use crate::origin::{Behaviour, Origin};
+use crate::server::{Server, command};
+use crate::support::{eventually, guest, reef};
+
+const KITS: [&str; 2] = ["p2-http-kit", "p3-http-kit"];
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+#[test]
+fn metrics_count_what_each_workload_did() {
+    for kit in KITS {
+        let server = Server::guest(kit, &["--deadline", "500ms"]);
+        for version in BOTH {
+            for path in ["/", "/status?code=404", "/burn?ms=50", "/alloc?mb=8", "/trap", "/spin"] {
+                get_over(version, server.addr, path);
+            }
+        }
+        let page = client::get(server.admin, "/metrics");
+        assert!(page.header("content-type").starts_with("text/plain"), "{page:?}");
+        let workload = format!("workload=\"{kit}\"");
+        let of = |name: &str| server.metric(name, &workload);
+        assert_eq!(of("reef_requests_total"), 12.0);
+        assert_eq!(of("reef_traps_total"), 2.0);
+        assert_eq!(of("reef_deadlines_exceeded_total"), 2.0);
+        assert_eq!(server.metric("reef_responses_total", "2xx"), 6.0);
+        assert_eq!(server.metric("reef_responses_total", "4xx"), 2.0);
+        assert_eq!(server.metric("reef_responses_total", "5xx"), 4.0);
+        assert_eq!(of("reef_request_duration_seconds_count"), 12.0);
+        assert_eq!(of("reef_queue_duration_seconds_count"), 12.0);
+        assert!(of("reef_guest_cpu_seconds_total") > 0.1);
+        assert!(of("reef_instance_memory_peak_bytes") > 8e6);
+        assert!(of("reef_guest_memory_peak_bytes") > 8e6);
+        assert!(of("reef_request_duration_seconds_sum") > 1.0);
+        assert_eq!(server.metric("reef_http_requests_total", ""), 12.0);
+    }
+}
+
+#[test]
+fn the_admin_address_has_health_and_nothing_of_the_guests() {
+    let server = Server::guest("p3-http-kit", &[]);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(client::get(server.admin, path).status, 200, "{path}");
+        assert_eq!(server.get(path).text(), "no such route\n", "the guest has its own {path}");
+    }
+    assert_eq!(client::get(server.admin, "/count").status, 404);
+    assert_eq!(ask(Version::H1, server.admin, request("POST", "/metrics", empty())).status, 405);
+}
+
+#[test]
+fn a_guests_output_is_logged_with_its_name() {
+    for kit in KITS {
+        let server = Server::guest(kit, &[]);
+        assert_eq!(server.get("/stdout").status, 200);
+        for (stream, line) in
+            [("stdout", "a line on standard output"), ("stderr", "a line on standard error")]
+        {
+            let entry = server.wait_for_log(&[line]);
+            for part in [kit, stream, "INFO"] {
+                assert!(crate::server::said(&entry, part), "no {part} in {entry}");
+            }
+            assert!(entry["timestamp"].is_string(), "{entry}");
+        }
+    }
+}
+
+#[test]
+fn a_person_gets_lines_a_person_can_read() {
+    use std::io::{BufRead as _, BufReader};
+    let mut command = reef();
+    command.args(["serve", "--addr", "127.0.0.1:0"]).arg(guest("p3-hello-http"));
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains("INFO") && line.contains("p3-hello-http"), "{line}");
+    assert!(line.contains("http://127.0.0.1:") && !line.starts_with('{'), "{line}");
+}
+
+#[test]
+fn logs_are_as_loud_as_asked() {
+    let server = Server::spawn({
+        let mut command = command(["--log", "info,guest=off"]);
+        command.arg(guest("p3-http-kit"));
+        command
+    });
+    assert_eq!(server.get("/stdout").status, 200);
+    assert_eq!(server.get("/error").status, 502);
+    server.wait_for_log(&["asked to fail"]);
+    assert!(!server.log().iter().any(|entry| crate::server::said(entry, "a line on standard")));
+}
+
+fn spans(receiver: &Origin) -> Vec<Span> {
+    let requests = receiver.requests();
+    let batches = requests.iter().filter(|(head, _)| head.uri == "/v1/traces");
+    batches
+        .map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap())
+        .flat_map(|batch| batch.resource_spans)
+        .flat_map(|resource| resource.scope_spans)
+        .flat_map(|scope| scope.spans)
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_trace_goes_in_through_the_guest_and_out_again() {
+    for kit in KITS {
+        let (receiver, origin) = (Origin::start(Behaviour::Answer), Origin::start(Behaviour::Answer));
+        let endpoint = receiver.url("");
+        let egress = origin.addr.to_string();
+        let mut server = Server::guest(kit, &["--otlp", &endpoint, "--egress", &egress]);
+        let path = format!("/outbound?url={}", origin.url("/next"));
+        let mut asked = request("GET", &path, empty());
+        let context = format!("00-{TRACE}-{PARENT}-01");
+        asked.headers_mut().insert("traceparent", context.parse().unwrap());
+        asked.headers_mut().insert("tracestate", "vendor=x".parse().unwrap());
+        assert_eq!(ask(Version::H1, server.addr, asked).status, 200);
+        assert_eq!(server.get("/trap").status, 500);
+        // What waits to be sent is sent before the end.
+        server.signal("TERM");
+        server.ended();
+        eventually("two spans", || (spans(&receiver).len() >= 2).then_some(()));
+
+        let spans = spans(&receiver);
+        let first = spans.iter().find(|span| hex(&span.trace_id) == TRACE).unwrap();
+        assert_eq!(hex(&first.parent_span_id), PARENT, "{kit}");
+        assert_eq!(first.trace_state, "vendor=x");
+        assert!(first.name.starts_with("GET "), "{}", first.name);
+        let (head, _) = &origin.requests()[0];
+        let passed = head.headers["traceparent"].to_str().unwrap();
+        assert!(passed.starts_with(&format!("00-{TRACE}-")), "{kit}: {passed}");
+        assert!(!passed.contains(PARENT), "the caller's span is not the parent of the next request");
+        let sent: Vec<_> = spans.iter().map(|span| hex(&span.span_id)).collect();
+        assert!(sent.iter().any(|id| passed.contains(id.as_str())), "{kit}: {passed}, {sent:?}");
+        assert_eq!(head.headers["tracestate"], "vendor=x");
+
+        let second = spans.iter().find(|span| hex(&span.trace_id) != TRACE).unwrap();
+        assert!(second.parent_span_id.is_empty(), "a trace of its own");
+        let status = second.status.as_ref().unwrap();
+        assert_eq!(status.code, 2, "an error: {status:?}");
+    }
+}
+
+#[test]
+fn every_request_of_a_reused_instance_carries_its_own_trace() {
+    let origin = Origin::start(Behaviour::Answer);
+    let receiver = Origin::start(Behaviour::Answer);
+    for (kit, flags) in [("p2-http-kit", &["--reuse", "100"][..]), ("p3-http-kit", &[])] {
+        let before = origin.requests().len();
+        let (endpoint, egress) = (receiver.url(""), origin.addr.to_string());
+        let mut all = vec!["--otlp", &endpoint, "--egress", &egress, "--workers", "1"];
+        all.extend(flags);
+        let server = Server::guest(kit, &all);
+        for n in 0..5 {
+            let path = format!("/outbound?url={}", origin.url("/"));
+            let mut asked = request("GET", &path, empty());
+            let context = format!("00-{n:032x}-{PARENT}-01", n = n + 1);
+            asked.headers_mut().insert("traceparent", context.parse().unwrap());
+            assert_eq!(ask(Version::H1, server.addr, asked).status, 200);
+        }
+        for (n, (head, _)) in origin.requests()[before..].iter().enumerate() {
+            let passed = head.headers["traceparent"].to_str().unwrap();
+            let want = format!("00-{n:032x}-", n = n + 1);
+            assert!(passed.starts_with(&want), "{kit}, request {n}: {passed}");
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_is_down_disturbs_nobody() {
+    let endpoint = format!("http://{}", Origin::closed());
+    let mut server = Server::guest("p3-http-kit", &["--otlp", &endpoint]);
+    for _ in 0..50 {
+        assert_eq!(server.get("/").status, 200);
+    }
+    server.signal("TERM");
+    assert_eq!(server.ended().code(), Some(0));
+}

@@ -1,0 +1,82 @@
+//! What stands behind a middleware: its import `wasi:http/handler` is the next handler.
+//!
+//! The import has the shape of `wasi:http/client`'s `send`, so the same code serves it; only where the
+//! request goes is different.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use http::{HeaderMap, Request, Response, uri::Scheme};
+use wasmtime::component::{Accessor, Linker, Resource};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttp, WasiHttpHooks,
+    p3::bindings::http::{
+        client::HostWithStore,
+        types::{ErrorCode, Request as GuestRequest, Response as GuestResponse},
+    },
+};
+
+use crate::guest::ComponentGuest;
+
+/// The response that the next handler is going to give.
+pub type Handled = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
+
+/// The handler behind a middleware.
+pub trait Next: Send + Sync {
+    /// Answers a request that the middleware let through.
+    fn handle(&self, request: Request<WasiBody>) -> Handled;
+}
+
+/// The way from one instance to the next handler.
+pub(crate) struct Onward {
+    pub(crate) next: Option<Arc<dyn Next>>,
+    pub(crate) trace: HeaderMap,
+}
+
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+impl WasiHttpHooks for Onward {
+    fn send_request(
+        &mut self,
+        mut request: Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _result: Io,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
+        for (name, value) in &self.trace {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        let handled = self.next.as_ref().map(|next| next.handle(request));
+        Box::new(async move {
+            let response = handled.ok_or(Error::DestinationNotFound)?.await?;
+            let done: Io = Box::new(async { Ok(()) });
+            Ok((response, done))
+        })
+    }
+
+    fn default_scheme(&mut self) -> Option<Scheme> {
+        Some(Scheme::HTTP)
+    }
+}
+
+impl fmt::Debug for Onward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onward").field("next", &self.next.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Offers `wasi:http/handler` 0.3 as an import.
+pub(crate) fn add_to_linker(linker: &mut Linker<ComponentGuest>) -> wasmtime::Result<()> {
+    linker.instance("wasi:http/handler@0.3.0")?.func_wrap_concurrent(
+        "handle",
+        |accessor: &Accessor<ComponentGuest>, (request,): (Resource<GuestRequest>,)| {
+            Box::pin(async move {
+                let onward = accessor.with_getter::<WasiHttp>(ComponentGuest::onward);
+                let answered: Result<Resource<GuestResponse>, ErrorCode> =
+                    match <WasiHttp as HostWithStore<_>>::send(&onward, request).await {
+                        Ok(response) => Ok(response),
+                        Err(error) => Err(error.downcast()?),
+                    };
+                Ok((answered,))
+            })
+        },
+    )
+}
