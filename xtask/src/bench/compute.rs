@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Effort;
 use super::record::Bench;
-use super::subject::Subject;
+use super::subject::{Subject, turns};
 use super::tools::Tools;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -39,8 +39,8 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
         subject.time(LIMIT)?;
     }
     bench.begin();
-    for _ in 0..effort.rounds {
-        for subject in &subjects {
+    for round in 0..effort.rounds {
+        for subject in turns(&subjects, round as usize) {
             bench.push(subject.name, WALL.0, subject.time(LIMIT)?.wall.as_secs_f64());
         }
     }

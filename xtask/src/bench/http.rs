@@ -9,7 +9,7 @@ use super::client::Connection;
 use super::load::{self, Load};
 use super::record::{Bench, Target};
 use super::running::not_interrupted;
-use super::subject::{ADDRESS, Subject};
+use super::subject::{ADDRESS, Subject, turns};
 use super::tools::{Program, Tools};
 
 /// What every server answers.
@@ -44,9 +44,7 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
     }
     bench.begin();
     for round in 0..effort.rounds {
-        // Another one goes first each time, so that none always follows the same.
-        for place in 0..subjects.len() {
-            let subject = &subjects[(place + round as usize) % subjects.len()];
+        for subject in turns(&subjects, round as usize) {
             let outcome = full(tools, &wrk, subject, effort.load);
             not_interrupted()?;
             match outcome {

@@ -10,7 +10,7 @@ use super::http::{POOLING, WASI_03};
 use super::load;
 use super::record::{Bench, Target};
 use super::running::not_interrupted;
-use super::subject::{ADDRESS, Subject};
+use super::subject::{ADDRESS, Subject, turns};
 use super::tools::Tools;
 
 /// Requests that loop at any time.
@@ -43,9 +43,9 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
         subject.record(bench);
     }
     bench.begin();
-    for _ in 0..effort.rounds {
-        for subject in &subjects {
-            let outcome = round(tools, &wrk, subject, effort, bench);
+    for round in 0..effort.rounds {
+        for subject in turns(&subjects, round as usize) {
+            let outcome = one_turn(tools, &wrk, subject, effort, bench);
             not_interrupted()?;
             if let Err(error) = outcome {
                 bench.note(format!("{}: {error:#}", subject.name));
@@ -56,7 +56,7 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
     Ok(())
 }
 
-fn round(
+fn one_turn(
     tools: &Tools<'_>,
     wrk: &Path,
     subject: &Subject,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Effort;
 use super::http;
 use super::record::{Bench, Target};
-use super::subject::{ADDRESS, Subject};
+use super::subject::{ADDRESS, Subject, turns};
 use super::tools::{Program, Tools};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -59,8 +59,8 @@ fn compute(
         once.time(LIMIT)?; // fills caches
     }
     bench.begin();
-    for _ in 0..effort.rounds as usize * effort.times(4, 1) {
-        for [once, often] in &pairs {
+    for round in 0..effort.rounds as usize * effort.times(4, 1) {
+        for [once, often] in turns(&pairs, round) {
             let start = once.time(LIMIT)?.wall;
             let whole = often.time(LIMIT)?.wall;
             bench.push(often.name, LOOP.0, whole.saturating_sub(start).as_secs_f64());
@@ -96,8 +96,8 @@ fn serve(tools: &Tools<'_>, reef: &Program, effort: Effort, bench: &mut Bench) -
         Subject::on_file("reef serve 0.3", reef, &words, &p3),
         Subject::on_file("reef serve 0.3, share", reef, &share, &p3),
     ];
-    for _ in 0..effort.rounds {
-        for subject in &subjects {
+    for round in 0..effort.rounds {
+        for subject in turns(&subjects, round as usize) {
             subject.record(bench);
             let load = http::full(tools, &wrk, subject, effort.load)?;
             bench.push(subject.name, RATE.0, load.rate);

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Effort;
 use super::record::{Bench, Target};
-use super::subject::Subject;
+use super::subject::{Subject, turns};
 use super::tools::Tools;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -49,8 +49,8 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
         }
     });
     bench.begin();
-    for _ in 0..effort.rounds as usize * effort.times(20, 5) {
-        for subject in &subjects {
+    for round in 0..effort.rounds as usize * effort.times(20, 5) {
+        for subject in turns(&subjects, round) {
             let wall = subject.time(LIMIT)?.wall;
             bench.push(subject.name, WALL.0, wall.as_secs_f64() * 1e3);
         }

@@ -17,6 +17,11 @@ pub(super) const ADDRESS: &str = "ADDRESS";
 /// How long a server may take to answer for the first time: it compiles before.
 const START: Duration = Duration::from_secs(60);
 
+/// Everyone's turn in one round, where another one goes first each time: none always follows the same.
+pub(super) fn turns<T>(all: &[T], round: usize) -> impl Iterator<Item = &T> {
+    all.iter().cycle().skip(round % all.len().max(1)).take(all.len())
+}
+
 /// A program with its arguments.
 #[derive(Debug)]
 pub(super) struct Subject {
@@ -95,3 +100,6 @@ impl Subject {
         words.join(" ")
     }
 }
+
+#[cfg(test)]
+mod tests;
