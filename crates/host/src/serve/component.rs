@@ -220,10 +220,12 @@ impl Instance {
                 loop {
                     match tasks.as_mut().poll_next(cx) {
                         // `false`: the request was given up, and what it left behind still runs.
-                        Poll::Ready(Some(Ok(true))) => {}
+                        // Several may be ready, and only the first poll of each is announced.
+                        Poll::Ready(Some(Ok(true))) => continue,
                         Poll::Ready(Some(Ok(false))) => {
                             may_accept = false;
                             self.slot.retire();
+                            continue;
                         }
                         Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                         Poll::Ready(None) | Poll::Pending => {}
