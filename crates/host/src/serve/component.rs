@@ -234,6 +234,12 @@ impl Instance {
                     let ready = accessor.poll_ready_for_concurrent_call(func, cx).is_ready();
                     let room = may_accept && ready && tasks.len() < reuse.concurrent as usize;
                     wants.store(room, Ordering::Relaxed);
+                    if !may_accept && accepted > 0 {
+                        // Handed over while it still seemed welcome.
+                        while let Poll::Ready(job) = self.slot.poll_job(cx) {
+                            self.pool.start(self.worker, job);
+                        }
+                    }
                     if (room || accepted == 0)
                         && let Poll::Ready(job) = self.slot.poll_job(cx)
                     {

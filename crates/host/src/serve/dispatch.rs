@@ -369,7 +369,7 @@ impl Service {
         let trapped = {
             let (claim, workload) = (Arc::downgrade(&claim), self.workload.name().clone());
             move || {
-                let why = claim.upgrade()?.trap()?.to_owned();
+                let why = claim.upgrade()?.trap()?;
                 let cause = Trap::new(wasmtime::Error::msg(why), None);
                 Some(Failure::Trapped { workload: workload.clone(), cause })
             }

@@ -34,7 +34,8 @@ pub(super) struct Job {
 /// What a request and its instance know of each other.
 #[derive(Default)]
 pub(super) struct Claim {
-    slot: OnceLock<Arc<Slot>>,
+    /// The instance that has it; another one if the first could not begin it.
+    slot: Mutex<Option<Arc<Slot>>>,
     /// Nobody waits for the answer any more.
     given_up: AtomicBool,
     waker: AtomicWaker,
@@ -86,7 +87,7 @@ impl Claim {
     pub(super) fn give_up(&self, shared: bool) {
         self.given_up.store(true, Ordering::SeqCst);
         self.waker.wake();
-        if let Some(slot) = self.slot.get()
+        if let Some(slot) = self.slot()
             && (!shared || slot.computing.load(Ordering::SeqCst))
         {
             slot.kill();
@@ -104,29 +105,32 @@ impl Claim {
 
     /// Whether the instance ended badly, so that a body that ends now is not whole.
     pub(super) fn failed(&self) -> bool {
-        self.slot.get().is_some_and(|slot| slot.failed.load(Ordering::SeqCst))
+        self.slot().is_some_and(|slot| slot.failed.load(Ordering::SeqCst))
     }
 
     /// Why the instance trapped, if it did so for this request.
-    pub(super) fn trap(&self) -> Option<&str> {
-        self.slot.get()?.trapped.get().map(String::as_str)
+    pub(super) fn trap(&self) -> Option<String> {
+        self.slot()?.trapped.get().cloned()
+    }
+
+    fn slot(&self) -> Option<Arc<Slot>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn taken_by(&self, slot: &Arc<Slot>) {
         slot.serving.fetch_add(1, Ordering::SeqCst);
-        let _ = self.slot.set(slot.clone());
+        let before =
+            self.slot.lock().unwrap_or_else(PoisonError::into_inner).replace(slot.clone());
+        if let Some(before) = before {
+            before.left();
+        }
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot.get()
-            && slot.serving.fetch_sub(1, Ordering::SeqCst) == 1
-        {
-            slot.since.store(now(), Ordering::Relaxed);
-            if slot.retired.load(Ordering::SeqCst) {
-                slot.waker.wake();
-            }
+        if let Some(slot) = self.slot() {
+            slot.left();
         }
     }
 }
@@ -195,6 +199,16 @@ impl Slot {
             let _ = self.trapped.set(why);
         }
         self.fail();
+    }
+
+    /// A request has ended, or gone elsewhere.
+    fn left(&self) {
+        if self.serving.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.since.store(now(), Ordering::Relaxed);
+            if self.retired.load(Ordering::SeqCst) {
+                self.waker.wake();
+            }
+        }
     }
 
     /// It is to end when it serves nobody any more.
