@@ -108,7 +108,7 @@ fn both_versions_are_spoken_by_alpn_and_the_guest_sees_https() {
     let files = Files::new();
     let server = serve("wagi-env", &files);
     let seen = get(server.addr, &files.der, Version::H2, "/").unwrap().text();
-    assert!(seen.contains("env X_FULL_URL=https://reef.test/\n"), "{seen}");
+    assert!(seen.contains("env X_FULL_URL=https://reef.test:"), "{seen}");
 }
 
 #[test]
