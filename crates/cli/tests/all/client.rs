@@ -110,8 +110,7 @@ impl Connection {
                 Self { sender: Sender::H1(sender), driver }
             }
             Version::H2 => {
-                let (sender, driver) =
-                    http2::handshake(TokioExecutor::new(), io).await.unwrap();
+                let (sender, driver) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
                 let driver = tokio::spawn(driver).abort_handle();
                 Self { sender: Sender::H2(sender), driver }
             }

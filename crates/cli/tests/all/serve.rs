@@ -5,7 +5,8 @@ use http::{HeaderMap, Request};
 use hyper::body::Frame;
 
 use crate::client::{
-    BOTH, Connection, Raw, Reply, Version, ask, empty, fed, full, get_over, raw, read, request, wait,
+    BOTH, Connection, Raw, Reply, Version, ask, empty, fed, full, get_over, raw, read, request,
+    wait,
 };
 use crate::server::{Server, at};
 use crate::support::{eventually, guest};
@@ -123,9 +124,11 @@ fn converse(server: &Server, path: &str, version: Version) {
 
 #[test]
 fn bodies_stream_both_ways_at_once() {
-    for (name, paths) in
-        [("p2-http-kit", &["/echo"][..]), ("p3-http-kit", &["/echo", "/pipe"]), ("wagi-echo", &["/"])]
-    {
+    for (name, paths) in [
+        ("p2-http-kit", &["/echo"][..]),
+        ("p3-http-kit", &["/echo", "/pipe"]),
+        ("wagi-echo", &["/"]),
+    ] {
         let server = Server::guest(name, &[]);
         for path in paths {
             for version in BOTH {
@@ -301,7 +304,10 @@ fn each_route_has_its_workload() {
     }
     let requests = |name: &str| server.metric("reef_requests_total", &format!("\"{name}\""));
     of("reef.test", "/a/b/c");
-    assert_eq!([requests("p2-http-kit"), requests("p3-http-kit"), requests("wagi-env")], [2.0, 2.0, 1.0]);
+    assert_eq!(
+        [requests("p2-http-kit"), requests("p3-http-kit"), requests("wagi-env")],
+        [2.0, 2.0, 1.0]
+    );
 }
 
 #[test]
@@ -384,13 +390,13 @@ fn sigterm_lets_requests_finish_and_takes_no_new_ones() {
         assert_eq!(crate::client::get(admin, "/readyz").status, 200);
         let in_flight: Vec<_> = BOTH
             .iter()
-            .map(|version| {
-                std::thread::spawn(move || get_over(*version, addr, "/sleep?ms=3000"))
-            })
+            .map(|version| std::thread::spawn(move || get_over(*version, addr, "/sleep?ms=3000")))
             .collect();
         server.wait_for_metric("reef_requests_in_flight", |requests| requests == 2.0);
         server.signal("TERM");
-        eventually("the listener's end", || std::net::TcpStream::connect(addr).is_err().then_some(()));
+        eventually("the listener's end", || {
+            std::net::TcpStream::connect(addr).is_err().then_some(())
+        });
         // Load balancers are told, and can still see that the process lives.
         let ready = crate::client::get(admin, "/readyz");
         assert_eq!(ready.status, 503, "{ready:?}");

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::client::{
-    BOTH, Connection, RUNTIME, Raw, Version, empty, get, get_over, in_time, raw, read, request, wait,
+    BOTH, Connection, RUNTIME, Raw, Version, empty, get, get_over, in_time, raw, read, request,
+    wait,
 };
 use crate::serve_limits::wait_for_rest;
 use crate::server::{Server, at, refusal};
@@ -187,8 +188,7 @@ fn wagi(folder: &Path, name: &str, start: &str, more: &str) -> PathBuf {
 fn memory_and_table_bombs_are_held_to_the_limits() {
     let folder = TempDir::new().unwrap();
     let grow_memory = "(loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))";
-    let grow_table =
-        "(loop (br_if 0 (i32.ne (table.grow $table (ref.null func) (i32.const 10000)) (i32.const -1))))";
+    let grow_table = "(loop (br_if 0 (i32.ne (table.grow $table (ref.null func) (i32.const 10000)) (i32.const -1))))";
     let files = [
         at("/memory", &wagi(folder.path(), "memory", grow_memory, "")),
         at("/table", &wagi(folder.path(), "table", grow_table, "")),
@@ -232,7 +232,10 @@ fn large(folder: &Path) -> PathBuf {
 #[test]
 fn a_guest_that_fails_costs_its_own_request_only() {
     for (kit, failures) in [
-        ("p2-http-kit", &[("/trap", 500), ("/panic", 500), ("/stack", 500), ("/no-response", 502)][..]),
+        (
+            "p2-http-kit",
+            &[("/trap", 500), ("/panic", 500), ("/stack", 500), ("/no-response", 502)][..],
+        ),
         ("p3-http-kit", &[("/trap", 500), ("/panic", 500), ("/stack", 500), ("/error", 502)]),
     ] {
         let server = Server::guest(kit, &[]);
@@ -259,10 +262,8 @@ fn a_guest_that_fails_costs_its_own_request_only() {
 fn a_trap_in_a_streamed_body_breaks_it_off() {
     for kit in KITS {
         let server = Server::guest(kit, &[]);
-        let said = raw(
-            server.addr,
-            "GET /trap-mid-body HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-        );
+        let said =
+            raw(server.addr, "GET /trap-mid-body HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         // Either the failure came soon enough for a status, or the body has no end.
         assert!(!said.contains("\r\n0\r\n"), "{kit}: {said}");
         if said.starts_with("HTTP/1.1 200 ") {
@@ -291,7 +292,11 @@ fn a_trap_in_a_streamed_body_breaks_it_off() {
                 assert!(ended.is_err(), "{kit}, {version:?}: a clean end after {came:?}");
                 assert_eq!(came, b"the first half\n");
                 if version == Version::H2 {
-                    assert_eq!(connection.get("/").await.unwrap().status, 200, "other streams go on");
+                    assert_eq!(
+                        connection.get("/").await.unwrap().status,
+                        200,
+                        "other streams go on"
+                    );
                 }
             });
         }
@@ -330,8 +335,14 @@ fn messages_with_two_readings_are_refused_and_nothing_behind_them_is_read() {
     for (what, status) in [
         ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "400"),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n", "400"),
-        ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"),
-        ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", "400"),
+        (
+            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "501",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+            "400",
+        ),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "400"),
         ("POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"),
@@ -353,7 +364,8 @@ fn messages_with_two_readings_are_refused_and_nothing_behind_them_is_read() {
     let said = raw(server.addr, format!("{both}{inner}"));
     assert_eq!(answers(&said), 1, "{said}");
     // A chunk that does not end where it says.
-    let chunk = "POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n";
+    let chunk =
+        "POST /trailers HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n";
     let said = raw(server.addr, format!("{chunk}{inner}"));
     assert!(answers(&said) <= 1 && !said.contains("body: 5"), "{said}");
     assert_eq!(get(server.addr, "/").status, 200);
@@ -392,7 +404,12 @@ fn slow_and_half_closed_clients_are_served_or_told() {
     assert!(client.rest().starts_with("HTTP/1.1 408 "));
     dripping.join().unwrap();
     // Gone in the middle of everything.
-    for bytes in ["", "G", "GET / HTTP/1.1\r\n", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"] {
+    for bytes in [
+        "",
+        "G",
+        "GET / HTTP/1.1\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab",
+    ] {
         let mut client = Raw::connect(server.addr);
         client.send(bytes);
     }
@@ -454,8 +471,14 @@ fn a_storm_leaves_nothing_behind() {
                     RUNTIME.spawn(async move {
                         for round in 0..rounds {
                             let path = [
-                                "/trap", "/panic", "/stack", "/alloc?mb=1000", "/trap-mid-body",
-                                "/spin", "/never", "/big?mb=4",
+                                "/trap",
+                                "/panic",
+                                "/stack",
+                                "/alloc?mb=1000",
+                                "/trap-mid-body",
+                                "/spin",
+                                "/never",
+                                "/big?mb=4",
                             ][(client + round) % 8];
                             let version = BOTH[round % 2];
                             let mut connection = Connection::open(addr, version).await;
@@ -482,7 +505,12 @@ fn a_storm_leaves_nothing_behind() {
         let once = storm(24);
         let again = storm(48);
         let grown = again.saturating_sub(once);
-        assert!(grown < 64 << 20, "{kit}: {} MiB after one storm, {} MiB more after two", once >> 20, grown >> 20);
+        assert!(
+            grown < 64 << 20,
+            "{kit}: {} MiB after one storm, {} MiB more after two",
+            once >> 20,
+            grown >> 20
+        );
         assert!(server.is_up());
         wait(async {
             for version in BOTH {

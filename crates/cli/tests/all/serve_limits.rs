@@ -206,7 +206,8 @@ fn headers_targets_and_bodies_over_the_limit_are_refused() {
     for version in BOTH {
         let whole = ask(version, server.addr, request("POST", "/echo", full(vec![1; 1 << 20])));
         assert_eq!((whole.status, whole.body.len()), (200, 1 << 20));
-        let over = ask(version, server.addr, request("POST", "/echo", full(vec![1; (1 << 20) + 1])));
+        let over =
+            ask(version, server.addr, request("POST", "/echo", full(vec![1; (1 << 20) + 1])));
         assert_eq!(over.status, 413, "{version:?}");
     }
     // A body that does not say its length is stopped where it passes the limit.
@@ -293,7 +294,9 @@ fn light(server: &Server, version: Version, path: &str, want: &str, count: u32) 
 
 #[test]
 fn requests_that_spin_leave_the_others_of_their_component_alone() {
-    for (kit, want) in [("p2-http-kit", "http kit, WASI 0.2\n"), ("p3-http-kit", "http kit, WASI 0.3\n")] {
+    for (kit, want) in
+        [("p2-http-kit", "http kit, WASI 0.2\n"), ("p3-http-kit", "http kit, WASI 0.3\n")]
+    {
         for version in BOTH {
             let server = Server::guest(kit, &["--deadline", "2s"]);
             let spinners = Spinners::start(&server, "/spin", version);

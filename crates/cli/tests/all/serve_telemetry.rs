@@ -115,7 +115,8 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn a_trace_goes_in_through_the_guest_and_out_again() {
     for kit in KITS {
-        let (receiver, origin) = (Origin::start(Behaviour::Answer), Origin::start(Behaviour::Answer));
+        let (receiver, origin) =
+            (Origin::start(Behaviour::Answer), Origin::start(Behaviour::Answer));
         let endpoint = receiver.url("");
         let egress = origin.addr.to_string();
         let mut server = Server::guest(kit, &["--otlp", &endpoint, "--egress", &egress]);
@@ -139,7 +140,10 @@ fn a_trace_goes_in_through_the_guest_and_out_again() {
         let (head, _) = &origin.requests()[0];
         let passed = head.headers["traceparent"].to_str().unwrap();
         assert!(passed.starts_with(&format!("00-{TRACE}-")), "{kit}: {passed}");
-        assert!(!passed.contains(PARENT), "the caller's span is not the parent of the next request");
+        assert!(
+            !passed.contains(PARENT),
+            "the caller's span is not the parent of the next request"
+        );
         let sent: Vec<_> = spans.iter().map(|span| hex(&span.span_id)).collect();
         assert!(sent.iter().any(|id| passed.contains(id.as_str())), "{kit}: {passed}, {sent:?}");
         assert_eq!(head.headers["tracestate"], "vendor=x");

@@ -75,7 +75,12 @@ async fn connect(
     in_time(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
-fn get(addr: SocketAddr, trusted: &CertificateDer<'static>, version: Version, path: &str) -> Option<Reply> {
+fn get(
+    addr: SocketAddr,
+    trusted: &CertificateDer<'static>,
+    version: Version,
+    path: &str,
+) -> Option<Reply> {
     wait(async {
         let stream = connect(addr, trusted, version).await.ok()?;
         let agreed: &[u8] = match version {
