@@ -42,12 +42,14 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Artifact> {
         std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     } else {
         let file = match fs::File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match std::env::current_dir() {
-                Ok(here) if path.is_relative() => {
-                    bail!("there is no file {name} in {}; check its path", here.display())
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match std::env::current_dir() {
+                    Ok(here) if path.is_relative() => {
+                        bail!("there is no file {name} in {}; check its path", here.display())
+                    }
+                    _ => bail!("there is no file {name}; check its path"),
                 }
-                _ => bail!("there is no file {name}; check its path"),
-            },
+            }
             opened => opened.with_context(|| format!("cannot open {name}"))?,
         };
         let meta = file.metadata().with_context(|| format!("cannot read {name}"))?;
@@ -60,7 +62,10 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Artifact> {
             .with_context(|| format!("cannot read {name}"))?;
     }
     if bytes.len() as u64 > LARGEST_FILE {
-        bail!("{name} is larger than {}, more than any WebAssembly engine takes", ByteSize(LARGEST_FILE));
+        bail!(
+            "{name} is larger than {}, more than any WebAssembly engine takes",
+            ByteSize(LARGEST_FILE)
+        );
     }
     Ok(Artifact::read(&name, bytes)?)
 }
@@ -90,7 +95,10 @@ fn compiling(name: &str, size: usize) -> Box<dyn Send> {
         }
     }
     let (sender, done) = mpsc::channel::<()>();
-    let line = format!("Compiling {name} ({}), once; later runs take it from the cache", ByteSize(size as u64));
+    let line = format!(
+        "Compiling {name} ({}), once; later runs take it from the cache",
+        ByteSize(size as u64)
+    );
     let thread = std::thread::spawn(move || {
         let start = Instant::now();
         if done.recv_timeout(PATIENCE) != Err(mpsc::RecvTimeoutError::Timeout) {
@@ -117,9 +125,8 @@ pub(crate) fn grants(args: &GrantArgs) -> anyhow::Result<Grants> {
                 continue;
             }
             let line = line.strip_prefix("export ").unwrap_or(line);
-            let grant: EnvGrant = line
-                .parse()
-                .with_context(|| format!("{}, line {}", file.display(), number + 1))?;
+            let grant: EnvGrant =
+                line.parse().with_context(|| format!("{}, line {}", file.display(), number + 1))?;
             let value = grant.value.map(|value| unquoted(&value).to_owned());
             env.push(resolve(EnvGrant { value, ..grant })?);
         }
@@ -203,5 +210,6 @@ pub(crate) fn name_of(path: &Path) -> String {
     if path == Path::new("-") {
         return "standard input".to_owned();
     }
-    path.file_stem().map_or_else(|| path.display().to_string(), |s| s.to_string_lossy().into_owned())
+    path.file_stem()
+        .map_or_else(|| path.display().to_string(), |s| s.to_string_lossy().into_owned())
 }

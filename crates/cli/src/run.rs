@@ -32,8 +32,7 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
     let workload = guest::prepare(&engine, &artifact, name, grants, limits)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let background =
-        shares.then(|| Arc::new(Background::new(1, runtime.handle().clone())));
+    let background = shares.then(|| Arc::new(Background::new(1, runtime.handle().clone())));
     if let Some(deadline) = deadline {
         watch(deadline, workload.name().clone())?;
     }

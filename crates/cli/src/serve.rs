@@ -50,10 +50,8 @@ pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
     };
     // Bound before anything is compiled, so that an address in use is said at once.
     let server = Server::bind(config, &workers)?;
-    let admin = args
-        .admin
-        .map(|addr| Server::bind(ServerConfig::new(addr), &workers))
-        .transpose()?;
+    let admin =
+        args.admin.map(|addr| Server::bind(ServerConfig::new(addr), &workers)).transpose()?;
 
     let options = ServeOptions {
         reuse: Reuse {
@@ -81,8 +79,7 @@ pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
         mounts.push(Mount { route, workload, middleware, options });
     }
     let background = Arc::new(Background::new(cores, workers.handle(0).clone()));
-    let application =
-        Application::new(mounts, &workers, background, telemetry.tracer().clone())?;
+    let application = Application::new(mounts, &workers, background, telemetry.tracer().clone())?;
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &application, &server);
 
@@ -111,8 +108,7 @@ pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
                 std::future::pending::<()>().await;
             }));
         }
-        let mut serving =
-            std::pin::pin!(server.serve(application.clone(), until_stopped(stopped)));
+        let mut serving = std::pin::pin!(server.serve(application.clone(), until_stopped(stopped)));
         let report: reef_http::DrainReport = loop {
             tokio::select! {
                 report = &mut serving => break report?,
@@ -180,7 +176,11 @@ fn announce(application: &Application, server: &Server, admin: Option<&Server>, 
             if std::io::stdout().is_terminal() {
                 println!("Serving {} at {scheme}://{addr}{path}", workload.name());
             } else {
-                tracing::info!(workload = &**workload.name(), url = format!("{scheme}://{addr}{path}"), "Serving.");
+                tracing::info!(
+                    workload = &**workload.name(),
+                    url = format!("{scheme}://{addr}{path}"),
+                    "Serving."
+                );
             }
         }
     }
@@ -204,12 +204,37 @@ fn register(telemetry: &Telemetry, application: &Arc<Application>, server: &Serv
     telemetry.metrics().register(move |out| {
         let stats = stats.snapshot();
         for (name, help, kind, value) in [
-            ("reef_http_connections_open", "Connections open now.", Kind::Gauge, stats.connections_open),
-            ("reef_http_connections_total", "Connections accepted.", Kind::Counter, stats.connections_accepted),
-            ("reef_http_connections_refused_total", "Connections over the limit.", Kind::Counter, stats.connections_refused),
+            (
+                "reef_http_connections_open",
+                "Connections open now.",
+                Kind::Gauge,
+                stats.connections_open,
+            ),
+            (
+                "reef_http_connections_total",
+                "Connections accepted.",
+                Kind::Counter,
+                stats.connections_accepted,
+            ),
+            (
+                "reef_http_connections_refused_total",
+                "Connections over the limit.",
+                Kind::Counter,
+                stats.connections_refused,
+            ),
             ("reef_http_requests_total", "Requests read.", Kind::Counter, stats.requests),
-            ("reef_http_timeouts_total", "Clients that were too slow.", Kind::Counter, stats.timeouts),
-            ("reef_http_tls_failures_total", "TLS handshakes that failed.", Kind::Counter, stats.tls_failures),
+            (
+                "reef_http_timeouts_total",
+                "Clients that were too slow.",
+                Kind::Counter,
+                stats.timeouts,
+            ),
+            (
+                "reef_http_tls_failures_total",
+                "TLS handshakes that failed.",
+                Kind::Counter,
+                stats.tls_failures,
+            ),
         ] {
             out.push(Family::new(name, kind, help).with(&[], Value::Integer(value)));
         }

@@ -41,10 +41,8 @@ impl Ticker {
     /// When the system gives no thread.
     pub fn start(engines: Vec<wasmtime::Engine>) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let handle = thread::Builder::new()
-            .name("reef-clock".into())
-            .stack_size(64 << 10)
-            .spawn({
+        let handle =
+            thread::Builder::new().name("reef-clock".into()).stack_size(64 << 10).spawn({
                 let shared = shared.clone();
                 move || run(&shared, &engines)
             })?;

@@ -36,10 +36,14 @@ pub struct CpuShare(f64);
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ParseLimitError {
     /// Not a size.
-    #[error("`{0}` is not a size; write a number with an optional unit, such as 64MiB, 512k or 1GiB")]
+    #[error(
+        "`{0}` is not a size; write a number with an optional unit, such as 64MiB, 512k or 1GiB"
+    )]
     Size(String),
     /// Not a share.
-    #[error("`{0}` is not a share of a processor; write 0.5 or 50% for half a core, 2 for two cores")]
+    #[error(
+        "`{0}` is not a share of a processor; write 0.5 or 50% for half a core, 2 for two cores"
+    )]
     Cpu(String),
 }
 

@@ -109,7 +109,11 @@ fn thread_time() -> Duration {
 
 fn humantime(duration: &Duration) -> String {
     let millis = duration.as_millis();
-    if millis.is_multiple_of(1000) { format!("{} s", millis / 1000) } else { format!("{millis} ms") }
+    if millis.is_multiple_of(1000) {
+        format!("{} s", millis / 1000)
+    } else {
+        format!("{millis} ms")
+    }
 }
 
 // === impl Share ===
@@ -203,8 +207,8 @@ impl Activity {
         let poll = future.poll(cx);
         let used = start.elapsed();
         self.share.charge(used);
-        let interrupted = self.slices.load(Ordering::Relaxed) != 0
-            && self.slices.swap(0, Ordering::Relaxed) != 0;
+        let interrupted =
+            self.slices.load(Ordering::Relaxed) != 0 && self.slices.swap(0, Ordering::Relaxed) != 0;
         (poll, used, interrupted)
     }
 }
@@ -255,8 +259,7 @@ where
         let this = &mut *self;
         if let State::Here(future) = &mut this.state {
             let mut computing = false;
-            let overdrawn =
-                this.background.is_some() && this.activity.share.not_before().is_some();
+            let overdrawn = this.background.is_some() && this.activity.share.not_before().is_some();
             if !overdrawn {
                 let before = this.suspect.then(thread_time);
                 let (poll, _, interrupted) = this.activity.poll(future.as_mut(), cx);
@@ -264,8 +267,8 @@ where
                     this.state = State::Done;
                     return Poll::Ready(Some(output));
                 }
-                computing = interrupted
-                    && before.is_some_and(|before| thread_time() - before >= COMPUTING);
+                computing =
+                    interrupted && before.is_some_and(|before| thread_time() - before >= COMPUTING);
                 this.suspect = interrupted;
             }
             match this.background.clone() {

@@ -53,14 +53,21 @@ struct Runtime {
 impl Engine {
     /// An engine; nothing is reserved before its first use.
     pub fn new(config: EngineConfig) -> Self {
-        let cache = config.cache.as_ref().and_then(|dir| match Cache::open(dir, config.cache_limit) {
-            Ok(cache) => Some(cache),
-            Err(error) => {
-                tracing::warn!(%error, "Compiled code is not kept.");
-                None
-            }
-        });
-        Self { config, plain: OnceLock::new(), concurrent: OnceLock::new(), cache, on_compile: None }
+        let cache =
+            config.cache.as_ref().and_then(|dir| match Cache::open(dir, config.cache_limit) {
+                Ok(cache) => Some(cache),
+                Err(error) => {
+                    tracing::warn!(%error, "Compiled code is not kept.");
+                    None
+                }
+            });
+        Self {
+            config,
+            plain: OnceLock::new(),
+            concurrent: OnceLock::new(),
+            cache,
+            on_compile: None,
+        }
     }
 
     /// Has somebody told when something must be compiled.

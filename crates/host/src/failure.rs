@@ -37,7 +37,9 @@ pub enum Failure {
         passed: DeadlinePassed,
     },
     /// Stopped because of what else went on in the same instance.
-    #[error("{workload} was stopped while it answered this: another request to the same instance passed its deadline or trapped")]
+    #[error(
+        "{workload} was stopped while it answered this: another request to the same instance passed its deadline or trapped"
+    )]
     Neighbour {
         /// Which workload.
         workload: Arc<str>,
@@ -195,11 +197,10 @@ impl fmt::Display for Trap {
             Some(trap) => write!(f, "{trap}")?,
             None => {
                 // The backtrace is a layer of context of its own and is printed below.
-                let mut causes = self
-                    .error
-                    .chain()
-                    .map(ToString::to_string)
-                    .filter(|cause| !cause.starts_with("error while executing at wasm backtrace"));
+                let mut causes =
+                    self.error.chain().map(ToString::to_string).filter(|cause| {
+                        !cause.starts_with("error while executing at wasm backtrace")
+                    });
                 if let Some(cause) = causes.next() {
                     write!(f, "{}", visible(&cause, LONGEST_CAUSE))?;
                 }

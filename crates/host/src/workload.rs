@@ -99,7 +99,14 @@ impl Workload {
         let linked = link(&engine, flavour, artifact, &name, code)?;
         let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
         let world = World::new(name, grants, limits, share)?;
-        Ok(Self { engine, flavour, world, linked, kinds: artifact.kinds().to_vec(), imports: artifact.imports().to_vec() })
+        Ok(Self {
+            engine,
+            flavour,
+            world,
+            linked,
+            kinds: artifact.kinds().to_vec(),
+            imports: artifact.imports().to_vec(),
+        })
     }
 
     /// Its name.
@@ -178,14 +185,13 @@ fn link(
     code: Code,
 ) -> Result<Linked, PrepareError> {
     let wasmtime = engine.wasmtime(flavour)?;
-    let explain = |cause: wasmtime::Error| {
-        match reef_artifact::can_run(artifact, &reef_wasi::provided()) {
+    let explain =
+        |cause: wasmtime::Error| match reef_artifact::can_run(artifact, &reef_wasi::provided()) {
             Ok(answer) if !answer.all_satisfied() => {
                 PrepareError::Missing { name: name.clone(), answer }
             }
             _ => PrepareError::Link { name: name.clone(), cause },
-        }
-    };
+        };
     match code {
         Code::Module(module) => reef_wasi::module_linker(wasmtime)
             .and_then(|linker| linker.instantiate_pre(&module))

@@ -50,10 +50,14 @@ pub struct EnvGrant {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ParseGrantError {
     /// Not a directory grant.
-    #[error("`{0}` is not a directory grant; write HOST, HOST::GUEST or HOST::GUEST:ro, such as ./data::/data:ro")]
+    #[error(
+        "`{0}` is not a directory grant; write HOST, HOST::GUEST or HOST::GUEST:ro, such as ./data::/data:ro"
+    )]
     Dir(String),
     /// Not a variable.
-    #[error("`{0}` is not an environment variable; write KEY=VALUE, or KEY to take over the host's value")]
+    #[error(
+        "`{0}` is not an environment variable; write KEY=VALUE, or KEY to take over the host's value"
+    )]
     Env(String),
 }
 

@@ -11,9 +11,7 @@ use http::HeaderMap;
 use reef_egress::{Client, ClientConfig, Egress, Sockets};
 use reef_engine::{Confined, Limiter, Limits, Share};
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{
-    FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx,
-};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
@@ -42,7 +40,9 @@ pub struct World {
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// A granted directory cannot be opened.
-    #[error("{workload}: the granted directory {path} cannot be opened: {source}; make it, or change --dir")]
+    #[error(
+        "{workload}: the granted directory {path} cannot be opened: {source}; make it, or change --dir"
+    )]
     Dir {
         /// Which workload.
         workload: Arc<str>,

@@ -6,8 +6,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::{
     guest::{ComponentGuest, ModuleGuest},
-    next,
-    sockets,
+    next, sockets,
 };
 
 /// The imports of core modules: `wasi_snapshot_preview1` and `wasi_unstable`.

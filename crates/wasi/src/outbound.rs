@@ -49,7 +49,9 @@ impl WasiHttpHooks for Outbound {
         Box::new(async move {
             let response = client.send(request, timeouts(options)).await.map_err(|error| {
                 match &error {
-                    SendError::Refused(refusal) => tracing::warn!(workload = &*workload, "{refusal}"),
+                    SendError::Refused(refusal) => {
+                        tracing::warn!(workload = &*workload, "{refusal}")
+                    }
                     other => tracing::debug!(workload = &*workload, "{other}"),
                 }
                 wasi_error(error)

@@ -13,7 +13,10 @@ use wasmtime::{
 };
 use wasmtime_wasi::{
     WasiCtxBuilder,
-    p2::bindings::sockets::{ip_name_lookup as names02, network::{ErrorCode, Network}},
+    p2::bindings::sockets::{
+        ip_name_lookup as names02,
+        network::{ErrorCode, Network},
+    },
     p3::{bindings::sockets::ip_name_lookup as names03, bindings::sockets::types::IpAddress},
     sockets::{SocketAddrUse, WasiSockets, WasiSocketsView as _},
 };
@@ -149,7 +152,8 @@ pub(crate) fn check_names(linker: &mut Linker<ComponentGuest>) -> wasmtime::Resu
     linker.allow_shadowing(true);
     linker.instance(LOOKUP_0_2)?.func_wrap(
         "resolve-addresses",
-        |mut store: wasmtime::StoreContextMut<'_, ComponentGuest>, (network, name): (Resource<Network>, String)| {
+        |mut store: wasmtime::StoreContextMut<'_, ComponentGuest>,
+         (network, name): (Resource<Network>, String)| {
             if !store.data().rules().may_resolve(&name) {
                 return Ok((Lookup::Err(ErrorCode::AccessDenied),));
             }

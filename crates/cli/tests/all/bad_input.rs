@@ -65,8 +65,10 @@ fn what_is_no_webassembly_is_said_with_what_to_do() {
         inspect(&file).fails(125, &["reef: ", said]);
     }
     run_file(&[], dir.path(), &[]).fails(125, &["is a folder; name a .wasm or .wat file in it"]);
-    run_file(&[], &dir.path().join("no.wasm"), &[]).fails(125, &["there is no file ", "check its path"]);
-    run_file(&[], Path::new("no/such.wasm"), &[]).fails(125, &["there is no file no/such.wasm in /"]);
+    run_file(&[], &dir.path().join("no.wasm"), &[])
+        .fails(125, &["there is no file ", "check its path"]);
+    run_file(&[], Path::new("no/such.wasm"), &[])
+        .fails(125, &["there is no file no/such.wasm in /"]);
 }
 
 #[test]
@@ -140,7 +142,13 @@ fn missing_imports_are_named_with_the_nearest_there_is() {
             (import "wasi:cli/environment@0.2.3" (instance
                 (export "get-arguments" (func (result (list string)))))))"#,
     )
-    .fails(125, &["imports what Reef does not have:\n  wasi:nn/graph@0.2.0-rc-2024-10-28\n", "reef inspect --can-run"]);
+    .fails(
+        125,
+        &[
+            "imports what Reef does not have:\n  wasi:nn/graph@0.2.0-rc-2024-10-28\n",
+            "reef inspect --can-run",
+        ],
+    );
     run_text(&[], r#"(module (import "env" "host_call" (func)) (func (export "_start")))"#)
         .fails(125, &["imports what Reef does not have:\n  env.host_call\n"]);
     run_text(

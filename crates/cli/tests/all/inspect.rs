@@ -69,7 +69,12 @@ fn every_kind_is_told() {
 #[test]
 fn people_read_the_same() {
     let ended = inspect(&[], &guest("p1-hello"));
-    ended.prints(&["kind    command, WASI 0.1", "form    module", "digest  sha256:", "source  Rust"]);
+    ended.prints(&[
+        "kind    command, WASI 0.1",
+        "form    module",
+        "digest  sha256:",
+        "source  Rust",
+    ]);
     ended.prints(&["wasi_snapshot_preview1\n", "fd_write", "memory", "_start"]);
     assert_eq!(ended.stderr, "");
 }
@@ -110,7 +115,16 @@ fn text_and_binary_are_the_same_to_it() {
 
 #[test]
 fn everything_that_runs_here_can_run() {
-    for name in ["p1-unstable", "p1-hello", "p2-cli", "p3-cli", "p2-http-kit", "p3-http-kit", "go-hello", "ruby-hello"] {
+    for name in [
+        "p1-unstable",
+        "p1-hello",
+        "p2-cli",
+        "p3-cli",
+        "p2-http-kit",
+        "p3-http-kit",
+        "go-hello",
+        "ruby-hello",
+    ] {
         let ended = inspect(&["--can-run"], &guest(name));
         ended.prints(&[" can run: all "]);
         assert!(!ended.stdout.contains("missing"), "{}", ended.stdout);

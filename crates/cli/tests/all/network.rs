@@ -46,7 +46,9 @@ fn egress_that_was_not_granted_is_refused_and_says_which_flag_is_missing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let place = listener.local_addr().unwrap().to_string();
     let hint = format!("allow it with `--egress {place}`");
-    for flags in [&[][..], &["--egress", "127.0.0.1:1"], &["--egress", "*:*"], &["--listen", &place]] {
+    for flags in
+        [&[][..], &["--egress", "127.0.0.1:1"], &["--egress", "*:*"], &["--listen", &place]]
+    {
         let ended = run(flags, "p2-net", &["connect", &place]);
         ended.fails(1, &["workload `p2-net` may not connect to", &hint]);
         assert!(ended.stdout.contains("refused: "), "{}", ended.stdout);

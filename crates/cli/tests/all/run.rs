@@ -198,7 +198,9 @@ fn a_deadline_ends_computing_and_waiting_alike() {
         ("p3-cli", &["wait"]),
     ] {
         let ended = run(&["--deadline", "400ms"], name, args);
-        let said = format!("{name} was stopped: the deadline of 400 ms passed; allow more with --deadline");
+        let said = format!(
+            "{name} was stopped: the deadline of 400 ms passed; allow more with --deadline"
+        );
         ended.fails(124, &[&said]);
         assert!(ended.took < PATIENCE, "{ended:?}");
     }

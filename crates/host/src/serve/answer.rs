@@ -147,10 +147,7 @@ where
         .await
     }
 
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.poll_now(cx) {
             Poll::Pending => self.poll_deadline(cx),
             piece => piece,
@@ -158,10 +155,7 @@ where
     }
 
     /// Without looking at the clock.
-    fn poll_now(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         if self.done {
             return Poll::Ready(None);
         }

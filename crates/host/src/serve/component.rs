@@ -84,13 +84,12 @@ impl Pool {
 
     fn start(self: &Arc<Self>, worker: usize, job: Job) {
         let workload = &self.workload;
-        let made = workload
-            .world
-            .component(&[], Stdio::Log)
-            .map_err(wasmtime::Error::from)
-            .and_then(|guest| {
-                Ok(workload.engine.store(workload.flavour, workload.world.share(), guest)?)
-            });
+        let made =
+            workload.world.component(&[], Stdio::Log).map_err(wasmtime::Error::from).and_then(
+                |guest| {
+                    Ok(workload.engine.store(workload.flavour, workload.world.share(), guest)?)
+                },
+            );
         let (store, activity) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -158,7 +157,11 @@ impl Instance {
     }
 
     /// One request after the other, each on its own.
-    async fn serve_0_2(&self, store: &mut Store<ComponentGuest>, proxy: wasmtime_wasi_http::p2::bindings::Proxy) -> wasmtime::Result<()> {
+    async fn serve_0_2(
+        &self,
+        store: &mut Store<ComponentGuest>,
+        proxy: wasmtime_wasi_http::p2::bindings::Proxy,
+    ) -> wasmtime::Result<()> {
         let mut served = 0;
         while let Some(job) = self.slot.next().await {
             self.slot.set_idle(false);
@@ -204,7 +207,11 @@ impl Instance {
     }
 
     /// Several requests at once, as the guest can take them.
-    async fn serve_0_3(&self, store: &mut Store<ComponentGuest>, proxy: Proxy) -> wasmtime::Result<()> {
+    async fn serve_0_3(
+        &self,
+        store: &mut Store<ComponentGuest>,
+        proxy: Proxy,
+    ) -> wasmtime::Result<()> {
         let Proxy::P3(service) = &proxy else { return Ok(()) };
         let func = *service.wasi_http_handler().func_handle().func();
         // The inner loop would take another job: told to the dispatcher only when the instance has
@@ -341,4 +348,3 @@ impl GuestTrap {
         Self(text)
     }
 }
-

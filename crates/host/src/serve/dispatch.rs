@@ -1,10 +1,6 @@
 //! From a request to the workload that answers it.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::channel::oneshot;
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -12,8 +8,8 @@ use http_body_util::BodyExt as _;
 use reef_artifact::{Kind, Served, Wasi};
 use reef_engine::{Background, DeadlinePassed, within};
 use reef_http::{
-    Admission, BodyError, BoxError, Handler, Peer, RequestBody, ResponseBody, Router, RouterBuilder, Workers, overloaded_response,
-    request_host,
+    Admission, BodyError, BoxError, Handler, Peer, RequestBody, ResponseBody, Router,
+    RouterBuilder, Workers, overloaded_response, request_host,
 };
 use reef_telemetry::{RequestSpan, Tracer};
 use reef_wasi::{Handled, Next};
@@ -28,11 +24,7 @@ use super::{
     uri::absolute,
     wagi::Wagi,
 };
-use crate::{
-    Failure, Workload,
-    failure::Trap,
-    workload::Linked,
-};
+use crate::{Failure, Workload, failure::Trap, workload::Linked};
 
 /// How often instances are looked after.
 const TIDY: Duration = Duration::from_secs(1);
@@ -117,7 +109,9 @@ enum Guest {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Not a kind that answers HTTP.
-    #[error("{name} does not answer HTTP: it is a {kind}. Reef serves components that export wasi:http/incoming-handler 0.2 or wasi:http/handler 0.3, and WASI 0.1 commands as CGI-style (WAGI) handlers; run this one with `reef run`")]
+    #[error(
+        "{name} does not answer HTTP: it is a {kind}. Reef serves components that export wasi:http/incoming-handler 0.2 or wasi:http/handler 0.3, and WASI 0.1 commands as CGI-style (WAGI) handlers; run this one with `reef run`"
+    )]
     NotServable {
         /// Which workload.
         name: Arc<str>,
@@ -128,7 +122,9 @@ pub enum ServeError {
     #[error(transparent)]
     Route(#[from] reef_http::RouteError),
     /// Cannot stand in front of another.
-    #[error("{name} cannot stand in front of {next} as middleware: middleware is a component of the world wasi:http/middleware 0.3 (it imports and exports wasi:http/handler), in front of a wasi:http component")]
+    #[error(
+        "{name} cannot stand in front of {next} as middleware: middleware is a component of the world wasi:http/middleware 0.3 (it imports and exports wasi:http/handler), in front of a wasi:http component"
+    )]
     NotMiddleware {
         /// The one in front.
         name: Arc<str>,
@@ -136,7 +132,9 @@ pub enum ServeError {
         next: Arc<str>,
     },
     /// Middleware without anything behind it.
-    #[error("{name} is middleware: it wants a handler behind it; serve that, with --middleware and this file")]
+    #[error(
+        "{name} is middleware: it wants a handler behind it; serve that, with --middleware and this file"
+    )]
     NothingBehind {
         /// Which workload.
         name: Arc<str>,
@@ -448,7 +446,8 @@ impl Next for Behind {
             let tls = request.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
             match service.component(pool, request, tls, exchange).await {
                 Ok((head, body)) => {
-                    let body = body.map_err(|broken| Error::InternalError(Some(broken.to_string())));
+                    let body =
+                        body.map_err(|broken| Error::InternalError(Some(broken.to_string())));
                     Ok(Response::from_parts(head, body.boxed_unsync()))
                 }
                 Err(failed) => {

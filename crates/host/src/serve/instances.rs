@@ -119,8 +119,7 @@ impl Claim {
 
     fn taken_by(&self, slot: &Arc<Slot>) {
         slot.serving.fetch_add(1, Ordering::SeqCst);
-        let before =
-            self.slot.lock().unwrap_or_else(PoisonError::into_inner).replace(slot.clone());
+        let before = self.slot.lock().unwrap_or_else(PoisonError::into_inner).replace(slot.clone());
         if let Some(before) = before {
             before.left();
         }
@@ -286,8 +285,7 @@ impl Instances {
     /// The instance takes no job for now.
     pub(super) fn unlist(&self, worker: usize, slot: &Arc<Slot>) {
         if slot.listed.swap(false, Ordering::SeqCst) {
-            let mut open =
-                self.shard(worker).open.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = self.shard(worker).open.lock().unwrap_or_else(PoisonError::into_inner);
             open.retain(|other| !Arc::ptr_eq(other, slot));
         }
     }
@@ -305,9 +303,8 @@ impl Instances {
             let mut all = shard.all.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|slot| {
                 let Some(slot) = slot.upgrade() else { return false };
-                let age = Duration::from_millis(
-                    now.saturating_sub(slot.since.load(Ordering::Relaxed)),
-                );
+                let age =
+                    Duration::from_millis(now.saturating_sub(slot.since.load(Ordering::Relaxed)));
                 if slot.idle.load(Ordering::Relaxed) {
                     if age >= idle {
                         slot.close();

@@ -80,7 +80,9 @@ fn every_function_listed_is_there_and_no_other() {
     let engine = Engine::new(EngineConfig::default());
     let wasmtime = engine.wasmtime(Flavour::Plain).unwrap();
     let linker = module_linker(wasmtime).unwrap();
-    for (module, extra) in [("wasi_snapshot_preview1", Some("sock_accept")), ("wasi_unstable", None)] {
+    for (module, extra) in
+        [("wasi_snapshot_preview1", Some("sock_accept")), ("wasi_unstable", None)]
+    {
         let listed: BTreeSet<&str> = WASI_0_1.iter().copied().chain(extra).collect();
         let mut store = wasmtime::Store::new(wasmtime, crate::guest::tests_guest());
         let found: BTreeSet<String> = linker
