@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Run a command, or call a function with --invoke
     Run(Run),
     /// Answer HTTP requests with one or more workloads
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Say what a file is, what it needs, and whether Reef can run it
     Inspect(Inspect),
     /// Print a completion script for a shell

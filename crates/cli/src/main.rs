@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     let done = match arguments.command {
         args::Command::Run(run) => run::run(run, &arguments.log),
-        args::Command::Serve(serve) => serve::serve(serve, &arguments.log),
+        args::Command::Serve(serve) => serve::serve(*serve, &arguments.log),
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
         args::Command::Completions { shell } => generate::completions(shell),
         args::Command::Man { folder } => generate::man(folder.as_deref()),

@@ -277,6 +277,7 @@ impl fmt::Debug for ModuleGuest {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, reason = "tests")]
 pub(crate) fn tests_guest() -> ModuleGuest {
     let limits = Limits::default();
     let share = Arc::new(Share::new(&limits, Arc::new(reef_meter::Meter::new())));

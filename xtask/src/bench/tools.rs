@@ -64,8 +64,16 @@ impl<'a> Tools<'a> {
     /// The program that takes the steps of a start apart.
     pub(super) fn ladder(&self) -> Result<Program> {
         let mut command = self.cargo();
-        command.args(["build", "--release", "--locked", "--package", "reef-host"]);
-        process::run(command.args(["--example", "ladder"]))?;
+        // Together with `reef`, so that both are built from the same dependencies, once.
+        command.args(["build", "--release", "--locked", "--package", "reef-cli"]);
+        process::run(command.args([
+            "--package",
+            "reef-host",
+            "--bin",
+            "reef",
+            "--example",
+            "ladder",
+        ]))?;
         let path = self.cache.release_target().join("release/examples/ladder");
         Ok(Program::new(path))
     }

@@ -173,7 +173,7 @@ pub(crate) fn said(entry: &Value, part: &str) -> bool {
     match entry {
         Value::String(text) => text.contains(part),
         Value::Object(fields) => fields.values().any(|value| said(value, part)),
-        other => other.to_string() == part,
+        other => serde_json::to_string(other).is_ok_and(|text| text == part),
     }
 }
 

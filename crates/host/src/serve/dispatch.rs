@@ -26,8 +26,12 @@ use super::{
 };
 use crate::{Failure, Workload, failure::Trap, workload::Linked};
 
-/// How often instances are looked after.
-const TIDY: Duration = Duration::from_secs(1);
+/// How often a worker looks after its instances, at most and at least.
+///
+/// It has a second purpose: tokio wakes a thread for a new timer that is due before all others, even the
+/// thread that sets it, which is a system call. With this timer always running ahead, a request's
+/// deadline is never the first.
+const BEAT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// How instances are used again. `None` is the default of the guest's WASI version: fresh instances
 /// for 0.2, shared ones for 0.3.
@@ -210,13 +214,18 @@ impl Application {
         }
         let application = Arc::new(Self { router: router.build(), inner });
         let weak = Arc::downgrade(&application);
-        workers.spawn_on(0, async move {
-            loop {
-                tokio::time::sleep(TIDY).await;
-                let Some(application) = weak.upgrade() else { return };
-                application.tidy();
-            }
-        });
+        let soonest = application.services().filter_map(|service| service.deadline).min();
+        let beat = soonest.map_or(BEAT.1, |deadline| (deadline / 2).clamp(BEAT.0, BEAT.1));
+        for worker in 0..workers.len() {
+            let weak = weak.clone();
+            workers.spawn_on(worker, async move {
+                loop {
+                    tokio::time::sleep(beat).await;
+                    let Some(application) = weak.upgrade() else { return };
+                    application.tidy(worker);
+                }
+            });
+        }
         Ok(application)
     }
 
@@ -241,10 +250,10 @@ impl Application {
         }
     }
 
-    fn tidy(&self) {
+    fn tidy(&self, worker: usize) {
         for service in self.services() {
             if let Guest::Component(pool) = &service.guest {
-                pool.instances.tidy(pool.reuse.idle, service.deadline);
+                pool.instances.tidy(worker, pool.reuse.idle, service.deadline);
             }
         }
     }

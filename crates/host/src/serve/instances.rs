@@ -258,6 +258,7 @@ impl Instances {
     }
 
     /// Hands the job to an instance that is there; gives it back when there is none.
+    #[allow(clippy::result_large_err, reason = "no error: the job itself, to be used at once")]
     pub(super) fn offer(&self, worker: usize, job: Job) -> Result<(), Job> {
         let shard = self.shard(worker);
         loop {
@@ -292,33 +293,38 @@ impl Instances {
 
     pub(super) fn register(&self, worker: usize, slot: &Arc<Slot>) {
         let mut all = self.shard(worker).all.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() == all.capacity() {
+            // Most have ended by now; those that have not are what the list is for.
+            all.retain(|slot| slot.strong_count() > 0);
+            let live = all.len();
+            all.reserve(live.max(64));
+        }
         all.push(Arc::downgrade(slot));
     }
 
     /// Ends instances that were idle for long, and those that go on after their last answer for
     /// longer than a request may take.
-    pub(super) fn tidy(&self, idle: Duration, deadline: Option<Duration>) {
+    pub(super) fn tidy(&self, worker: usize, idle: Duration, deadline: Option<Duration>) {
         let now = now();
-        for shard in &self.shards {
-            let mut all = shard.all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|slot| {
-                let Some(slot) = slot.upgrade() else { return false };
-                let age =
-                    Duration::from_millis(now.saturating_sub(slot.since.load(Ordering::Relaxed)));
-                if slot.idle.load(Ordering::Relaxed) {
-                    if age >= idle {
-                        slot.close();
-                    }
-                } else if deadline.is_some_and(|deadline| age > deadline)
-                    && slot.serving.load(Ordering::SeqCst) == 0
-                {
-                    slot.kill();
+        let shard = self.shard(worker);
+        let mut all = shard.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|slot| {
+            let Some(slot) = slot.upgrade() else { return false };
+            let age =
+                Duration::from_millis(now.saturating_sub(slot.since.load(Ordering::Relaxed)));
+            if slot.idle.load(Ordering::Relaxed) {
+                if age >= idle {
+                    slot.close();
                 }
-                true
-            });
-            let mut open = shard.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.retain(|slot| !slot.is_closed());
-        }
+            } else if deadline.is_some_and(|deadline| age > deadline)
+                && slot.serving.load(Ordering::SeqCst) == 0
+            {
+                slot.kill();
+            }
+            true
+        });
+        let mut open = shard.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|slot| !slot.is_closed());
     }
 
     /// Ends all instances, after what they are doing.
