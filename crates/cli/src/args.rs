@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Run a command, or call a function with --invoke
-    Run(Run),
+    Run(Box<Run>),
     /// Answer HTTP requests with one or more workloads
     Serve(Box<Serve>),
     /// Say what a file is, what it needs, and whether Reef can run it

@@ -71,9 +71,9 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Artifact> {
 }
 
 /// The engine that flags ask for.
-pub(crate) fn engine(cache: &CacheArgs, allocation: Allocation) -> Arc<Engine> {
+pub(crate) fn engine(cache: &CacheArgs, allocation: Allocation, ticks: bool) -> Arc<Engine> {
     let cache = if cache.no_cache { None } else { cache.cache_dir.clone().or_else(default_cache) };
-    let engine = Engine::new(EngineConfig { allocation, cache, ..EngineConfig::default() });
+    let engine = Engine::new(EngineConfig { allocation, cache, ticks, ..EngineConfig::default() });
     Arc::new(engine.on_compile(compiling))
 }
 

@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     let done = match arguments.command {
-        args::Command::Run(run) => run::run(run, &arguments.log),
+        args::Command::Run(run) => run::run(*run, &arguments.log),
         args::Command::Serve(serve) => serve::serve(*serve, &arguments.log),
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
         args::Command::Completions { shell } => generate::completions(shell),

@@ -1,6 +1,7 @@
 //! `reef serve`.
 
 use std::{
+    collections::HashMap,
     io::IsTerminal as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,7 +30,7 @@ pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
     guest::log(log, "info")?;
     reef_http::raise_open_files();
     let allocation = Allocation::Pooling { instances: args.instances.max_instances };
-    let engine = guest::engine(&args.cache, allocation);
+    let engine = guest::engine(&args.cache, allocation, true);
     let limits = Limits { deadline: Some(DEADLINE), ..Limits::default() };
     let limits = guest::limits(&args.limits, limits);
     let grants = guest::grants(&args.grants)?;
@@ -66,8 +67,15 @@ pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
         },
     };
     let mut mounts = Vec::with_capacity(args.files.len());
-    let prepare = |path: &Path| {
-        let (artifact, name) = (guest::read(path)?, guest::name_of(path));
+    // Names tell workloads apart in logs and metrics: a file that is served twice has two.
+    let mut names = HashMap::<String, usize>::new();
+    let mut prepare = |path: &Path| {
+        let (artifact, mut name) = (guest::read(path)?, guest::name_of(path));
+        let times = names.entry(name.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            name = format!("{name}-{times}");
+        }
         guest::prepare(&engine, &artifact, name, grants.clone(), limits.clone())
     };
     for file in &args.files {
@@ -194,8 +202,8 @@ fn register(telemetry: &Telemetry, application: &Arc<Application>, server: &Serv
     telemetry.metrics().register(move |out| {
         let Some(application) = weak.upgrade() else { return };
         let meters: Vec<_> = application
-            .routes()
-            .map(|(_, workload)| (workload.name().clone(), workload.meter().snapshot()))
+            .workloads()
+            .map(|workload| (workload.name().clone(), workload.meter().snapshot()))
             .collect();
         let named = meters.iter().map(|(name, meter)| (&**name, meter.clone()));
         reef_telemetry::workload_families(out, named);

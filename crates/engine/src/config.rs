@@ -25,13 +25,16 @@ pub struct EngineConfig {
     pub allocation: Allocation,
     /// Folder of the code cache; `None` compiles each time.
     pub cache: Option<PathBuf>,
+    /// Whether computing guests are interrupted at every tick: what deadlines, shares and neighbours
+    /// need. A single run without either does without the thread that ticks.
+    pub ticks: bool,
     /// Upper bound of the code cache in bytes; the entries used longest ago go first.
     pub cache_limit: u64,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { allocation: Allocation::OnDemand, cache: None, cache_limit: 4 << 30 }
+        Self { allocation: Allocation::OnDemand, cache: None, ticks: true, cache_limit: 4 << 30 }
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Activity {
     slices: AtomicU32,
     away: AtomicBool,
     share: Arc<Share>,
-    ticker: Arc<Ticker>,
+    ticker: Option<Arc<Ticker>>,
 }
 
 /// Runs a guest's future with its processor time metered and, when it computes for long, moves it
@@ -172,7 +172,7 @@ impl Budget {
 // === impl Activity ===
 
 impl Activity {
-    pub(crate) fn new(share: Arc<Share>, ticker: Arc<Ticker>) -> Arc<Self> {
+    pub(crate) fn new(share: Arc<Share>, ticker: Option<Arc<Ticker>>) -> Arc<Self> {
         Arc::new(Self { slices: AtomicU32::new(0), away: AtomicBool::new(false), share, ticker })
     }
 
@@ -202,7 +202,9 @@ impl Activity {
         future: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> (Poll<F::Output>, Duration, bool) {
-        self.ticker.touch();
+        if let Some(ticker) = &self.ticker {
+            ticker.touch();
+        }
         let start = Instant::now();
         let poll = future.poll(cx);
         let used = start.elapsed();

@@ -45,7 +45,7 @@ pub type CompileHook = fn(&str, usize) -> Box<dyn Send>;
 
 struct Runtime {
     wasmtime: wasmtime::Engine,
-    ticker: Arc<Ticker>,
+    ticker: Option<Arc<Ticker>>,
 }
 
 // === impl Engine ===
@@ -126,7 +126,7 @@ impl Engine {
         if let Some(runtime) = slot.get() {
             return Ok(runtime);
         }
-        let runtime = Runtime::start(flavour, self.config.allocation)?;
+        let runtime = Runtime::start(flavour, &self.config)?;
         Ok(slot.get_or_init(|| runtime))
     }
 }
@@ -140,7 +140,8 @@ impl fmt::Debug for Engine {
 // === impl Runtime ===
 
 impl Runtime {
-    fn start(flavour: Flavour, allocation: Allocation) -> Result<Self, EngineError> {
+    fn start(flavour: Flavour, config: &EngineConfig) -> Result<Self, EngineError> {
+        let allocation = config.allocation;
         let wasmtime = match wasmtime::Engine::new(&wasmtime_config(flavour, allocation)) {
             Ok(engine) => engine,
             Err(error) if allocation != Allocation::OnDemand => {
@@ -154,8 +155,11 @@ impl Runtime {
             }
             Err(error) => return Err(EngineError::Start(error)),
         };
-        let ticker = Ticker::start(vec![wasmtime.clone()])
+        let ticker = config
+            .ticks
+            .then(|| Ticker::start(vec![wasmtime.clone()]).map(Arc::new))
+            .transpose()
             .map_err(|error| EngineError::Start(error.into()))?;
-        Ok(Self { wasmtime, ticker: Arc::new(ticker) })
+        Ok(Self { wasmtime, ticker })
     }
 }

@@ -9,17 +9,24 @@ use crate::{
     next, sockets,
 };
 
-/// The imports of core modules: `wasi_snapshot_preview1` and `wasi_unstable`.
+/// The imports of core modules: `wasi_snapshot_preview1` and, where `unstable` asks for it,
+/// `wasi_unstable`. Linking is a part of every short run, so what nobody imports is left out.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
-pub fn module_linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<ModuleGuest>> {
+pub fn module_linker(
+    engine: &wasmtime::Engine,
+    unstable: bool,
+) -> wasmtime::Result<Linker<ModuleGuest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p1::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
-    wasmtime_wasi::p0::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
+    if unstable {
+        wasmtime_wasi::p0::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
+    }
     // Wasmtime takes a status above 125 for a trap. Here it is the guest's own, as in any shell.
     linker.allow_shadowing(true);
-    for module in ["wasi_snapshot_preview1", "wasi_unstable"] {
+    let modules = ["wasi_snapshot_preview1", "wasi_unstable"];
+    for module in &modules[..1 + usize::from(unstable)] {
         linker.func_wrap(module, "proc_exit", |status: i32| -> wasmtime::Result<()> {
             Err(I32Exit(status).into())
         })?;

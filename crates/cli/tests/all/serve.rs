@@ -1,5 +1,7 @@
 //! What `reef serve` serves, and how it speaks HTTP.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use hyper::body::Frame;
@@ -8,7 +10,7 @@ use crate::client::{
     BOTH, Connection, Raw, Reply, Version, ask, empty, fed, full, get_over, raw, read, request,
     wait,
 };
-use crate::server::{Server, at};
+use crate::server::{Server, at, refusal};
 use crate::support::{eventually, guest};
 
 /// The same routes, once for WASI 0.2 and once for 0.3.
@@ -304,10 +306,9 @@ fn each_route_has_its_workload() {
     }
     let requests = |name: &str| server.metric("reef_requests_total", &format!("\"{name}\""));
     of("reef.test", "/a/b/c");
-    assert_eq!(
-        [requests("p2-http-kit"), requests("p3-http-kit"), requests("wagi-env")],
-        [2.0, 2.0, 1.0]
-    );
+    // The file that is served twice is two workloads.
+    let names = ["p2-http-kit", "p3-http-kit", "p3-http-kit-2", "wagi-env"];
+    assert_eq!(names.map(requests), [2.0, 1.0, 1.0, 1.0]);
 }
 
 #[test]
@@ -431,4 +432,42 @@ fn sigint_drains_as_well() {
     let mut server = Server::guest("p3-hello-http", &[]);
     server.signal("INT");
     assert_eq!(server.ended().code(), Some(0));
+}
+
+/// Middleware adds its header to whatever stands behind it, of 0.3 and 0.2; a failure behind it is a
+/// failure there, and the middleware goes on.
+#[test]
+fn middleware_stands_in_front_of_components() {
+    let middleware = guest("p3-middleware");
+    for name in ["p3-http-kit", "p2-http-kit"] {
+        let mut flags = vec![guest(name).into_os_string()];
+        flags.extend(["--middleware".into(), middleware.clone().into_os_string()]);
+        let server = Server::start(flags);
+        let reply = server.get("/");
+        assert!(reply.text().starts_with("http kit"), "{name}: {}", reply.text());
+        assert_eq!(reply.header("x-passed-through"), "middleware", "{name}");
+        let echoed =
+            ask(Version::H1, server.addr, request("POST", "/echo", full("through and back")));
+        assert_eq!(echoed.text(), "through and back", "{name}");
+        let trapped = server.get("/trap");
+        assert_eq!(trapped.status, 500, "{name}");
+        assert_eq!(trapped.header("x-passed-through"), "middleware", "{name}");
+        assert_eq!(server.get("/").status, 200, "{name}");
+        let behind = server.metric("reef_requests_total", &format!("\"{name}\""));
+        assert_eq!(behind, 4.0, "{name}: both are metered");
+    }
+}
+
+#[test]
+fn what_is_no_middleware_or_has_nothing_behind_it_is_refused() {
+    let alone = refusal([guest("p3-middleware")]);
+    assert!(alone.0.contains("--middleware"), "{}", alone.0);
+    let (kit, flag) = (guest("p2-http-kit"), PathBuf::from("--middleware"));
+    let wrong = refusal([kit.clone(), flag.clone(), kit.clone()]);
+    assert!(wrong.0.contains("wasi:http/middleware"), "{}", wrong.0);
+    let wagi = refusal([guest("wagi-env"), flag, guest("p3-middleware")]);
+    assert!(wagi.0.contains("cannot stand in front of wagi-env"), "{}", wagi.0);
+    for (said, status) in [alone, wrong, wagi] {
+        assert_eq!(status, 125, "{said}");
+    }
 }

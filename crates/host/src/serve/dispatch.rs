@@ -237,6 +237,11 @@ impl Application {
         })
     }
 
+    /// Every workload, those behind middleware too.
+    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.services().map(|service| &service.workload)
+    }
+
     fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.router.routes().map(|(_, service)| service).chain(&self.inner)
     }

@@ -310,8 +310,7 @@ impl Instances {
         let mut all = shard.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|slot| {
             let Some(slot) = slot.upgrade() else { return false };
-            let age =
-                Duration::from_millis(now.saturating_sub(slot.since.load(Ordering::Relaxed)));
+            let age = Duration::from_millis(now.saturating_sub(slot.since.load(Ordering::Relaxed)));
             if slot.idle.load(Ordering::Relaxed) {
                 if age >= idle {
                     slot.close();

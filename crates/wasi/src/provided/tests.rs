@@ -79,7 +79,7 @@ fn every_interface_listed_is_there() {
 fn every_function_listed_is_there_and_no_other() {
     let engine = Engine::new(EngineConfig::default());
     let wasmtime = engine.wasmtime(Flavour::Plain).unwrap();
-    let linker = module_linker(wasmtime).unwrap();
+    let linker = module_linker(wasmtime, true).unwrap();
     for (module, extra) in
         [("wasi_snapshot_preview1", Some("sock_accept")), ("wasi_unstable", None)]
     {
