@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Longer than anything here takes, also on a machine that is busy with other things: reached only
 /// by a test that fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The `reef` command, with the code cache that all tests share and nothing else of the caller's
 /// settings.
