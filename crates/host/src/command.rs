@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use reef_artifact::{Kind, Wasi};
 use reef_engine::{Background, Paced, within};
-use reef_wasi::Stdio;
+use reef_wasi::{ComponentGuest, Stdio};
+use wasmtime::{Store, component::InstancePre};
 use wasmtime_wasi::{p2::bindings::CommandPre as Pre02, p3::bindings::CommandPre as Pre03};
 
 use crate::{Failure, Workload, workload::Linked};
@@ -67,26 +68,16 @@ fn prepare(
             });
             Ok((activity, running))
         }
-        (Linked::Component(pre), Wasi::V0_3(_)) => {
-            let mismatch = |cause: wasmtime::Error| Failure::NotCallable {
+        (Linked::Component(pre), wasi) => {
+            let command = Command::new(pre, &wasi).map_err(|cause| Failure::NotCallable {
                 workload: workload.name().clone(),
                 reason: format!("{cause:#}"),
-            };
-            let pre = Pre03::new(pre.clone()).map_err(mismatch)?;
+            })?;
             let guest = world.component(args, Stdio::Inherit)?;
             let (mut store, activity) =
                 workload.engine.store(workload.flavour, world.share(), guest)?;
             let running = Box::pin(async move {
-                let called = async {
-                    let command = pre.instantiate_async(&mut store).await?;
-                    store
-                        .run_concurrent(async |accessor| {
-                            command.wasi_cli_run().call_run(accessor).await
-                        })
-                        .await?
-                }
-                .await;
-                match called {
+                match command.call(&mut store).await {
                     Ok(Ok(())) => Ok(0),
                     Ok(Err(())) => Ok(1),
                     Err(error) => Failure::ended(error, store.data().limits(), name),
@@ -94,28 +85,38 @@ fn prepare(
             });
             Ok((activity, running))
         }
-        (Linked::Component(pre), _) => {
-            let mismatch = |cause: wasmtime::Error| Failure::NotCallable {
-                workload: workload.name().clone(),
-                reason: format!("{cause:#}"),
-            };
-            let pre = Pre02::new(pre.clone()).map_err(mismatch)?;
-            let guest = world.component(args, Stdio::Inherit)?;
-            let (mut store, activity) =
-                workload.engine.store(workload.flavour, world.share(), guest)?;
-            let running = Box::pin(async move {
-                let called = async {
-                    let command = pre.instantiate_async(&mut store).await?;
-                    command.wasi_cli_run().call_run(&mut store).await
-                }
-                .await;
-                match called {
-                    Ok(Ok(())) => Ok(0),
-                    Ok(Err(())) => Ok(1),
-                    Err(error) => Failure::ended(error, store.data().limits(), name),
-                }
-            });
-            Ok((activity, running))
+    }
+}
+
+/// The export `wasi:cli/run` of one version or the other.
+enum Command {
+    V0_2(Pre02<ComponentGuest>),
+    V0_3(Pre03<ComponentGuest>),
+}
+
+impl Command {
+    fn new(pre: &InstancePre<ComponentGuest>, wasi: &Wasi) -> wasmtime::Result<Self> {
+        match wasi {
+            Wasi::V0_3(_) => Pre03::new(pre.clone()).map(Self::V0_3),
+            _ => Pre02::new(pre.clone()).map(Self::V0_2),
+        }
+    }
+
+    /// The outer error is the engine's, the inner one the guest's own word for failure.
+    async fn call(&self, store: &mut Store<ComponentGuest>) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::V0_2(pre) => {
+                let command = pre.instantiate_async(&mut *store).await?;
+                command.wasi_cli_run().call_run(store).await
+            }
+            Self::V0_3(pre) => {
+                let command = pre.instantiate_async(&mut *store).await?;
+                store
+                    .run_concurrent(async |accessor| {
+                        command.wasi_cli_run().call_run(accessor).await
+                    })
+                    .await?
+            }
         }
     }
 }
