@@ -20,7 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-const MAGIC: &[u8; 8] = b"reefcode";
+const MAGIC: &[u8; 8] = b"reefcod2";
 /// Magic, length, hash.
 const SEAL: usize = 8 + 8 + 32;
 /// A hit renews the entry's date at most so often; the oldest go first when the cache is full.
@@ -73,7 +73,7 @@ impl Cache {
     pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<File> {
         let path = self.path(engine, digest);
         let mut file = File::open(&path).ok()?;
-        match verify(&mut file) {
+        match verify(&mut file, digest) {
             Ok(true) => {
                 renew(&file);
                 Some(file)
@@ -97,12 +97,12 @@ impl Cache {
 
     /// Keeps compiled code. A cache that cannot be written costs time, not correctness.
     pub(crate) fn store(&self, engine: &wasmtime::Engine, digest: &str, code: &[u8]) {
-        if let Err(error) = self.try_store(&self.path(engine, digest), code) {
+        if let Err(error) = self.try_store(&self.path(engine, digest), digest, code) {
             tracing::warn!(%error, cache = %self.root.display(), "Compiled code is not kept.");
         }
     }
 
-    fn try_store(&self, path: &Path, code: &[u8]) -> io::Result<()> {
+    fn try_store(&self, path: &Path, digest: &str, code: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let folder = path.parent().unwrap_or(&self.root);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -116,7 +116,7 @@ impl Cache {
             let mut file =
                 OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
             file.write_all(code)?;
-            file.write_all(&seal(code.len() as u64, blake3::hash(code)))?;
+            file.write_all(&seal(code.len() as u64, sum(code, digest)))?;
             fs::rename(&aside, path)
         })();
         if written.is_err() {
@@ -174,10 +174,16 @@ fn seal(length: u64, hash: blake3::Hash) -> [u8; SEAL] {
     seal
 }
 
-fn verify(file: &mut File) -> io::Result<bool> {
+/// Covers whose code it is too: an entry under another's name does not verify.
+fn sum(code: &[u8], digest: &str) -> blake3::Hash {
+    blake3::Hasher::new().update(code).update(digest.as_bytes()).finalize()
+}
+
+fn verify(file: &mut File, digest: &str) -> io::Result<bool> {
     let Some(length) = file.metadata()?.len().checked_sub(SEAL as u64) else { return Ok(false) };
     let mut hasher = blake3::Hasher::new();
     io::copy(&mut (&*file).take(length), &mut hasher)?;
+    hasher.update(digest.as_bytes());
     let mut found = [0; SEAL];
     file.read_exact(&mut found)?;
     file.rewind()?;

@@ -217,3 +217,19 @@ fn a_full_disk_costs_time_only() {
         assert!(!ended.stdout.contains(".tmp"), "{}", ended.stdout);
     }
 }
+
+/// Whole and undamaged, but of another artifact: it must not run in its place.
+#[test]
+fn an_entry_under_the_name_of_another_is_not_used() {
+    let cache = folder();
+    let mut other = reef();
+    other.args(["run", "--cache-dir"]).arg(cache.path()).arg(guest("p1-unstable"));
+    assert_eq!(finish(other, b"").status(), 7);
+    let foreign = entry(cache.path());
+    assert_right(&run(cache.path()));
+    let own = files(cache.path()).into_iter().find(|file| *file != foreign).unwrap();
+    fs::copy(&foreign, &own).unwrap();
+    let ended = run(cache.path());
+    assert_right(&ended);
+    assert!(ended.stderr.contains("compiled anew"), "{}", ended.stderr);
+}
