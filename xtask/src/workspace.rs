@@ -14,9 +14,11 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask lies directly in the checkout")?;
+        // As Cargo says now, not as it said when this was compiled: two checkouts may share one target
+        // directory, and then this very binary.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&manifest).parent().context("xtask lies directly in the checkout")?;
         Ok(Self { root: root.to_owned() })
     }
 

@@ -9,7 +9,10 @@ use reef_artifact::{Artifact, CanRun, Provided, report};
 use crate::guests::{COMMAND_0_1, COMMAND_0_2, HTTP_0_2, assemble, component};
 
 fn compare(name: &str, actual: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/golden").join(name);
+    // As Cargo says now: checkouts may share a target directory.
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    let folder = folder.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let path = Path::new(&folder).join("tests/suite/golden").join(name);
     if std::env::var_os("REEF_BLESS").is_some() {
         std::fs::write(&path, actual).unwrap();
     }
