@@ -93,11 +93,12 @@ pub async fn within<F: Future>(
     start: Instant,
     future: F,
 ) -> Result<F::Output, DeadlinePassed> {
-    match deadline {
+    // A deadline beyond what a clock can say is none.
+    match deadline.and_then(|limit| Some((limit, start.checked_add(limit)?))) {
         None => Ok(future.await),
-        Some(limit) => tokio::time::timeout_at((start + limit).into(), future)
-            .await
-            .map_err(|_| DeadlinePassed(limit)),
+        Some((limit, end)) => {
+            tokio::time::timeout_at(end.into(), future).await.map_err(|_| DeadlinePassed(limit))
+        }
     }
 }
 
