@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use reef_egress::Destination;
 use reef_engine::{ByteSize, CpuShare};
 use reef_wasi::{DirGrant, EnvGrant};
@@ -20,25 +20,13 @@ pub(crate) struct Arguments {
     pub(crate) log: Log,
 }
 
-#[derive(Subcommand, Debug)]
+#[derive(Debug)]
 pub(crate) enum Command {
-    /// Run a command, or call a function with --invoke
     Run(Box<Run>),
-    /// Answer HTTP requests with one or more workloads
     Serve(Box<Serve>),
-    /// Say what a file is, what it needs, and whether Reef can run it
     Inspect(Inspect),
-    /// Print a completion script for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page, or write one page a command into a folder
-    Man {
-        /// Folder for the pages
-        #[arg(value_hint = ValueHint::DirPath)]
-        folder: Option<PathBuf>,
-    },
+    Completions(Completions),
+    Man(Man),
 }
 
 #[derive(Args, Debug)]
@@ -237,6 +225,76 @@ pub(crate) struct Inspect {
 }
 
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// Folder for the pages
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+// Not derived: a derived one sets up the arguments of every command before it knows which one was
+// given, which shows in a run of a few milliseconds.
+impl Subcommand for Command {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        let sub = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
+        command
+            .subcommand(
+                sub("run", "Run a command, or call a function with --invoke")
+                    .defer(Run::augment_args),
+            )
+            .subcommand(
+                sub("serve", "Answer HTTP requests with one or more workloads")
+                    .defer(Serve::augment_args),
+            )
+            .subcommand(
+                sub("inspect", "Say what a file is, what it needs, and whether Reef can run it")
+                    .defer(Inspect::augment_args),
+            )
+            .subcommand(
+                sub("completions", "Print a completion script for a shell")
+                    .defer(Completions::augment_args),
+            )
+            .subcommand(
+                sub("man", "Print the manual page, or write one page a command into a folder")
+                    .defer(Man::augment_args),
+            )
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        matches!(name, "run" | "serve" | "inspect" | "completions" | "man")
+    }
+}
+
+impl FromArgMatches for Command {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(match matches.subcommand() {
+            Some(("run", of)) => Self::Run(Box::new(Run::from_arg_matches(of)?)),
+            Some(("serve", of)) => Self::Serve(Box::new(Serve::from_arg_matches(of)?)),
+            Some(("inspect", of)) => Self::Inspect(Inspect::from_arg_matches(of)?),
+            Some(("completions", of)) => Self::Completions(Completions::from_arg_matches(of)?),
+            Some(("man", of)) => Self::Man(Man::from_arg_matches(of)?),
+            _ => return Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
 
 /// `500ms`, `2s`, `1m30s`, `1h`.
 fn parse_duration(text: &str) -> Result<Duration, String> {

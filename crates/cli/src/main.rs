@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         args::Command::Run(run) => run::run(*run, &arguments.log),
         args::Command::Serve(serve) => serve::serve(*serve, &arguments.log),
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
-        args::Command::Completions { shell } => generate::completions(shell),
-        args::Command::Man { folder } => generate::man(folder.as_deref()),
+        args::Command::Completions(of) => generate::completions(of.shell),
+        args::Command::Man(man) => generate::man(man.folder.as_deref()),
     };
     let status = done.unwrap_or_else(|error| {
         // A reader that went away (`reef inspect x.wasm | head`) is not an error.

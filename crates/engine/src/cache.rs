@@ -1,7 +1,7 @@
 //! Compiled code on disk.
 //!
 //! One file an entry, named by the artifact's digest inside a folder named by the engine's settings
-//! (Wasmtime's version, compiler flags, target processor): what one engine wrote another one never
+//! (Reef's version, the flavour, the processor): what one engine wrote another one never
 //! reads by mistake. An entry is Wasmtime's own file followed by a seal (a magic, the length and a
 //! BLAKE3 hash of what precedes), so that a torn, truncated or damaged entry is found out and
 //! compiled anew. Entries are written aside and renamed into place: writers may race, readers never
@@ -12,7 +12,6 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    hash::{Hash as _, Hasher as _},
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -20,9 +19,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::Flavour;
+
 const MAGIC: &[u8; 8] = b"reefcod2";
 /// Magic, length, hash.
 const SEAL: usize = 8 + 8 + 32;
+/// Bytes that are read at once.
+const PIECE: usize = 128 << 10;
 /// A hit renews the entry's date at most so often; the oldest go first when the cache is full.
 const RENEW: Duration = Duration::from_secs(60 * 60);
 /// A temporary file this old was left by a process that died.
@@ -70,8 +73,8 @@ impl Cache {
     }
 
     /// The verified entry for an artifact, open for mapping. Damaged entries are removed.
-    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<File> {
-        let path = self.path(engine, digest);
+    pub(crate) fn load(&self, flavour: Flavour, digest: &str) -> Option<File> {
+        let path = self.path(flavour, digest);
         let mut file = File::open(&path).ok()?;
         match verify(&mut file, digest) {
             Ok(true) => {
@@ -91,13 +94,13 @@ impl Cache {
     }
 
     /// Forgets an entry that its engine would not take.
-    pub(crate) fn forget(&self, engine: &wasmtime::Engine, digest: &str) {
-        let _ = fs::remove_file(self.path(engine, digest));
+    pub(crate) fn forget(&self, flavour: Flavour, digest: &str) {
+        let _ = fs::remove_file(self.path(flavour, digest));
     }
 
     /// Keeps compiled code. A cache that cannot be written costs time, not correctness.
-    pub(crate) fn store(&self, engine: &wasmtime::Engine, digest: &str, code: &[u8]) {
-        if let Err(error) = self.try_store(&self.path(engine, digest), digest, code) {
+    pub(crate) fn store(&self, flavour: Flavour, digest: &str, code: &[u8]) {
+        if let Err(error) = self.try_store(&self.path(flavour, digest), digest, code) {
             tracing::warn!(%error, cache = %self.root.display(), "Compiled code is not kept.");
         }
     }
@@ -156,14 +159,65 @@ impl Cache {
         Ok(())
     }
 
-    fn path(&self, engine: &wasmtime::Engine, digest: &str) -> PathBuf {
-        // Wasmtime's hash covers everything that changes code; a hasher with fixed keys makes a name of it.
-        #[allow(deprecated, reason = "the one hasher of the standard library with fixed keys")]
-        let mut hasher = std::hash::SipHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
+    fn path(&self, flavour: Flavour, digest: &str) -> PathBuf {
         let name = digest.rsplit(':').next().unwrap_or(digest);
-        self.root.join(format!("{:016x}", hasher.finish())).join(format!("{name}.code"))
+        self.root.join(settings(flavour)).join(format!("{name}.code"))
     }
+}
+
+/// Names what compiled code depends on besides the artifact. Wasmtime refuses code of another version
+/// or other settings, whatever its name; the name keeps those from replacing each other for ever that
+/// share a folder.
+fn settings(flavour: Flavour) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.update(std::env::consts::ARCH.as_bytes());
+    hasher.update(&[flavour as u8]);
+    hasher.update(&processor().to_le_bytes());
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// What the compiler uses of this processor, a bit each.
+fn processor() -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    macro_rules! has {
+        ($feature:tt) => {
+            std::is_x86_feature_detected!($feature)
+        };
+    }
+    #[cfg(target_arch = "x86_64")]
+    let features = [
+        has!("sse3"),
+        has!("ssse3"),
+        has!("sse4.1"),
+        has!("sse4.2"),
+        has!("popcnt"),
+        has!("lzcnt"),
+        has!("bmi1"),
+        has!("bmi2"),
+        has!("fma"),
+        has!("cmpxchg16b"),
+        has!("avx"),
+        has!("avx2"),
+        has!("avxvnni"),
+        has!("avx512f"),
+        has!("avx512vl"),
+        has!("avx512dq"),
+        has!("avx512bitalg"),
+        has!("avx512vbmi"),
+        has!("avx512vnni"),
+    ];
+    #[cfg(target_arch = "aarch64")]
+    macro_rules! has {
+        ($feature:tt) => {
+            std::arch::is_aarch64_feature_detected!($feature)
+        };
+    }
+    #[cfg(target_arch = "aarch64")]
+    let features = [has!("lse"), has!("paca"), has!("fp16"), has!("dotprod"), has!("i8mm")];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let features: [bool; 0] = [];
+    features.iter().fold(0, |bits, &has| bits << 1 | u32::from(has))
 }
 
 fn seal(length: u64, hash: blake3::Hash) -> [u8; SEAL] {
@@ -182,7 +236,14 @@ fn sum(code: &[u8], digest: &str) -> blake3::Hash {
 fn verify(file: &mut File, digest: &str) -> io::Result<bool> {
     let Some(length) = file.metadata()?.len().checked_sub(SEAL as u64) else { return Ok(false) };
     let mut hasher = blake3::Hasher::new();
-    io::copy(&mut (&*file).take(length), &mut hasher)?;
+    let mut piece = vec![0; PIECE.min(length as usize)];
+    let mut code = (&*file).take(length);
+    loop {
+        match code.read(&mut piece)? {
+            0 => break,
+            read => hasher.update(&piece[..read]),
+        };
+    }
     hasher.update(digest.as_bytes());
     let mut found = [0; SEAL];
     file.read_exact(&mut found)?;

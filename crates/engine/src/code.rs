@@ -51,7 +51,7 @@ impl Engine {
         let engine = self.wasmtime(flavour)?;
         let digest = artifact.digest().to_string();
         if let Some(cache) = self.cache()
-            && let Some(file) = cache.load(engine, &digest)
+            && let Some(file) = cache.load(flavour, &digest)
         {
             match map(engine, artifact.form(), file) {
                 Ok(code) => return Ok(code),
@@ -61,34 +61,26 @@ impl Engine {
                         artifact = artifact.name(),
                         "An entry of the code cache does not load and is compiled anew."
                     );
-                    cache.forget(engine, &digest);
+                    cache.forget(flavour, &digest);
                 }
             }
         }
         let invalid = |cause| CompileError::Invalid { name: artifact.name().to_owned(), cause };
         let _told = self.compiling(artifact.name(), artifact.bytes().len());
-        match self.cache() {
-            // Serialised first and mapped from the file, so that a first run is laid out in memory like
-            // every later one.
-            Some(cache) => {
-                let bytes = match artifact.form() {
-                    Form::Module => engine.precompile_module(artifact.bytes()),
-                    Form::Component => engine.precompile_component(artifact.bytes()),
-                }
-                .map_err(invalid)?;
-                cache.store(engine, &digest, &bytes);
-                match cache.load(engine, &digest).map(|file| map(engine, artifact.form(), file)) {
-                    Some(Ok(code)) => Ok(code),
-                    _ => load(engine, artifact.form(), &bytes).map_err(invalid),
-                }
-            }
-            None => match artifact.form() {
-                Form::Module => Module::from_binary(engine, artifact.bytes()).map(Code::Module),
-                Form::Component => {
-                    Component::from_binary(engine, artifact.bytes()).map(Code::Component)
-                }
-            }
-            .map_err(invalid),
+        let compiler = self.compiler(flavour)?;
+        let bytes = match artifact.form() {
+            Form::Module => compiler.precompile_module(artifact.bytes()),
+            Form::Component => compiler.precompile_component(artifact.bytes()),
+        }
+        .map_err(invalid)?;
+        // Mapped from the file at once, so that a first run is laid out in memory like every later one.
+        let kept = self.cache().and_then(|cache| {
+            cache.store(flavour, &digest, &bytes);
+            map(engine, artifact.form(), cache.load(flavour, &digest)?).ok()
+        });
+        match kept {
+            Some(code) => Ok(code),
+            None => load(engine, artifact.form(), &bytes).map_err(invalid),
         }
     }
 }

@@ -33,8 +33,8 @@ pub trait Confined: Send + 'static {
 /// Compiles and instantiates guests. One per process.
 pub struct Engine {
     config: EngineConfig,
-    plain: OnceLock<Runtime>,
-    concurrent: OnceLock<Runtime>,
+    runtimes: ByFlavour<Runtime>,
+    compilers: ByFlavour<wasmtime::Engine>,
     cache: Option<Cache>,
     on_compile: Option<CompileHook>,
 }
@@ -42,6 +42,12 @@ pub struct Engine {
 /// Called with a name and a size in bytes when something has to be compiled; what it returns is
 /// dropped when that is done.
 pub type CompileHook = fn(&str, usize) -> Box<dyn Send>;
+
+/// One of each flavour, made at its first use.
+struct ByFlavour<T> {
+    plain: OnceLock<T>,
+    concurrent: OnceLock<T>,
+}
 
 struct Runtime {
     wasmtime: wasmtime::Engine,
@@ -63,8 +69,8 @@ impl Engine {
             });
         Self {
             config,
-            plain: OnceLock::new(),
-            concurrent: OnceLock::new(),
+            runtimes: ByFlavour::default(),
+            compilers: ByFlavour::default(),
             cache,
             on_compile: None,
         }
@@ -81,7 +87,7 @@ impl Engine {
         self.on_compile.map(|hook| hook(name, size))
     }
 
-    /// The Wasmtime engine of one flavour.
+    /// The Wasmtime engine of one flavour. It runs code and does not compile any.
     ///
     /// # Errors
     /// When Wasmtime does not start on this machine.
@@ -118,16 +124,17 @@ impl Engine {
         self.cache.as_ref()
     }
 
+    /// What compiles for [`Engine::wasmtime`]. Apart from it, as most starts find all they need in the
+    /// cache, and setting a compiler up is a good part of a short run.
+    pub(crate) fn compiler(&self, flavour: Flavour) -> Result<&wasmtime::Engine, EngineError> {
+        self.compilers.get(flavour, || {
+            wasmtime::Engine::new(&wasmtime_config(flavour, Allocation::OnDemand))
+                .map_err(EngineError::Start)
+        })
+    }
+
     fn runtime(&self, flavour: Flavour) -> Result<&Runtime, EngineError> {
-        let slot = match flavour {
-            Flavour::Plain => &self.plain,
-            Flavour::Concurrent => &self.concurrent,
-        };
-        if let Some(runtime) = slot.get() {
-            return Ok(runtime);
-        }
-        let runtime = Runtime::start(flavour, &self.config)?;
-        Ok(slot.get_or_init(|| runtime))
+        self.runtimes.get(flavour, || Runtime::start(flavour, &self.config))
     }
 }
 
@@ -137,21 +144,44 @@ impl fmt::Debug for Engine {
     }
 }
 
+// === impl ByFlavour ===
+
+impl<T> ByFlavour<T> {
+    fn get<E>(&self, flavour: Flavour, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        let slot = match flavour {
+            Flavour::Plain => &self.plain,
+            Flavour::Concurrent => &self.concurrent,
+        };
+        if let Some(made) = slot.get() {
+            return Ok(made);
+        }
+        let made = make()?;
+        Ok(slot.get_or_init(|| made))
+    }
+}
+
+impl<T> Default for ByFlavour<T> {
+    fn default() -> Self {
+        Self { plain: OnceLock::new(), concurrent: OnceLock::new() }
+    }
+}
+
 // === impl Runtime ===
 
 impl Runtime {
     fn start(flavour: Flavour, config: &EngineConfig) -> Result<Self, EngineError> {
-        let allocation = config.allocation;
-        let wasmtime = match wasmtime::Engine::new(&wasmtime_config(flavour, allocation)) {
+        let start = |allocation| {
+            wasmtime::Engine::new(wasmtime_config(flavour, allocation).enable_compiler(false))
+        };
+        let wasmtime = match start(config.allocation) {
             Ok(engine) => engine,
-            Err(error) if allocation != Allocation::OnDemand => {
+            Err(error) if config.allocation != Allocation::OnDemand => {
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "The address space is too small for a pool of instances: each is mapped when \
                      needed, which is slower. Raise `ulimit -v` or lower --max-instances."
                 );
-                wasmtime::Engine::new(&wasmtime_config(flavour, Allocation::OnDemand))
-                    .map_err(EngineError::Start)?
+                start(Allocation::OnDemand).map_err(EngineError::Start)?
             }
             Err(error) => return Err(EngineError::Start(error)),
         };

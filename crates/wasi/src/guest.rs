@@ -19,6 +19,7 @@ use crate::{
     next::{Next, Onward},
     outbound::Outbound,
     sockets::SocketRules,
+    stdin::Stdin,
     stdio::{Lines, Stdio},
 };
 
@@ -170,7 +171,7 @@ impl World {
         wasi.args(args).envs(&self.grants.env).envs(env);
         match stdio {
             Stdio::Inherit => {
-                wasi.inherit_stdio();
+                wasi.stdin(Stdin).inherit_stdout().inherit_stderr();
             }
             Stdio::Log => {
                 wasi.stdout(Lines::new(self.name.clone(), "stdout"));

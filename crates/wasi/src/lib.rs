@@ -10,6 +10,7 @@ mod next;
 mod outbound;
 mod provided;
 mod sockets;
+mod stdin;
 mod stdio;
 
 pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
