@@ -20,8 +20,10 @@ mod fuzz;
 mod guests;
 mod picture;
 mod process;
+mod release;
 mod test;
 mod toolchain;
+mod trace;
 mod workspace;
 
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Command {
     Test(test::Options),
     /// Install what is missing, build, start the example application, print its URLs
     Demo(demo::Options),
+    /// Build `reef` as it is shipped: optimised, what a start needs laid out together
+    Release(release::Options),
     /// Install peers, then measure Reef beside them
     Bench(bench::Options),
 }
@@ -74,6 +78,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         Command::Test(options) => test::run(&workspace, &cache, options),
         Command::Demo(options) => demo::run(&workspace, &cache, options),
+        Command::Release(options) => release::run(&workspace, &cache, options),
         Command::Bench(options) => bench::run(&workspace, &cache, options),
     }
 }

@@ -48,7 +48,9 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
         None => {
             let mut guest_args = vec![args.file.display().to_string()];
             guest_args.extend(args.args);
-            runtime.block_on(command::run(workload, guest_args, background))?
+            let ended = runtime.block_on(command::run(workload, guest_args, background))?;
+            std::mem::forget(ended.store);
+            ended.status
         }
     };
     // A guest's reader of standard input may sit in a system call that nothing ends.

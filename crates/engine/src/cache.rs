@@ -1,6 +1,6 @@
 //! Compiled code on disk.
 //!
-//! One file an entry, named by the artifact's digest inside a folder named by the engine's settings
+//! One file an entry, named by a BLAKE3 digest of the artifact inside a folder named by the engine's settings
 //! (Reef's version, the flavour, the processor): what one engine wrote another one never
 //! reads by mistake. An entry is Wasmtime's own file followed by a seal (a magic, the length and a
 //! BLAKE3 hash of what precedes), so that a torn, truncated or damaged entry is found out and
@@ -19,13 +19,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use blake3::Hash;
+
 use crate::Flavour;
 
 const MAGIC: &[u8; 8] = b"reefcod2";
 /// Magic, length, hash.
 const SEAL: usize = 8 + 8 + 32;
 /// Bytes that are read at once.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 32 << 10;
 /// A hit renews the entry's date at most so often; the oldest go first when the cache is full.
 const RENEW: Duration = Duration::from_secs(60 * 60);
 /// A temporary file this old was left by a process that died.
@@ -73,7 +75,7 @@ impl Cache {
     }
 
     /// The verified entry for an artifact, open for mapping. Damaged entries are removed.
-    pub(crate) fn load(&self, flavour: Flavour, digest: &str) -> Option<File> {
+    pub(crate) fn load(&self, flavour: Flavour, digest: &Hash) -> Option<File> {
         let path = self.path(flavour, digest);
         let mut file = File::open(&path).ok()?;
         match verify(&mut file, digest) {
@@ -94,18 +96,18 @@ impl Cache {
     }
 
     /// Forgets an entry that its engine would not take.
-    pub(crate) fn forget(&self, flavour: Flavour, digest: &str) {
+    pub(crate) fn forget(&self, flavour: Flavour, digest: &Hash) {
         let _ = fs::remove_file(self.path(flavour, digest));
     }
 
     /// Keeps compiled code. A cache that cannot be written costs time, not correctness.
-    pub(crate) fn store(&self, flavour: Flavour, digest: &str, code: &[u8]) {
+    pub(crate) fn store(&self, flavour: Flavour, digest: &Hash, code: &[u8]) {
         if let Err(error) = self.try_store(&self.path(flavour, digest), digest, code) {
             tracing::warn!(%error, cache = %self.root.display(), "Compiled code is not kept.");
         }
     }
 
-    fn try_store(&self, path: &Path, digest: &str, code: &[u8]) -> io::Result<()> {
+    fn try_store(&self, path: &Path, digest: &Hash, code: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let folder = path.parent().unwrap_or(&self.root);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -159,9 +161,8 @@ impl Cache {
         Ok(())
     }
 
-    fn path(&self, flavour: Flavour, digest: &str) -> PathBuf {
-        let name = digest.rsplit(':').next().unwrap_or(digest);
-        self.root.join(settings(flavour)).join(format!("{name}.code"))
+    fn path(&self, flavour: Flavour, digest: &Hash) -> PathBuf {
+        self.root.join(settings(flavour)).join(format!("{}.code", digest.to_hex()))
     }
 }
 
@@ -220,7 +221,7 @@ fn processor() -> u32 {
     features.iter().fold(0, |bits, &has| bits << 1 | u32::from(has))
 }
 
-fn seal(length: u64, hash: blake3::Hash) -> [u8; SEAL] {
+fn seal(length: u64, hash: Hash) -> [u8; SEAL] {
     let mut seal = [0; SEAL];
     seal[..8].copy_from_slice(MAGIC);
     seal[8..16].copy_from_slice(&length.to_le_bytes());
@@ -229,11 +230,11 @@ fn seal(length: u64, hash: blake3::Hash) -> [u8; SEAL] {
 }
 
 /// Covers whose code it is too: an entry under another's name does not verify.
-fn sum(code: &[u8], digest: &str) -> blake3::Hash {
+fn sum(code: &[u8], digest: &Hash) -> Hash {
     blake3::Hasher::new().update(code).update(digest.as_bytes()).finalize()
 }
 
-fn verify(file: &mut File, digest: &str) -> io::Result<bool> {
+fn verify(file: &mut File, digest: &Hash) -> io::Result<bool> {
     let Some(length) = file.metadata()?.len().checked_sub(SEAL as u64) else { return Ok(false) };
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; PIECE.min(length as usize)];

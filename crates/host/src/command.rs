@@ -10,7 +10,22 @@ use wasmtime_wasi::{p2::bindings::CommandPre as Pre02, p3::bindings::CommandPre 
 
 use crate::{Failure, Workload, workload::Linked};
 
-/// Runs a command with the caller's standard streams, and returns its exit status.
+/// What a command left behind.
+pub struct Ended {
+    /// Its exit status.
+    pub status: i32,
+    /// Its store. To unmap it takes a part of a short run, which a process that is about to end may
+    /// leave to the system.
+    pub store: Box<dyn Send>,
+}
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ended").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// Runs a command with the caller's standard streams, to its end.
 ///
 /// `args` are what the guest sees after its own name. With a background, a share of the processor
 /// can be enforced.
@@ -21,7 +36,7 @@ pub async fn run(
     workload: Arc<Workload>,
     args: Vec<String>,
     background: Option<Arc<Background>>,
-) -> Result<i32, Failure> {
+) -> Result<Ended, Failure> {
     let name = workload.name().clone();
     let start = Instant::now();
     let deadline = workload.world.limits().deadline;
@@ -33,7 +48,7 @@ pub async fn run(
     }
 }
 
-type Running = std::pin::Pin<Box<dyn Future<Output = Result<i32, Failure>> + Send>>;
+type Running = std::pin::Pin<Box<dyn Future<Output = Result<Ended, Failure>> + Send>>;
 
 fn prepare(
     workload: &Arc<Workload>,
@@ -61,10 +76,11 @@ fn prepare(
                     start.call_async(&mut store, ()).await
                 }
                 .await;
-                match called {
-                    Ok(()) => Ok(0),
-                    Err(error) => Failure::ended(error, store.data().limits(), name),
-                }
+                let status = match called {
+                    Ok(()) => 0,
+                    Err(error) => Failure::ended(error, store.data().limits(), name)?,
+                };
+                Ok(Ended { status, store: Box::new(store) })
             });
             Ok((activity, running))
         }
@@ -77,11 +93,12 @@ fn prepare(
             let (mut store, activity) =
                 workload.engine.store(workload.flavour, world.share(), guest)?;
             let running = Box::pin(async move {
-                match command.call(&mut store).await {
-                    Ok(Ok(())) => Ok(0),
-                    Ok(Err(())) => Ok(1),
-                    Err(error) => Failure::ended(error, store.data().limits(), name),
-                }
+                let status = match command.call(&mut store).await {
+                    Ok(Ok(())) => 0,
+                    Ok(Err(())) => 1,
+                    Err(error) => Failure::ended(error, store.data().limits(), name)?,
+                };
+                Ok(Ended { status, store: Box::new(store) })
             });
             Ok((activity, running))
         }

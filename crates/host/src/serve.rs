@@ -9,6 +9,7 @@ mod component;
 mod dispatch;
 mod instances;
 mod pipe;
+mod turn;
 mod uri;
 mod wagi;
 

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache::{self, Cache};
 use crate::guests::{self, Wanted};
-use crate::process;
 use crate::toolchain::debian;
 use crate::workspace::{Workspace, cargo_program};
+use crate::{process, release};
 
 const WASMTIME: &str = "48.0.8";
 /// The Debian suite whose wazero runs on older ones too.
@@ -51,12 +51,7 @@ impl<'a> Tools<'a> {
     pub(super) fn reef(&self) -> Result<Program> {
         let path = match &self.reef {
             Some(chosen) => std::path::absolute(chosen).context("--reef is not a path")?,
-            None => {
-                let mut command = self.cargo();
-                command.args(["build", "--release", "--locked", "--package", "reef-cli"]);
-                process::run(command.args(["--bin", "reef"]))?;
-                self.cache.release_target().join("release/reef")
-            }
+            None => release::build(self.workspace, self.cache)?,
         };
         Ok(Program::new(path).env("REEF_CACHE_DIR", self.cache.peer("reef-code")))
     }

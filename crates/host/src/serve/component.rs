@@ -28,6 +28,7 @@ use wasmtime_wasi_http::{
 use super::{
     dispatch::Reused,
     instances::{Instances, Job, Slot},
+    turn::Turn,
 };
 use crate::{Workload, failure::Trap};
 
@@ -291,9 +292,11 @@ impl Instance {
         });
 
         let mut served = pin!(served);
+        let mut turn = Turn::default();
         poll_fn(|cx| {
             self.pool.instances.unlist(self.worker, &self.slot);
-            let poll = served.as_mut().poll(cx);
+            let enough = || self.activity.is_interrupted();
+            let poll = turn.poll(cx, |cx| served.as_mut().poll(cx), enough);
             if poll.is_pending() {
                 // Interrupted while computing, or at rest: only then is another request welcome.
                 let computing = self.activity.is_interrupted();
