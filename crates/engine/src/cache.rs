@@ -21,9 +21,11 @@ use std::{
 
 use blake3::Hash;
 
-use crate::Flavour;
+use crate::{Flavour, settings::settings};
 
 const MAGIC: &[u8; 8] = b"reefcod2";
+/// How the name of an entry ends.
+const ENTRY: &str = ".code";
 /// Magic, length, hash.
 const SEAL: usize = 8 + 8 + 32;
 /// Bytes that are read at once.
@@ -75,7 +77,7 @@ impl Cache {
     }
 
     /// The verified entry for an artifact, open for mapping. Damaged entries are removed.
-    pub(crate) fn load(&self, flavour: Flavour, digest: &Hash) -> Option<File> {
+    pub(crate) fn load(&self, flavour: Flavour, digest: &str) -> Option<File> {
         let path = self.path(flavour, digest);
         let mut file = File::open(&path).ok()?;
         match verify(&mut file, digest) {
@@ -96,22 +98,22 @@ impl Cache {
     }
 
     /// Forgets an entry that its engine would not take.
-    pub(crate) fn forget(&self, flavour: Flavour, digest: &Hash) {
+    pub(crate) fn forget(&self, flavour: Flavour, digest: &str) {
         let _ = fs::remove_file(self.path(flavour, digest));
     }
 
     /// Keeps compiled code. A cache that cannot be written costs time, not correctness.
-    pub(crate) fn store(&self, flavour: Flavour, digest: &Hash, code: &[u8]) {
+    pub(crate) fn store(&self, flavour: Flavour, digest: &str, code: &[u8]) {
         if let Err(error) = self.try_store(&self.path(flavour, digest), digest, code) {
             tracing::warn!(%error, cache = %self.root.display(), "Compiled code is not kept.");
         }
     }
 
-    fn try_store(&self, path: &Path, digest: &Hash, code: &[u8]) -> io::Result<()> {
+    fn try_store(&self, path: &Path, digest: &str, code: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let folder = path.parent().unwrap_or(&self.root);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        self.make_room(code.len() as u64)?;
+        self.make_room(code.len() as u64 + SEAL as u64)?;
         let aside = folder.join(format!(
             ".{}-{}.tmp",
             std::process::id(),
@@ -130,22 +132,31 @@ impl Cache {
         written
     }
 
-    /// Removes what was used longest ago until `more` bytes fit.
+    /// Removes what was used longest ago until `more` bytes fit. Files that are not of this cache are
+    /// neither counted nor touched: the folder may hold other things.
     fn make_room(&self, more: u64) -> io::Result<()> {
+        if more > self.limit {
+            return Err(io::Error::other("it is larger than the whole cache may be"));
+        }
         let mut entries = Vec::new();
         let now = SystemTime::now();
         for folder in fs::read_dir(&self.root)?.flatten() {
+            if !is_folder_name(&folder.file_name().to_string_lossy()) {
+                continue;
+            }
             for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
                 let Ok(meta) = entry.metadata() else { continue };
                 let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 let age = now.duration_since(used).unwrap_or_default();
-                if entry.file_name().to_string_lossy().ends_with(".tmp") {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with('.') && name.ends_with(".tmp") {
                     if age > STALE {
                         let _ = fs::remove_file(entry.path());
                     }
-                    continue;
+                } else if name.ends_with(ENTRY) {
+                    entries.push((used, meta.len(), entry.path()));
                 }
-                entries.push((used, meta.len(), entry.path()));
             }
         }
         let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum::<u64>() + more;
@@ -161,64 +172,14 @@ impl Cache {
         Ok(())
     }
 
-    fn path(&self, flavour: Flavour, digest: &Hash) -> PathBuf {
-        self.root.join(settings(flavour)).join(format!("{}.code", digest.to_hex()))
+    fn path(&self, flavour: Flavour, digest: &str) -> PathBuf {
+        self.root.join(settings(flavour)).join(format!("{}{ENTRY}", digest))
     }
 }
 
-/// Names what compiled code depends on besides the artifact. Wasmtime refuses code of another version
-/// or other settings, whatever its name; the name keeps those from replacing each other for ever that
-/// share a folder.
-fn settings(flavour: Flavour) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-    hasher.update(std::env::consts::ARCH.as_bytes());
-    hasher.update(&[flavour as u8]);
-    hasher.update(&processor().to_le_bytes());
-    hasher.finalize().to_hex()[..16].to_owned()
-}
-
-/// What the compiler uses of this processor, a bit each.
-fn processor() -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    macro_rules! has {
-        ($feature:tt) => {
-            std::is_x86_feature_detected!($feature)
-        };
-    }
-    #[cfg(target_arch = "x86_64")]
-    let features = [
-        has!("sse3"),
-        has!("ssse3"),
-        has!("sse4.1"),
-        has!("sse4.2"),
-        has!("popcnt"),
-        has!("lzcnt"),
-        has!("bmi1"),
-        has!("bmi2"),
-        has!("fma"),
-        has!("cmpxchg16b"),
-        has!("avx"),
-        has!("avx2"),
-        has!("avxvnni"),
-        has!("avx512f"),
-        has!("avx512vl"),
-        has!("avx512dq"),
-        has!("avx512bitalg"),
-        has!("avx512vbmi"),
-        has!("avx512vnni"),
-    ];
-    #[cfg(target_arch = "aarch64")]
-    macro_rules! has {
-        ($feature:tt) => {
-            std::arch::is_aarch64_feature_detected!($feature)
-        };
-    }
-    #[cfg(target_arch = "aarch64")]
-    let features = [has!("lse"), has!("paca"), has!("fp16"), has!("dotprod"), has!("i8mm")];
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let features: [bool; 0] = [];
-    features.iter().fold(0, |bits, &has| bits << 1 | u32::from(has))
+/// Whether a folder is named as those of entries are.
+fn is_folder_name(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn seal(length: u64, hash: Hash) -> [u8; SEAL] {
@@ -230,11 +191,11 @@ fn seal(length: u64, hash: Hash) -> [u8; SEAL] {
 }
 
 /// Covers whose code it is too: an entry under another's name does not verify.
-fn sum(code: &[u8], digest: &Hash) -> Hash {
+fn sum(code: &[u8], digest: &str) -> Hash {
     blake3::Hasher::new().update(code).update(digest.as_bytes()).finalize()
 }
 
-fn verify(file: &mut File, digest: &Hash) -> io::Result<bool> {
+fn verify(file: &mut File, digest: &str) -> io::Result<bool> {
     let Some(length) = file.metadata()?.len().checked_sub(SEAL as u64) else { return Ok(false) };
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; PIECE.min(length as usize)];
@@ -259,3 +220,6 @@ fn renew(file: &File) {
         let _ = file.set_modified(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

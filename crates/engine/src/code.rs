@@ -50,7 +50,7 @@ impl Engine {
     pub fn compile(&self, artifact: &Artifact, flavour: Flavour) -> Result<Code, CompileError> {
         let engine = self.wasmtime(flavour)?;
         // Not the artifact's own digest: that one takes four times as long.
-        let digest = blake3::hash(artifact.bytes());
+        let digest = blake3::hash(artifact.bytes()).to_hex();
         if let Some(cache) = self.cache()
             && let Some(file) = cache.load(flavour, &digest)
         {

@@ -16,6 +16,7 @@ mod code;
 mod config;
 mod limits;
 mod pace;
+mod settings;
 mod store;
 
 pub use background::Background;

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use futures::{
@@ -16,6 +16,7 @@ use futures::{
     stream::{FuturesUnordered, Stream as _},
 };
 use reef_engine::{Activity, Paced};
+use reef_http::Workers;
 use reef_wasi::{ComponentGuest, Stdio};
 use wasmtime::{Store, component::InstancePre};
 use wasmtime_wasi_http::{
@@ -28,7 +29,7 @@ use wasmtime_wasi_http::{
 use super::{
     dispatch::Reused,
     instances::{Instances, Job, Slot},
-    turn::Turn,
+    turn::{Gate, Turn},
 };
 use crate::{Workload, failure::Trap};
 
@@ -39,6 +40,7 @@ pub(super) struct Pool {
     pub(super) reuse: Reused,
     pub(super) instances: Instances,
     background: Arc<reef_engine::Background>,
+    workers: Workers,
 }
 
 enum Pre {
@@ -47,8 +49,11 @@ enum Pre {
 }
 
 /// Marks a slot as failed unless it is told otherwise: a panic or an abort ends up here, before the
-/// store is dropped.
-struct Ending(Arc<Slot>, bool);
+/// store is dropped. What was not begun then goes elsewhere.
+struct Ending<'a> {
+    instance: &'a Instance,
+    failed: bool,
+}
 
 // === impl Pool ===
 
@@ -58,7 +63,7 @@ impl Pool {
         pre: &InstancePre<ComponentGuest>,
         v0_3: bool,
         reuse: Reused,
-        workers: usize,
+        workers: Workers,
         background: Arc<reef_engine::Background>,
     ) -> wasmtime::Result<Self> {
         let pre = if v0_3 {
@@ -66,20 +71,41 @@ impl Pool {
         } else {
             Pre::V0_2(Pre02::new(pre.clone())?)
         };
-        let instances = Instances::new(workers);
-        Ok(Self { workload, pre, reuse, instances, background })
+        let instances = Instances::new(workers.len());
+        Ok(Self { workload, pre, reuse, instances, background, workers })
     }
 
     /// Whether an instance can serve several requests at once.
     pub(super) fn shares(&self) -> bool {
-        matches!(self.pre, Pre::V0_3(_)) && self.reuse.concurrent > 1
+        self.v0_3() && self.reuse.concurrent > 1
     }
 
-    /// Gives the job to an instance of this worker, making one if none is free.
+    /// Requests that one instance may have at once. One of WASI 0.2 says itself when it is done.
+    fn most(&self) -> usize {
+        let Reused { requests, concurrent, .. } = self.reuse;
+        if self.v0_3() { requests.min(concurrent) as usize } else { usize::MAX }
+    }
+
+    fn v0_3(&self) -> bool {
+        matches!(self.pre, Pre::V0_3(_))
+    }
+
+    /// Gives the job to an instance of this worker, making one if none is free nor being made.
     pub(super) fn dispatch(self: &Arc<Self>, worker: usize, job: Job) {
-        match self.instances.offer(worker, job) {
+        let given = self.instances.offer(worker, job);
+        match given.or_else(|job| self.instances.join(worker, job)) {
             Ok(()) => self.workload.meter().instance_reused(),
             Err(job) => self.start(worker, job),
+        }
+    }
+
+    /// Gives jobs that an instance has not begun, and will not, to instances of their own. Once each:
+    /// those that were there before lose their answer.
+    fn hand_on(self: &Arc<Self>, worker: usize, jobs: impl IntoIterator<Item = Job>) {
+        for mut job in jobs {
+            if !std::mem::replace(&mut job.handed_on, true) {
+                self.start(worker, job);
+            }
         }
     }
 
@@ -99,12 +125,18 @@ impl Pool {
             }
         };
         workload.meter().instance_created();
-        let slot = Slot::new(job);
+        let joinable = self.shares() && !job.handed_on;
+        let slot = Slot::new(job, self.most());
         self.instances.register(worker, &slot);
+        if joinable {
+            self.instances.starting(worker, &slot);
+        }
         let instance = Instance { pool: self.clone(), worker, slot: slot.clone(), activity };
         let activity = instance.activity.clone();
         let background = Some(self.background.clone());
-        let task = tokio::spawn(Paced::new(activity, background, instance.run(store)));
+        let paced = Paced::new(activity, background, instance.run(store));
+        // Called by guests in the background too.
+        let task = self.workers.spawn_on(worker, paced);
         slot.runs_as(task.abort_handle());
     }
 }
@@ -120,19 +152,19 @@ struct Instance {
 impl Instance {
     async fn run(self, mut store: Store<ComponentGuest>) {
         // Declared after the store, so dropped before it.
-        let mut ending = Ending(self.slot.clone(), true);
+        let mut ending = Ending { instance: &self, failed: true };
         let result = match &self.pool.pre {
             Pre::V0_2(pre) => match pre.instantiate_async(&mut store).await {
                 Ok(proxy) => self.serve_0_2(&mut store, proxy).await,
                 Err(error) => self.refuse(&mut store, error),
             },
-            Pre::V0_3(pre) => match pre.instantiate_async(&mut store).await {
+            Pre::V0_3(pre) => match self.started(pre.instantiate_async(&mut store)).await {
                 Ok(service) => self.serve_0_3(&mut store, Proxy::P3(service)).await,
                 Err(error) => self.refuse(&mut store, error),
             },
         };
         match result {
-            Ok(()) => ending.1 = false,
+            Ok(()) => ending.failed = false,
             Err(error) => {
                 self.pool.workload.meter().trap();
                 self.slot.trapped(GuestTrap::of(&error, store.data().limits()).0);
@@ -141,6 +173,24 @@ impl Instance {
             }
         }
         self.slot.close();
+    }
+
+    /// Nobody but the first request waits for an instance that computes before it is there.
+    async fn started<F: Future>(&self, starting: F) -> F::Output {
+        let mut starting = pin!(starting);
+        poll_fn(|cx| {
+            let poll = starting.as_mut().poll(cx);
+            if poll.is_pending() && self.activity.is_interrupted() {
+                self.pool.instances.settle(self.worker, &self.slot);
+                self.pool.hand_on(self.worker, self.slot.take_waiting(1));
+                if !self.slot.is_awaited() {
+                    // The first request was given up while others waited behind it.
+                    self.slot.kill();
+                }
+            }
+            poll
+        })
+        .await
     }
 
     /// The instance could not be made: says so to whoever waits for it.
@@ -174,9 +224,7 @@ impl Instance {
                 reply.lock().unwrap_or_else(PoisonError::into_inner).take()
             };
             reef_engine::refresh(&mut *store);
-            if !job.trace.is_empty() {
-                store.data_mut().set_trace(&job.trace);
-            }
+            store.data_mut().set_trace(job.trace);
             let mut http = store.data_mut().http();
             let request = http.new_incoming_request(scheme, job.request)?;
             let out = http.new_response_outparam_from_callback({
@@ -216,15 +264,18 @@ impl Instance {
         let Proxy::P3(service) = &proxy else { return Ok(()) };
         let func = *service.wasi_http_handler().func_handle().func();
         // The inner loop would take another job: told to the dispatcher only when the instance has
-        // come to rest, see below.
-        let wants = AtomicBool::new(false);
+        // come to rest, see below. The other way round, one job at each turn is welcome: one that
+        // computes holds up nothing but itself.
+        let takes = AtomicBool::new(false);
+        let welcome = AtomicBool::new(false);
         let reuse = &self.pool.reuse;
 
         let served = store.run_concurrent(async |accessor| {
             let mut tasks = pin!(FuturesUnordered::new());
             let mut accepted = 0;
             let mut may_accept = true;
-            poll_fn(|cx| {
+            let mut gate = Gate::default();
+            let mut look = |cx: &mut Context<'_>| {
                 loop {
                     match tasks.as_mut().poll_next(cx) {
                         // `false`: the request was given up, and what it left behind still runs.
@@ -240,33 +291,29 @@ impl Instance {
                     }
                     may_accept &= accepted < reuse.requests && !self.activity.is_away();
                     let ready = accessor.poll_ready_for_concurrent_call(func, cx).is_ready();
-                    let room = may_accept && ready && tasks.len() < reuse.concurrent as usize;
-                    wants.store(room, Ordering::Relaxed);
-                    if !may_accept && accepted > 0 {
-                        // Handed over while it still seemed welcome.
-                        while let Poll::Ready(job) = self.slot.poll_job(cx) {
-                            self.pool.start(self.worker, job);
-                        }
-                    }
-                    if (room || accepted == 0)
+                    let more = may_accept && ready;
+                    takes.store(more, Ordering::Relaxed);
+                    if (more || accepted == 0)
+                        && welcome.load(Ordering::Relaxed)
                         && let Poll::Ready(job) = self.slot.poll_job(cx)
                     {
+                        welcome.store(false, Ordering::Relaxed);
                         accepted += 1;
                         self.slot.set_idle(false);
                         let expired = job.claim.given_up();
                         let prepared = accessor.with(|mut access| {
                             reef_engine::refresh(&mut access);
-                            // Of several requests at once the last one's trace is what is known.
-                            if !job.trace.is_empty() {
-                                access.data_mut().set_trace(&job.trace);
-                            }
-                            Prepared::new(
+                            let prepared = Prepared::new(
                                 wasmtime::AsContextMut::as_context_mut(&mut access),
                                 &proxy,
                                 job.request,
                                 ComponentGuest::http,
                                 job.reply,
-                            )
+                            );
+                            if let Ok(Prepared::P3 { call, .. }) = &prepared {
+                                access.data_mut().set_task_trace(call.task(), job.trace);
+                            }
+                            prepared
                         });
                         tasks.push(async move { prepared?.run(accessor, expired).await });
                         continue;
@@ -281,27 +328,43 @@ impl Instance {
                         }
                         return Poll::Pending;
                     }
-                    if !(may_accept && ready) || self.slot.is_closed() {
+                    if !more || self.slot.is_closed() {
                         return Poll::Ready(Ok(()));
                     }
                     self.slot.set_idle(true);
                     return Poll::Pending;
                 }
-            })
-            .await
+            };
+            // Wasmtime asks after each step of a guest.
+            poll_fn(|cx| gate.poll(cx, &mut look)).await
         });
 
         let mut served = pin!(served);
         let mut turn = Turn::default();
+        // Others may have waited for it while it was made.
+        let mut awaited = true;
         poll_fn(|cx| {
             self.pool.instances.unlist(self.worker, &self.slot);
+            welcome.store(true, Ordering::Relaxed);
             let enough = || self.activity.is_interrupted();
             let poll = turn.poll(cx, |cx| served.as_mut().poll(cx), enough);
             if poll.is_pending() {
                 // Interrupted while computing, or at rest: only then is another request welcome.
                 let computing = self.activity.is_interrupted();
                 self.slot.computing.store(computing, Ordering::SeqCst);
-                if !computing && wants.load(Ordering::Relaxed) {
+                let away = self.activity.is_away();
+                let takes = takes.load(Ordering::Relaxed) && !computing && !away;
+                if awaited {
+                    self.pool.instances.settle(self.worker, &self.slot);
+                    awaited = takes && self.slot.is_awaited();
+                }
+                if awaited {
+                    cx.waker().wake_by_ref();
+                } else if !takes {
+                    self.pool.hand_on(self.worker, self.slot.take_waiting(0));
+                }
+                // Only now that a place becoming free wakes this task.
+                if takes && self.slot.has_room() {
                     self.pool.instances.list(self.worker, &self.slot);
                 }
             }
@@ -311,11 +374,16 @@ impl Instance {
     }
 }
 
-impl Drop for Ending {
+impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        if self.1 {
-            self.0.fail();
+        let Instance { pool, worker, slot, .. } = self.instance;
+        if self.failed {
+            slot.fail();
         }
+        if pool.shares() {
+            pool.instances.settle(*worker, slot);
+        }
+        pool.hand_on(*worker, slot.end());
     }
 }
 

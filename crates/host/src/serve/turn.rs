@@ -1,9 +1,9 @@
-//! An instance's turn on its thread.
+//! An instance's turn on its thread, and what is looked at in it.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -37,6 +37,52 @@ struct Shared {
     state: AtomicU8,
     /// Who polls.
     outer: AtomicWaker,
+}
+
+/// Polls only what was woken.
+///
+/// Polled always with the same waker, or with others that do the same.
+#[derive(Default)]
+pub(super) struct Gate {
+    shared: Arc<Flag>,
+    waker: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Flag {
+    quiet: AtomicBool,
+    outer: AtomicWaker,
+}
+
+// === impl Gate ===
+
+impl Gate {
+    pub(super) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if self.shared.quiet.swap(true, Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        self.shared.outer.register(cx.waker());
+        let waker = self.waker.get_or_insert_with(|| Waker::from(self.shared.clone()));
+        poll(&mut Context::from_waker(waker))
+    }
+}
+
+// === impl Flag ===
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.quiet.swap(false, Ordering::SeqCst) {
+            self.outer.wake();
+        }
+    }
 }
 
 // === impl Turn ===
