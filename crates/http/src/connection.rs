@@ -3,6 +3,7 @@
 mod h1;
 mod h2;
 mod io;
+mod reset;
 mod service;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
 
 use crate::handler::{Handler, Peer};
 use crate::server::Running;
@@ -186,9 +188,22 @@ async fn serve_tls<H: Handler>(stream: TcpStream, tls: &Tls, conn: Arc<Conn<H>>)
 }
 
 /// A stream to a client.
-trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The socket below.
+    fn tcp(&self) -> &TcpStream;
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for T {}
+impl Transport for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Transport for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
 
 /// Since when a connection is in the state it is in. The driver asks whenever it is polled, so the
 /// clock is read only when a state has changed, and not for each of the steps between.

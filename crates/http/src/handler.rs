@@ -8,9 +8,10 @@ use crate::body::{RequestBody, ResponseBody};
 /// Answers requests.
 ///
 /// The future runs on a worker thread and must not block it. It is dropped, at any await point,
-/// when the client of an HTTP/2 stream resets it, when the connection breaks while the response is
-/// written, and when a drain's deadline passes. For HTTP/1 a client that has closed its sending
-/// side still gets its answer, so its disappearance is seen only when the answer is written.
+/// when the client of an HTTP/2 stream resets it, when an HTTP/1 client resets its connection, and
+/// when a drain's deadline passes. An HTTP/1 client that closes its connection looks like one that
+/// has closed its sending side and is to be answered; its disappearance is seen when the first bytes
+/// of the answer draw a reset.
 ///
 /// # Trailers
 /// Request trailers arrive as the body's last frame. Response trailers are the response body's last

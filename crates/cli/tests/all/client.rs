@@ -240,6 +240,13 @@ impl Raw {
         }
     }
 
+    /// Closes the connection by a reset, as the end of a process may.
+    pub(crate) fn reset(self) {
+        self.stream.set_nonblocking(true).unwrap();
+        let _runtime = RUNTIME.enter();
+        tokio::net::TcpStream::from_std(self.stream).unwrap().set_zero_linger().unwrap();
+    }
+
     /// Reads until the server closes; a reset is an end too.
     pub(crate) fn rest(mut self) -> String {
         let mut bytes = std::mem::take(&mut self.read);

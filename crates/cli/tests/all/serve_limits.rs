@@ -179,6 +179,26 @@ fn a_client_that_leaves_the_queue_makes_room() {
 }
 
 #[test]
+fn a_client_that_resets_its_connection_makes_room() {
+    for kit in KITS {
+        let flags = ["--max-requests", "1", "--max-queue", "1", "--queue-timeout", "10m"];
+        let server = Server::guest(kit, &[&flags[..], &["--deadline", "10m"]].concat());
+        let mut first = Raw::connect(server.addr);
+        first.send("GET /never HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.wait_for_metric("reef_requests_in_flight", |requests| requests == 1.0);
+        let mut impatient = Raw::connect(server.addr);
+        impatient.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.wait_for_metric("reef_requests_queued", |requests| requests == 1.0);
+        impatient.reset();
+        server.wait_for_metric("reef_requests_queued", |requests| requests == 0.0);
+        let waiting = asking(&server, "/");
+        server.wait_for_metric("reef_requests_queued", |requests| requests == 1.0);
+        first.reset();
+        assert_eq!(waiting.join().unwrap(), 200, "{kit}");
+    }
+}
+
+#[test]
 fn headers_targets_and_bodies_over_the_limit_are_refused() {
     let server = Server::guest("p3-http-kit", &["--max-header", "16KiB", "--max-body", "1MiB"]);
     let long = "x".repeat(20 << 10);
@@ -373,6 +393,21 @@ fn work_for_a_client_that_is_gone_is_ended() {
         client.until("xxxx");
         drop(client);
         server.wait_for_metric("reef_requests_in_flight", |requests| requests == 0.0);
+        // A reset is certain, and seen while the guest says nothing: before its answer and within.
+        for asked in [
+            "GET /spin HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /never HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab",
+        ] {
+            let mut client = Raw::connect(server.addr);
+            client.send(asked);
+            server.wait_for_metric("reef_requests_in_flight", |requests| requests == 1.0);
+            if asked.ends_with("ab") {
+                client.until("ab");
+            }
+            client.reset();
+            server.wait_for_metric("reef_requests_in_flight", |requests| requests == 0.0);
+        }
         // Nothing goes on in secret: neither the guests' time nor their memory.
         wait_for_rest(&server);
         server.wait_for_metric("reef_guest_memory_bytes", |bytes| bytes == 0.0);

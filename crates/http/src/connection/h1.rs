@@ -24,7 +24,8 @@ pub(crate) fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     let header_bytes = limits.max_header_bytes.max(HYPER_MIN_BUFFER);
     builder
-        // A client that has sent its request may close its sending side and still be answered.
+        // A client that has sent its request may close its sending side and still be answered. hyper
+        // then does not look at the socket while it answers: `ClientIo::watched` does.
         .half_close(true)
         // Done by the driver, where idle and slow are told apart.
         .header_read_timeout(None)
@@ -47,7 +48,7 @@ enum End {
 pub(super) async fn drive<S: Transport, H: Handler>(io: ClientIo<S>, conn: Arc<Conn<H>>) {
     let shared = &conn.shared;
     let running = &shared.running;
-    let mut connection = running.h1.serve_connection(io, service(Arc::clone(&conn)));
+    let mut connection = running.h1.serve_connection(io.watched(), service(Arc::clone(&conn)));
     let mut deadline = Deadline::new();
     let mut since = Since::new(shared);
     let mut phase = Phase::Running;

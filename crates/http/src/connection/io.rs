@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
+use super::reset::Watch;
 use super::{Deadline, LINGER, Shared, Transport};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
@@ -41,6 +42,8 @@ pub(super) struct ClientIo<S> {
     /// An answer of ours that replaces one of hyper's, and how much of it is written.
     replacement: Option<(Vec<u8>, usize)>,
     lingering: Option<Linger>,
+    /// Looks out for a reset while a request is answered; of HTTP/1 only, HTTP/2 reads all the time.
+    watch: Option<Watch>,
 }
 
 struct Stall {
@@ -64,7 +67,15 @@ impl<S: Transport> ClientIo<S> {
             stall: None,
             replacement: None,
             lingering: None,
+            watch: None,
         }
+    }
+
+    /// The same, which ends in an error as soon as the client resets the connection, even while
+    /// nothing is read or written.
+    pub(super) fn watched(mut self) -> Self {
+        self.watch = Some(Watch::default());
+        self
     }
 
     /// Reads until it is certain what the client speaks: one byte for most of HTTP/1.
@@ -272,6 +283,14 @@ impl<S: Transport> hyper::rt::Write for ClientIo<S> {
         let polled = Pin::new(this.stream.inner_mut()).poll_flush(cx);
         ready!(this.unless_stalled(cx, polled))?;
         this.shared.on_flushed();
+        // hyper flushes whenever it is polled, also when there is nothing to flush.
+        if let Some(watch) = &mut this.watch {
+            if !this.shared.is_busy() {
+                watch.rest();
+            } else if watch.poll(cx, this.stream.inner().tcp()).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -74,6 +74,51 @@ fn a_client_that_has_closed_its_sending_side_is_answered() {
     server.wait("the connection's end", |stats| stats.connections_open == 0);
 }
 
+/// While the handler is silent, before its head and in the middle of its body.
+#[test]
+fn a_client_that_resets_the_connection_gives_its_request_up() {
+    let server = TestServer::start();
+    for path in ["/gate", "/pieces"] {
+        // Alone, with a request behind it that is not read yet, and half closed before.
+        for (behind, half_closed) in [("", false), ("GET /behind HTTP/1.1\r\n", false), ("", true)]
+        {
+            let mut client = Client::connect(server.addr);
+            if path == "/pieces" {
+                server.seen.gate.add_permits(1);
+            }
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n{behind}"));
+            if half_closed {
+                client.stream.shutdown(Shutdown::Write).unwrap();
+            }
+            if path == "/pieces" {
+                client.until("piece");
+            }
+            server.wait("the request", |stats| stats.requests_in_flight == 1);
+            client.reset();
+            server.wait("its end", |stats| {
+                stats.requests_in_flight == 0 && stats.connections_open == 0
+            });
+        }
+    }
+    assert_eq!(server.seen.gate.available_permits(), 0);
+}
+
+/// One that closes in both directions looks half closed, until an answer draws its reset.
+#[test]
+fn a_client_that_closed_is_given_up_at_the_first_bytes_it_does_not_take() {
+    let server = TestServer::start();
+    let mut client = Client::connect(server.addr);
+    server.seen.gate.add_permits(1);
+    client.send("GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.until("piece\r\n");
+    drop(client);
+    server.wait("the request", |stats| stats.requests_in_flight == 1);
+    // One more piece, and silence after it.
+    server.seen.gate.add_permits(1);
+    server.wait("its end", |stats| stats.requests_in_flight == 0 && stats.connections_open == 0);
+    assert_eq!(server.seen.gate.available_permits(), 0);
+}
+
 #[test]
 fn a_client_that_leaves_inside_a_request_leaves_nothing_behind() {
     let server = TestServer::start();

@@ -58,6 +58,10 @@ impl Handler for TestHandler {
                 text(StatusCode::OK, format!("worker {}", Workers::current().unwrap()))
             }
             "/endless" => Response::new(ResponseBody::stream(Endless(Arc::clone(&self.0.endless)))),
+            "/pieces" => Response::new(ResponseBody::stream(Pieces(
+                Arc::clone(&self.0),
+                Box::pin(gate(&self.0)),
+            ))),
             "/large" => text(StatusCode::OK, "x".repeat(8 * 1024 * 1024)),
             "/peer" => text(StatusCode::OK, format!("{} {}", peer.remote, peer.tls)),
             "/panic" => panic!("on purpose"),
@@ -86,6 +90,28 @@ impl Body for Endless {
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 16 * 1024])))))
+    }
+}
+
+/// A piece for each permit of the gate.
+struct Pieces(Arc<Seen>, Pin<Box<dyn Future<Output = ()> + Send>>);
+
+fn gate(seen: &Arc<Seen>) -> impl Future<Output = ()> + Send + 'static {
+    let seen = Arc::clone(seen);
+    async move { seen.gate.acquire().await.unwrap().forget() }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        std::task::ready!(self.1.as_mut().poll(cx));
+        self.1 = Box::pin(gate(&self.0));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"piece")))))
     }
 }
 
@@ -217,6 +243,11 @@ impl Client {
             assert!(read > 0, "closed before {text:?}: {:?}", String::from_utf8_lossy(&self.read));
             self.read.extend_from_slice(&buffer[..read]);
         }
+    }
+
+    /// Closes the connection by a reset, as a process that is killed may.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Reads until the server closes. A reset is an error only if nothing came before.
