@@ -365,6 +365,42 @@ fn an_instance_of_0_3_takes_as_many_requests_at_once_as_configured() {
     assert_eq!(instances_for_eight("p2-http-kit", &["--reuse", "8", "--concurrent", "8"]), 8.0);
 }
 
+/// The guest works for an answer until the last of it is delivered, not until its head is out.
+#[test]
+fn a_request_takes_its_place_in_an_instance_until_its_body_is_delivered() {
+    let begin = async |connection: &mut Connection| {
+        let (send, body) = fed();
+        send.send(Frame::data("x".into())).unwrap();
+        let response = connection.send(request("POST", "/echo", body)).await.unwrap();
+        let mut body = response.into_body();
+        assert_eq!(read(&mut body, 1).await.unwrap(), b"x");
+        (send, body)
+    };
+    let server = Server::guest("p3-http-kit", &["--workers", "1", "--concurrent", "2"]);
+    let open = wait(async {
+        let mut open = Vec::new();
+        for _ in 0..6 {
+            let mut connection = Connection::open(server.addr, Version::H1).await;
+            open.push((begin(&mut connection).await, connection));
+        }
+        open
+    });
+    let created = server.metric("reef_instances_created_total", "");
+    assert!((3.0..=6.0).contains(&created), "{created}");
+    drop(open);
+    // And then the place is free again.
+    let server = Server::guest("p3-http-kit", &["--workers", "1", "--concurrent", "1"]);
+    wait(async {
+        let mut connection = Connection::open(server.addr, Version::H1).await;
+        for _ in 0..6 {
+            let (send, mut body) = begin(&mut connection).await;
+            drop(send);
+            assert_eq!(read(&mut body, 1).await.unwrap(), b"");
+        }
+    });
+    assert_eq!(server.metric("reef_instances_created_total", ""), 1.0);
+}
+
 #[test]
 fn instances_without_work_are_ended() {
     let server = Server::guest("p3-http-kit", &["--instance-idle", "1s"]);

@@ -71,7 +71,16 @@ impl Pool {
 
     /// Whether an instance can serve several requests at once.
     pub(super) fn shares(&self) -> bool {
-        matches!(self.pre, Pre::V0_3(_)) && self.reuse.concurrent > 1
+        self.v0_3() && self.reuse.concurrent > 1
+    }
+
+    /// Requests that one instance may have at once. One of WASI 0.2 says itself when it is done.
+    fn most(&self) -> usize {
+        if self.v0_3() { self.reuse.concurrent as usize } else { usize::MAX }
+    }
+
+    fn v0_3(&self) -> bool {
+        matches!(self.pre, Pre::V0_3(_))
     }
 
     /// Gives the job to an instance of this worker, making one if none is free.
@@ -98,7 +107,7 @@ impl Pool {
             }
         };
         workload.meter().instance_created();
-        let slot = Slot::new(job);
+        let slot = Slot::new(job, self.most());
         self.instances.register(worker, &slot);
         let instance = Instance { pool: self.clone(), worker, slot: slot.clone(), activity };
         let activity = instance.activity.clone();
@@ -239,15 +248,14 @@ impl Instance {
                     }
                     may_accept &= accepted < reuse.requests && !self.activity.is_away();
                     let ready = accessor.poll_ready_for_concurrent_call(func, cx).is_ready();
-                    let room = may_accept && ready && tasks.len() < reuse.concurrent as usize;
-                    wants.store(room, Ordering::Relaxed);
+                    let takes = may_accept && ready;
                     if !may_accept && accepted > 0 {
                         // Handed over while it still seemed welcome.
                         while let Poll::Ready(job) = self.slot.poll_job(cx) {
                             self.pool.start(self.worker, job);
                         }
                     }
-                    if (room || accepted == 0)
+                    if (takes || accepted == 0)
                         && let Poll::Ready(job) = self.slot.poll_job(cx)
                     {
                         accepted += 1;
@@ -270,6 +278,8 @@ impl Instance {
                         tasks.push(async move { prepared?.run(accessor, expired).await });
                         continue;
                     }
+                    // Only now that a place becoming free wakes this task.
+                    wants.store(takes && self.slot.has_room(), Ordering::Relaxed);
                     if !tasks.is_empty() {
                         return Poll::Pending;
                     }
@@ -280,7 +290,7 @@ impl Instance {
                         }
                         return Poll::Pending;
                     }
-                    if !(may_accept && ready) || self.slot.is_closed() {
+                    if !takes || self.slot.is_closed() {
                         return Poll::Ready(Ok(()));
                     }
                     self.slot.set_idle(true);

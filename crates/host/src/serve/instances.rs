@@ -58,8 +58,10 @@ pub(super) struct Slot {
     idle: AtomicBool,
     since: AtomicU64,
     task: OnceLock<AbortHandle>,
-    /// Requests that it is serving.
+    /// Requests that it is serving, until their answers were delivered or given up.
     serving: AtomicUsize,
+    /// Most of them at once.
+    most: usize,
     /// A request was given up in it, and what that left behind may run for ever.
     retired: AtomicBool,
     /// Why it trapped, where that is certain to concern a single request.
@@ -137,7 +139,7 @@ impl Drop for Claim {
 // === impl Slot ===
 
 impl Slot {
-    pub(super) fn new(first: Job) -> Arc<Self> {
+    pub(super) fn new(first: Job, most: usize) -> Arc<Self> {
         let slot = Arc::new(Self {
             jobs: Mutex::new(VecDeque::with_capacity(1)),
             waker: AtomicWaker::new(),
@@ -150,6 +152,7 @@ impl Slot {
             since: AtomicU64::new(now()),
             task: OnceLock::new(),
             serving: AtomicUsize::new(0),
+            most,
             retired: AtomicBool::new(false),
             trapped: OnceLock::new(),
         });
@@ -202,12 +205,18 @@ impl Slot {
 
     /// A request has ended, or gone elsewhere.
     fn left(&self) {
-        if self.serving.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let before = self.serving.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 {
             self.since.store(now(), Ordering::Relaxed);
-            if self.retired.load(Ordering::SeqCst) {
-                self.waker.wake();
-            }
         }
+        if before == self.most || before == 1 && self.retired.load(Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether it may be given another request. If not, whoever waits for a job is woken when it may.
+    pub(super) fn has_room(&self) -> bool {
+        self.serving.load(Ordering::SeqCst) < self.most
     }
 
     /// It is to end when it serves nobody any more.
