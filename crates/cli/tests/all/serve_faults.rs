@@ -328,6 +328,38 @@ fn a_trap_breaks_off_what_shares_the_instance_and_nothing_else() {
     assert_eq!(get(server.addr, "/").status, 200);
 }
 
+/// Requests that come while the first instance is made wait for it; those that it cannot begin, since
+/// the one before them traps or computes, get another.
+#[test]
+fn requests_that_wait_for_an_instance_do_not_share_its_fate() {
+    let kit = at("kit.test/...", &guest("p3-http-kit"));
+    let other = at("/other", &guest("p3-hello-http"));
+    let of = |first: &str, more: &[&str]| {
+        let flags = ["--workers", "1", "--deadline", "5s", "--concurrent", "8", &other, &kit];
+        let server = Server::start([more, &flags].concat());
+        let said = server.burst("kit.test", &[&[first][..], &["/"; 7]].concat());
+        let created = server.metric("reef_instances_created_total", "");
+        for said in &said[1..] {
+            let whole = said.starts_with("HTTP/1.1 200 ") && said.ends_with("http kit, WASI 0.3\n");
+            assert!(whole, "behind {first}: {said}");
+        }
+        server.wait_for_metric("reef_requests_in_flight", |requests| requests == 0.0);
+        (said[0][..12].to_owned(), created)
+    };
+    // On a busy machine an instance may seem to compute, but not each time.
+    let shared = (0..10).any(|_| {
+        let (said, created) = of("/", &[]);
+        assert_eq!(said, "HTTP/1.1 200");
+        created < 8.0
+    });
+    assert!(shared, "an instance for each request");
+    assert_eq!(of("/trap", &[]), ("HTTP/1.1 500".to_owned(), 8.0));
+    assert_eq!(of("/spin", &[]), ("HTTP/1.1 504".to_owned(), 8.0));
+    // One that serves no more than two in its life is not waited for by more.
+    let (said, created) = of("/", &["--reuse", "2"]);
+    assert!(said == "HTTP/1.1 200" && (4.0..=8.0).contains(&created), "{said}, {created}");
+}
+
 #[test]
 fn messages_with_two_readings_are_refused_and_nothing_behind_them_is_read() {
     let server = Server::guest("p3-http-kit", &[]);

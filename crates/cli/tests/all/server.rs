@@ -124,6 +124,34 @@ impl Server {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// Has it see requests to this host all at once: each over a connection of its own that it knows
+    /// already, though not from the host. The answers in the same order.
+    pub(crate) fn burst(&self, host: &str, paths: &[&str]) -> Vec<String> {
+        let mut clients: Vec<_> = paths.iter().map(|_| client::Raw::connect(self.addr)).collect();
+        for client in &mut clients {
+            // Nothing is served there, so no guest is started.
+            client.send("GET / HTTP/1.1\r\nHost: elsewhere\r\n\r\n");
+            client.until("served at this address.\n");
+        }
+        self.signal("STOP");
+        eventually("the server to stand still", || self.stands_still().then_some(()));
+        for (client, path) in clients.iter_mut().zip(paths) {
+            let rest = format!("HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            client.send(format!("GET {path} {rest}"));
+        }
+        self.signal("CONT");
+        clients.into_iter().map(client::Raw::rest).collect()
+    }
+
+    /// Whether all threads are stopped.
+    fn stands_still(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        threads.flatten().all(|thread| {
+            std::fs::read_to_string(thread.path().join("stat"))
+                .is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, s)| s.starts_with('T')))
+        })
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         eventually("the end of the server", || self.child.try_wait().unwrap())

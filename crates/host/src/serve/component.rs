@@ -16,6 +16,7 @@ use futures::{
     stream::{FuturesUnordered, Stream as _},
 };
 use reef_engine::{Activity, Paced};
+use reef_http::Workers;
 use reef_wasi::{ComponentGuest, Stdio};
 use wasmtime::{Store, component::InstancePre};
 use wasmtime_wasi_http::{
@@ -38,6 +39,7 @@ pub(super) struct Pool {
     pub(super) reuse: Reused,
     pub(super) instances: Instances,
     background: Arc<reef_engine::Background>,
+    workers: Workers,
 }
 
 enum Pre {
@@ -57,7 +59,7 @@ impl Pool {
         pre: &InstancePre<ComponentGuest>,
         v0_3: bool,
         reuse: Reused,
-        workers: usize,
+        workers: Workers,
         background: Arc<reef_engine::Background>,
     ) -> wasmtime::Result<Self> {
         let pre = if v0_3 {
@@ -65,8 +67,8 @@ impl Pool {
         } else {
             Pre::V0_2(Pre02::new(pre.clone())?)
         };
-        let instances = Instances::new(workers);
-        Ok(Self { workload, pre, reuse, instances, background })
+        let instances = Instances::new(workers.len());
+        Ok(Self { workload, pre, reuse, instances, background, workers })
     }
 
     /// Whether an instance can serve several requests at once.
@@ -76,18 +78,34 @@ impl Pool {
 
     /// Requests that one instance may have at once. One of WASI 0.2 says itself when it is done.
     fn most(&self) -> usize {
-        if self.v0_3() { self.reuse.concurrent as usize } else { usize::MAX }
+        let Reused { requests, concurrent, .. } = self.reuse;
+        if self.v0_3() { requests.min(concurrent) as usize } else { usize::MAX }
     }
 
     fn v0_3(&self) -> bool {
         matches!(self.pre, Pre::V0_3(_))
     }
 
-    /// Gives the job to an instance of this worker, making one if none is free.
+    /// Gives the job to an instance of this worker, making one if none is free nor being made.
     pub(super) fn dispatch(self: &Arc<Self>, worker: usize, job: Job) {
-        match self.instances.offer(worker, job) {
-            Ok(()) => self.workload.meter().instance_reused(),
+        let reused = || self.workload.meter().instance_reused();
+        let job = match self.instances.offer(worker, job) {
+            Ok(()) => return reused(),
+            Err(job) => job,
+        };
+        match self.instances.join(worker, job) {
+            Ok(()) => reused(),
             Err(job) => self.start(worker, job),
+        }
+    }
+
+    /// Gives jobs that an instance has not begun, and will not, to instances of their own. Once each:
+    /// those that were there before lose their answer.
+    fn hand_on(self: &Arc<Self>, worker: usize, jobs: impl IntoIterator<Item = Job>) {
+        for mut job in jobs {
+            if !std::mem::replace(&mut job.handed_on, true) {
+                self.start(worker, job);
+            }
         }
     }
 
@@ -107,12 +125,18 @@ impl Pool {
             }
         };
         workload.meter().instance_created();
+        let joinable = self.shares() && !job.handed_on;
         let slot = Slot::new(job, self.most());
         self.instances.register(worker, &slot);
+        if joinable {
+            self.instances.starting(worker, &slot);
+        }
         let instance = Instance { pool: self.clone(), worker, slot: slot.clone(), activity };
         let activity = instance.activity.clone();
         let background = Some(self.background.clone());
-        let task = tokio::spawn(Paced::new(activity, background, instance.run(store)));
+        let paced = Paced::new(activity, background, instance.run(store));
+        // Called by guests in the background too.
+        let task = self.workers.spawn_on(worker, paced);
         slot.runs_as(task.abort_handle());
     }
 }
@@ -134,7 +158,7 @@ impl Instance {
                 Ok(proxy) => self.serve_0_2(&mut store, proxy).await,
                 Err(error) => self.refuse(&mut store, error),
             },
-            Pre::V0_3(pre) => match pre.instantiate_async(&mut store).await {
+            Pre::V0_3(pre) => match self.started(pre.instantiate_async(&mut store)).await {
                 Ok(service) => self.serve_0_3(&mut store, Proxy::P3(service)).await,
                 Err(error) => self.refuse(&mut store, error),
             },
@@ -149,6 +173,27 @@ impl Instance {
             }
         }
         self.slot.close();
+    }
+
+    /// Nobody but the first request waits for an instance that computes before it is there.
+    async fn started<F: Future>(&self, starting: F) -> F::Output {
+        let mut starting = pin!(starting);
+        let mut suspect = false;
+        poll_fn(|cx| {
+            let poll = starting.as_mut().poll(cx);
+            let computing = self.activity.is_interrupted();
+            // As below: twice in a row.
+            if poll.is_pending() && std::mem::replace(&mut suspect, computing) && computing {
+                self.pool.instances.settle(self.worker, &self.slot);
+                self.pool.hand_on(self.worker, self.slot.take_waiting(1));
+                if !self.slot.is_awaited() {
+                    // The first request was given up while others waited behind it.
+                    self.slot.kill();
+                }
+            }
+            poll
+        })
+        .await
     }
 
     /// The instance could not be made: says so to whoever waits for it.
@@ -224,8 +269,10 @@ impl Instance {
         let Proxy::P3(service) = &proxy else { return Ok(()) };
         let func = *service.wasi_http_handler().func_handle().func();
         // The inner loop would take another job: told to the dispatcher only when the instance has
-        // come to rest, see below.
-        let wants = AtomicBool::new(false);
+        // come to rest, see below. The other way round, one job at each turn is welcome: one that
+        // computes holds up nothing but itself.
+        let takes = AtomicBool::new(false);
+        let welcome = AtomicBool::new(false);
         let reuse = &self.pool.reuse;
 
         let served = store.run_concurrent(async |accessor| {
@@ -248,16 +295,13 @@ impl Instance {
                     }
                     may_accept &= accepted < reuse.requests && !self.activity.is_away();
                     let ready = accessor.poll_ready_for_concurrent_call(func, cx).is_ready();
-                    let takes = may_accept && ready;
-                    if !may_accept && accepted > 0 {
-                        // Handed over while it still seemed welcome.
-                        while let Poll::Ready(job) = self.slot.poll_job(cx) {
-                            self.pool.start(self.worker, job);
-                        }
-                    }
-                    if (takes || accepted == 0)
+                    let more = may_accept && ready;
+                    takes.store(more, Ordering::Relaxed);
+                    if (more || accepted == 0)
+                        && welcome.load(Ordering::Relaxed)
                         && let Poll::Ready(job) = self.slot.poll_job(cx)
                     {
+                        welcome.store(false, Ordering::Relaxed);
                         accepted += 1;
                         self.slot.set_idle(false);
                         let expired = job.claim.given_up();
@@ -278,8 +322,6 @@ impl Instance {
                         tasks.push(async move { prepared?.run(accessor, expired).await });
                         continue;
                     }
-                    // Only now that a place becoming free wakes this task.
-                    wants.store(takes && self.slot.has_room(), Ordering::Relaxed);
                     if !tasks.is_empty() {
                         return Poll::Pending;
                     }
@@ -290,7 +332,7 @@ impl Instance {
                         }
                         return Poll::Pending;
                     }
-                    if !takes || self.slot.is_closed() {
+                    if !more || self.slot.is_closed() {
                         return Poll::Ready(Ok(()));
                     }
                     self.slot.set_idle(true);
@@ -301,20 +343,50 @@ impl Instance {
         });
 
         let mut served = pin!(served);
+        // Others may have waited for it while it was made, or computed.
+        let mut awaited = true;
+        let mut suspect = false;
         poll_fn(|cx| {
             self.pool.instances.unlist(self.worker, &self.slot);
+            // One that computes has not come to rest since.
+            welcome.store(!suspect, Ordering::Relaxed);
             let poll = served.as_mut().poll(cx);
             if poll.is_pending() {
                 // Interrupted while computing, or at rest: only then is another request welcome.
                 let computing = self.activity.is_interrupted();
                 self.slot.computing.store(computing, Ordering::SeqCst);
-                if !computing && wants.load(Ordering::Relaxed) {
+                let takes = takes.load(Ordering::Relaxed) && !computing;
+                // One interruption may be the machine's doing, not the guest's.
+                let before = std::mem::replace(&mut suspect, computing);
+                let stuck = !takes && (before || !computing);
+                if awaited || computing || before {
+                    self.pool.instances.settle(self.worker, &self.slot);
+                    awaited = self.slot.is_awaited();
+                }
+                if stuck {
+                    self.pool.hand_on(self.worker, self.slot.take_waiting(0));
+                } else if awaited || before {
+                    // A turn at which they are welcome.
+                    cx.waker().wake_by_ref();
+                }
+                // Only now that a place becoming free wakes this task.
+                if takes && self.slot.has_room() {
                     self.pool.instances.list(self.worker, &self.slot);
                 }
             }
             poll
         })
         .await?
+    }
+}
+
+impl Drop for Instance {
+    /// Also of one that was ended before its first turn.
+    fn drop(&mut self) {
+        if self.pool.shares() {
+            self.pool.instances.settle(self.worker, &self.slot);
+        }
+        self.pool.hand_on(self.worker, self.slot.end());
     }
 }
 

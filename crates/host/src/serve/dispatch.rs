@@ -193,8 +193,7 @@ impl Application {
             let name = mount.workload.name().to_string();
             let make = |workload: &Arc<Workload>| {
                 let background = background.clone();
-                Service::new(workload, &mount, workers.len(), background, tracer.clone())
-                    .map(Arc::new)
+                Service::new(workload, &mount, workers, background, tracer.clone()).map(Arc::new)
             };
             let mut service = make(&mount.workload)?;
             for middleware in mount.middleware.iter().rev() {
@@ -288,7 +287,7 @@ impl Service {
     fn new(
         workload: &Arc<Workload>,
         mount: &Mount,
-        workers: usize,
+        workers: &Workers,
         background: Arc<Background>,
         tracer: Tracer,
     ) -> Result<Self, ServeError> {
@@ -303,6 +302,7 @@ impl Service {
             (Served::Http(wasi), Linked::Component(pre)) => {
                 let v0_3 = matches!(wasi, Wasi::V0_3(_));
                 let reuse = options.reuse.decided(v0_3);
+                let workers = workers.clone();
                 let pool = Pool::new(workload.clone(), pre, v0_3, reuse, workers, background);
                 let mismatch = |cause| ServeError::Mismatch { name: name.clone(), cause };
                 Guest::Component(Arc::new(pool.map_err(mismatch)?))
@@ -387,7 +387,7 @@ impl Service {
             }
         };
         let (reply, answer) = oneshot::channel();
-        let job = Job { request, tls, trace, reply, claim: claim.clone() };
+        let job = Job { request, tls, trace, reply, claim: claim.clone(), handed_on: false };
         // Gives the request up when this future is dropped: the client is gone.
         let source = FromInstance::new(claim, pool.shares());
         pool.dispatch(Workers::current().unwrap_or(0), job);

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -29,6 +29,8 @@ pub(super) struct Job {
     pub(super) trace: HeaderMap,
     pub(super) reply: oneshot::Sender<Reply>,
     pub(super) claim: Arc<Claim>,
+    /// Was with an instance that could not begin it.
+    pub(super) handed_on: bool,
 }
 
 /// What a request and its instance know of each other.
@@ -36,6 +38,8 @@ pub(super) struct Job {
 pub(super) struct Claim {
     /// The instance that has it; another one if the first could not begin it.
     slot: Mutex<Option<Arc<Slot>>>,
+    /// The guest has been given it.
+    begun: AtomicBool,
     /// Nobody waits for the answer any more.
     given_up: AtomicBool,
     waker: AtomicWaker,
@@ -43,7 +47,7 @@ pub(super) struct Claim {
 
 /// One live instance.
 pub(super) struct Slot {
-    jobs: Mutex<VecDeque<Job>>,
+    mailbox: Mutex<Mailbox>,
     waker: AtomicWaker,
     /// Is on its shard's list, hence takes a job.
     listed: AtomicBool,
@@ -68,6 +72,13 @@ pub(super) struct Slot {
     trapped: OnceLock<String>,
 }
 
+/// Requests that the guest has not been given yet.
+struct Mailbox {
+    jobs: VecDeque<Job>,
+    /// Nobody looks into it any more.
+    ended: bool,
+}
+
 /// The instances of one workload.
 pub(super) struct Instances {
     shards: Box<[Shard]>,
@@ -78,29 +89,40 @@ pub(super) struct Instances {
 #[repr(align(128))]
 struct Shard {
     open: Mutex<Vec<Arc<Slot>>>,
+    /// Those that have not come to rest yet for the first time.
+    starting: Mutex<Vec<Arc<Slot>>>,
     all: Mutex<Vec<Weak<Slot>>>,
 }
 
 // === impl Claim ===
 
 impl Claim {
-    /// Gives the request up: an instance that waits ends just this request; one that computes, or
-    /// that serves nothing else, is ended.
+    /// Gives the request up: an instance that waits ends just this request, or does not begin it; one
+    /// that computes for it, or that serves nothing else, is ended.
     pub(super) fn give_up(&self, shared: bool) {
         self.given_up.store(true, Ordering::SeqCst);
         self.waker.wake();
         if let Some(slot) = self.slot()
-            && (!shared || slot.computing.load(Ordering::SeqCst))
+            && (!shared || slot.computing.load(Ordering::SeqCst) && self.is_cause(&slot))
         {
             slot.kill();
         }
+    }
+
+    /// Whether the instance computes for this request: not for another, which this one waits behind.
+    fn is_cause(&self, slot: &Slot) -> bool {
+        self.begun.load(Ordering::Acquire) || slot.serving.load(Ordering::SeqCst) == 1
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::SeqCst)
     }
 
     /// Resolves when the request was given up.
     pub(super) async fn given_up(self: Arc<Self>) {
         poll_fn(|cx| {
             self.waker.register(cx.waker());
-            if self.given_up.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+            if self.is_given_up() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -140,8 +162,9 @@ impl Drop for Claim {
 
 impl Slot {
     pub(super) fn new(first: Job, most: usize) -> Arc<Self> {
+        let mailbox = Mailbox { jobs: VecDeque::with_capacity(1), ended: false };
         let slot = Arc::new(Self {
-            jobs: Mutex::new(VecDeque::with_capacity(1)),
+            mailbox: Mutex::new(mailbox),
             waker: AtomicWaker::new(),
             listed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -156,23 +179,59 @@ impl Slot {
             retired: AtomicBool::new(false),
             trapped: OnceLock::new(),
         });
-        slot.push(first);
+        let pushed = slot.push(first);
+        debug_assert!(pushed.is_ok(), "a new mailbox takes jobs");
         slot
     }
 
-    fn push(self: &Arc<Self>, job: Job) {
+    fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a job into the mailbox; gives it back when nobody will look there again.
+    #[allow(clippy::result_large_err, reason = "no error: the job itself, to be used at once")]
+    fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
+        let mut mailbox = self.mailbox();
+        if mailbox.ended {
+            return Err(job);
+        }
         job.claim.taken_by(self);
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        mailbox.jobs.push_back(job);
+        drop(mailbox);
         self.waker.wake();
+        Ok(())
     }
 
     /// The next job, if there is one; otherwise the waker is told when there is.
     pub(super) fn poll_job(&self, cx: &mut Context<'_>) -> Poll<Job> {
         self.waker.register(cx.waker());
-        match self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-            Some(job) => Poll::Ready(job),
-            None => Poll::Pending,
+        let mut mailbox = self.mailbox();
+        while let Some(job) = mailbox.jobs.pop_front() {
+            if !job.claim.is_given_up() {
+                job.claim.begun.store(true, Ordering::Release);
+                return Poll::Ready(job);
+            }
         }
+        Poll::Pending
+    }
+
+    /// Whether jobs wait to be begun.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.mailbox().jobs.is_empty()
+    }
+
+    /// Takes out the jobs that were not begun, except for the first so many.
+    pub(super) fn take_waiting(&self, keep: usize) -> VecDeque<Job> {
+        let mut mailbox = self.mailbox();
+        mailbox.jobs.retain(|job| !job.claim.is_given_up());
+        let keep = keep.min(mailbox.jobs.len());
+        mailbox.jobs.split_off(keep)
+    }
+
+    /// Nobody looks into the mailbox any more. The jobs that were not begun, to be begun elsewhere.
+    pub(super) fn end(&self) -> VecDeque<Job> {
+        self.mailbox().ended = true;
+        self.take_waiting(0)
     }
 
     /// The next job; `None` when the instance is to end.
@@ -197,7 +256,8 @@ impl Slot {
 
     /// The guest trapped. To be called before the store is dropped.
     pub(super) fn trapped(&self, why: String) {
-        if self.serving.load(Ordering::Relaxed) <= 1 {
+        let waiting = self.mailbox().jobs.len();
+        if self.serving.load(Ordering::Relaxed).saturating_sub(waiting) <= 1 {
             let _ = self.trapped.set(why);
         }
         self.fail();
@@ -268,7 +328,7 @@ impl Instances {
 
     /// Hands the job to an instance that is there; gives it back when there is none.
     #[allow(clippy::result_large_err, reason = "no error: the job itself, to be used at once")]
-    pub(super) fn offer(&self, worker: usize, job: Job) -> Result<(), Job> {
+    pub(super) fn offer(&self, worker: usize, mut job: Job) -> Result<(), Job> {
         let shard = self.shard(worker);
         loop {
             // The most recently used goes first: its memory is in the cache, and what is not needed
@@ -277,11 +337,38 @@ impl Instances {
                 return Err(job);
             };
             slot.listed.store(false, Ordering::SeqCst);
-            if !slot.is_closed() {
-                slot.push(job);
-                return Ok(());
+            if slot.is_closed() {
+                continue;
+            }
+            match slot.push(job) {
+                Ok(()) => return Ok(()),
+                Err(back) => job = back,
             }
         }
+    }
+
+    /// Has the job wait for an instance that is being made; gives it back when there is none with
+    /// room.
+    #[allow(clippy::result_large_err, reason = "no error: the job itself, to be used at once")]
+    pub(super) fn join(&self, worker: usize, job: Job) -> Result<(), Job> {
+        let starting = self.shard(worker).starting.lock().unwrap_or_else(PoisonError::into_inner);
+        match starting.last() {
+            Some(slot) if !slot.is_closed() && slot.has_room() => slot.push(job),
+            _ => Err(job),
+        }
+    }
+
+    /// The instance is being made, and others than its first request may wait for it.
+    pub(super) fn starting(&self, worker: usize, slot: &Arc<Slot>) {
+        let shard = self.shard(worker);
+        shard.starting.lock().unwrap_or_else(PoisonError::into_inner).push(slot.clone());
+    }
+
+    /// It is known what became of the instance: nobody waits for it any more.
+    pub(super) fn settle(&self, worker: usize, slot: &Arc<Slot>) {
+        let shard = self.shard(worker);
+        let mut starting = shard.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        starting.retain(|other| !Arc::ptr_eq(other, slot));
     }
 
     /// The instance takes another job.
@@ -353,3 +440,6 @@ fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_millis() as u64
 }
+
+#[cfg(test)]
+mod tests;
