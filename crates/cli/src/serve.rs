@@ -179,16 +179,18 @@ fn announce(application: &Application, server: &Server, admin: Option<&Server>, 
     let scheme = if tls { "https" } else { "http" };
     for addr in server.local_addrs() {
         for (route, workload) in application.routes() {
-            let path = route.trim_end_matches("...");
+            let (host, path) = route.split_at(route.find('/').unwrap_or(0));
+            let path = path.trim_end_matches("...");
+            let url = if host.is_empty() {
+                format!("{scheme}://{addr}{path}")
+            } else {
+                format!("{scheme}://{host}:{}{path}", addr.port())
+            };
             // For people on standard output; the log has it for machines.
             if std::io::stdout().is_terminal() {
-                println!("Serving {} at {scheme}://{addr}{path}", workload.name());
+                println!("Serving {} at {url}", workload.name());
             } else {
-                tracing::info!(
-                    workload = &**workload.name(),
-                    url = format!("{scheme}://{addr}{path}"),
-                    "Serving."
-                );
+                tracing::info!(workload = &**workload.name(), url, "Serving.");
             }
         }
     }

@@ -298,6 +298,7 @@ fn each_route_has_its_workload() {
     };
     assert_eq!(of("reef.test", "/a/x").text(), "no such route\n");
     assert_eq!(of("other.test", "/").text(), "http kit, WASI 0.3\n");
+    server.wait_for_log(&["Serving", &format!("http://other.test:{}/", server.addr.port())]);
     assert_eq!(of("reef.test", "/exact").status, 200);
     for nothing in ["/", "/exact/more", "/ab"] {
         let reply = of("reef.test", nothing);
