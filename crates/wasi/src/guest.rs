@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use reef_egress::{Client, ClientConfig, Egress, Sockets};
 use reef_engine::{Confined, Limiter, Limits, Share};
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -20,6 +20,7 @@ use crate::{
     outbound::Outbound,
     sockets::SocketRules,
     stdio::{Lines, Stdio},
+    trace::Traces,
 };
 
 /// Most streams, sockets, requests and the like that an instance can hold: each is memory of the host.
@@ -62,6 +63,7 @@ pub struct ComponentGuest {
     outbound: Outbound,
     rules: Arc<SocketRules>,
     onward: Onward,
+    traces: Traces,
 }
 
 /// What belongs to one instance of a core module.
@@ -138,6 +140,7 @@ impl World {
             outbound: Outbound::new(self.name.clone(), self.client.clone()),
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: HeaderMap::new() },
+            traces: Traces::default(),
         })
     }
 
@@ -212,10 +215,30 @@ impl ComponentGuest {
         &self.limiter
     }
 
-    /// Headers to put onto every outgoing request from now on (trace context).
-    pub fn set_trace(&mut self, headers: &HeaderMap) {
-        self.outbound.set_trace(headers.clone());
-        self.onward.trace.clone_from(headers);
+    /// Headers to put onto every outgoing request from now on (trace context), for a guest that works
+    /// for one request at a time.
+    pub fn set_trace(&mut self, headers: HeaderMap) {
+        if !headers.is_empty() || self.is_traced() {
+            self.traces.set(headers);
+            self.send_for(None);
+        }
+    }
+
+    /// The same for what one of several tasks sends. To be called for each that begins.
+    pub fn set_task_trace(&mut self, task: GuestTaskId, headers: HeaderMap) {
+        self.traces.begin(task, headers);
+    }
+
+    /// Whether traces are passed on at all.
+    pub(crate) fn is_traced(&self) -> bool {
+        !self.traces.is_empty() || !self.outbound.trace.is_empty()
+    }
+
+    /// What is sent next belongs to this task.
+    pub(crate) fn send_for(&mut self, task: Option<GuestTaskId>) {
+        let trace = self.traces.of(task);
+        self.onward.trace.clone_from(&trace);
+        self.outbound.trace = trace;
     }
 
     pub(crate) fn onward(&mut self) -> WasiHttpCtxView<'_> {

@@ -11,6 +11,7 @@ mod outbound;
 mod provided;
 mod sockets;
 mod stdio;
+mod trace;
 
 pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
 pub use guest::{ComponentGuest, ModuleGuest, World, WorldError};

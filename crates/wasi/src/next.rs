@@ -6,7 +6,10 @@
 use std::{fmt, pin::Pin, sync::Arc};
 
 use http::{HeaderMap, Request, Response, uri::Scheme};
-use wasmtime::component::{Accessor, Linker, Resource};
+use wasmtime::{
+    AsContextMut as _,
+    component::{Accessor, Linker, Resource},
+};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttp, WasiHttpHooks,
     p3::bindings::http::{
@@ -15,7 +18,7 @@ use wasmtime_wasi_http::{
     },
 };
 
-use crate::guest::ComponentGuest;
+use crate::{guest::ComponentGuest, trace::follow_caller};
 
 /// The response that the next handler is going to give.
 pub type Handled = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
@@ -69,6 +72,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<ComponentGuest>) -> wasmtime::Re
         "handle",
         |accessor: &Accessor<ComponentGuest>, (request,): (Resource<GuestRequest>,)| {
             Box::pin(async move {
+                accessor.with(|mut access| follow_caller(&mut access.as_context_mut()))?;
                 let onward = accessor.with_getter::<WasiHttp>(ComponentGuest::onward);
                 let answered: Result<Resource<GuestResponse>, ErrorCode> =
                     match <WasiHttp as HostWithStore<_>>::send(&onward, request).await {

@@ -18,8 +18,8 @@ type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 pub struct Outbound {
     workload: Arc<str>,
     client: Client,
-    /// Goes onto every request: the trace that this instance works for.
-    trace: HeaderMap,
+    /// Goes onto the next request: the trace of whom it is made for.
+    pub(crate) trace: HeaderMap,
 }
 
 // === impl Outbound ===
@@ -27,10 +27,6 @@ pub struct Outbound {
 impl Outbound {
     pub(crate) fn new(workload: Arc<str>, client: Client) -> Self {
         Self { workload, client, trace: HeaderMap::new() }
-    }
-
-    pub(crate) fn set_trace(&mut self, headers: HeaderMap) {
-        self.trace = headers;
     }
 }
 

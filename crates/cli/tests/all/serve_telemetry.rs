@@ -180,6 +180,51 @@ fn every_request_of_a_reused_instance_carries_its_own_trace() {
     }
 }
 
+/// Not that of whichever request came last.
+#[test]
+fn every_request_of_a_shared_instance_carries_its_own_trace() {
+    let origin = Origin::start(Behaviour::Answer);
+    let egress = origin.addr.to_string();
+    let asked = |ms: u32, name: &str, trace: Option<&str>| {
+        let path = format!("/outbound?ms={ms}&url={}", origin.url(name));
+        let mut asked = request("GET", &path, empty());
+        if let Some(trace) = trace {
+            let context = format!("00-{trace}-{PARENT}-01");
+            asked.headers_mut().insert("traceparent", context.parse().unwrap());
+        }
+        asked
+    };
+    let passed = |name: &str| {
+        let requests = origin.requests();
+        let (head, _) = requests.iter().rfind(|(head, _)| head.uri == *name).unwrap();
+        head.headers.get("traceparent").map(|context| context.to_str().unwrap()[3..35].to_owned())
+    };
+    let other = "1".repeat(32);
+    let server = Server::guest("p3-http-kit", &["--egress", &egress, "--workers", "1"]);
+    let addr = server.addr;
+    // Two that wait in the guest while others come and go.
+    let waiting = [asked(2000, "/slow", Some(TRACE)), asked(2000, "/slow-untraced", None)];
+    let waiting = waiting.map(|asked| std::thread::spawn(move || ask(Version::H1, addr, asked)));
+    server.wait_for_metric("reef_requests_in_flight", |requests| requests == 2.0);
+    assert_eq!(ask(Version::H1, addr, asked(0, "/quick", Some(&other))).status, 200);
+    assert_eq!(ask(Version::H1, addr, asked(0, "/untraced", None)).status, 200);
+    for one in waiting {
+        assert_eq!(one.join().unwrap().status, 200);
+    }
+    assert_eq!(passed("/quick"), Some(other.clone()));
+    assert_eq!(passed("/slow").as_deref(), Some(TRACE));
+    assert_eq!(passed("/untraced"), None);
+    assert_eq!(passed("/slow-untraced"), None);
+
+    // One after the other: what was said of the first does not hold for the second.
+    let server =
+        Server::guest("p2-http-kit", &["--egress", &egress, "--reuse", "9", "--workers", "1"]);
+    assert_eq!(ask(Version::H1, server.addr, asked(0, "/first", Some(TRACE))).status, 200);
+    assert_eq!(ask(Version::H1, server.addr, asked(0, "/second", None)).status, 200);
+    assert_eq!(passed("/first").as_deref(), Some(TRACE));
+    assert_eq!(passed("/second"), None);
+}
+
 #[test]
 fn a_receiver_that_is_down_disturbs_nobody() {
     let endpoint = format!("http://{}", Origin::closed());

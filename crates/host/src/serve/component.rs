@@ -227,9 +227,7 @@ impl Instance {
                 reply.lock().unwrap_or_else(PoisonError::into_inner).take()
             };
             reef_engine::refresh(&mut *store);
-            if !job.trace.is_empty() {
-                store.data_mut().set_trace(&job.trace);
-            }
+            store.data_mut().set_trace(job.trace);
             let mut http = store.data_mut().http();
             let request = http.new_incoming_request(scheme, job.request)?;
             let out = http.new_response_outparam_from_callback({
@@ -307,17 +305,17 @@ impl Instance {
                         let expired = job.claim.given_up();
                         let prepared = accessor.with(|mut access| {
                             reef_engine::refresh(&mut access);
-                            // Of several requests at once the last one's trace is what is known.
-                            if !job.trace.is_empty() {
-                                access.data_mut().set_trace(&job.trace);
-                            }
-                            Prepared::new(
+                            let prepared = Prepared::new(
                                 wasmtime::AsContextMut::as_context_mut(&mut access),
                                 &proxy,
                                 job.request,
                                 ComponentGuest::http,
                                 job.reply,
-                            )
+                            );
+                            if let Ok(Prepared::P3 { call, .. }) = &prepared {
+                                access.data_mut().set_task_trace(call.task(), job.trace);
+                            }
+                            prepared
                         });
                         tasks.push(async move { prepared?.run(accessor, expired).await });
                         continue;

@@ -50,7 +50,11 @@ impl wasip3::exports::http::handler::Guest for Kit {
                 Reply::new().text("awake\n")
             }
             "/outbound" => match query.get("url") {
-                Some(url) => outbound::fetch(url).await,
+                Some(url) => {
+                    // Time for others to come meanwhile.
+                    monotonic_clock::wait_for(query.number("ms", 0) * 1_000_000).await;
+                    outbound::fetch(url).await
+                }
                 None => Reply::new().status(400).text("say which: ?url=http://host/\n"),
             },
             "/burn" => {
