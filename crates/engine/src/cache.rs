@@ -21,6 +21,8 @@ use std::{
 };
 
 const MAGIC: &[u8; 8] = b"reefcod2";
+/// How the name of an entry ends.
+const ENTRY: &str = ".code";
 /// Magic, length, hash.
 const SEAL: usize = 8 + 8 + 32;
 /// A hit renews the entry's date at most so often; the oldest go first when the cache is full.
@@ -106,7 +108,7 @@ impl Cache {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let folder = path.parent().unwrap_or(&self.root);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        self.make_room(code.len() as u64)?;
+        self.make_room(code.len() as u64 + SEAL as u64)?;
         let aside = folder.join(format!(
             ".{}-{}.tmp",
             std::process::id(),
@@ -125,22 +127,31 @@ impl Cache {
         written
     }
 
-    /// Removes what was used longest ago until `more` bytes fit.
+    /// Removes what was used longest ago until `more` bytes fit. Files that are not of this cache are
+    /// neither counted nor touched: the folder may hold other things.
     fn make_room(&self, more: u64) -> io::Result<()> {
+        if more > self.limit {
+            return Err(io::Error::other("it is larger than the whole cache may be"));
+        }
         let mut entries = Vec::new();
         let now = SystemTime::now();
         for folder in fs::read_dir(&self.root)?.flatten() {
+            if !is_folder_name(&folder.file_name().to_string_lossy()) {
+                continue;
+            }
             for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
                 let Ok(meta) = entry.metadata() else { continue };
                 let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 let age = now.duration_since(used).unwrap_or_default();
-                if entry.file_name().to_string_lossy().ends_with(".tmp") {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with('.') && name.ends_with(".tmp") {
                     if age > STALE {
                         let _ = fs::remove_file(entry.path());
                     }
-                    continue;
+                } else if name.ends_with(ENTRY) {
+                    entries.push((used, meta.len(), entry.path()));
                 }
-                entries.push((used, meta.len(), entry.path()));
             }
         }
         let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum::<u64>() + more;
@@ -162,8 +173,13 @@ impl Cache {
         let mut hasher = std::hash::SipHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let name = digest.rsplit(':').next().unwrap_or(digest);
-        self.root.join(format!("{:016x}", hasher.finish())).join(format!("{name}.code"))
+        self.root.join(format!("{:016x}", hasher.finish())).join(format!("{name}{ENTRY}"))
     }
+}
+
+/// Whether a folder is named as those of entries are.
+fn is_folder_name(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn seal(length: u64, hash: blake3::Hash) -> [u8; SEAL] {
@@ -197,3 +213,6 @@ fn renew(file: &File) {
         let _ = file.set_modified(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

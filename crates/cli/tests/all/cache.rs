@@ -233,3 +233,25 @@ fn an_entry_under_the_name_of_another_is_not_used() {
     assert_right(&ended);
     assert!(ended.stderr.contains("compiled anew"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_full_cache_makes_room_and_leaves_other_files_alone() {
+    let cache = folder();
+    assert_right(&run(cache.path()));
+    let own = entry(cache.path());
+    // As large as the whole cache may be, without taking room on the disk.
+    let old = own.with_file_name("0ld.code");
+    let photos = cache.path().join("photos");
+    fs::create_dir(&photos).unwrap();
+    let photo = photos.join("0001.jpg");
+    for path in [&old, &photo] {
+        let file = fs::File::create(path).unwrap();
+        file.set_len(4 << 30).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let mut other = reef();
+    other.args(["run", "--cache-dir"]).arg(cache.path()).arg(guest("p1-unstable"));
+    assert_eq!(finish(other, b"").status(), 7);
+    assert!(!old.exists() && own.exists() && photo.exists());
+    assert_eq!(run(cache.path()).stderr, "");
+}
