@@ -56,18 +56,25 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Artifact> {
         if meta.is_dir() {
             bail!("{name} is a folder; name a .wasm or .wat file in it");
         }
-        bytes.reserve(usize::try_from(meta.len().min(LARGEST_FILE))?.saturating_add(1));
+        check_size(&name, meta.len())?;
+        bytes.reserve(usize::try_from(meta.len())?.saturating_add(1));
+        // What is no file, or grows, does not say how much there is.
         file.take(LARGEST_FILE + 1)
             .read_to_end(&mut bytes)
             .with_context(|| format!("cannot read {name}"))?;
     }
-    if bytes.len() as u64 > LARGEST_FILE {
+    check_size(&name, bytes.len() as u64)?;
+    Ok(Artifact::read(&name, bytes)?)
+}
+
+fn check_size(name: &str, bytes: u64) -> anyhow::Result<()> {
+    if bytes > LARGEST_FILE {
         bail!(
             "{name} is larger than {}, more than any WebAssembly engine takes",
             ByteSize(LARGEST_FILE)
         );
     }
-    Ok(Artifact::read(&name, bytes)?)
+    Ok(())
 }
 
 /// The engine that flags ask for.

@@ -6,8 +6,8 @@ use std::{fmt, sync::Arc};
 use http::StatusCode;
 use reef_artifact::visible;
 use reef_engine::{ByteSize, DeadlinePassed, EngineError, Limiter};
-use reef_wasi::WorldError;
-use wasmtime_wasi::I32Exit;
+use reef_wasi::{MOST_RESOURCES, WorldError};
+use wasmtime_wasi::{I32Exit, ResourceTableError::Full};
 
 /// Why a guest did not do what it was called for.
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +222,13 @@ impl fmt::Display for Trap {
                 "\n  it asked for {} of memory and was refused: the limit is {limit}; \
                  raise it with --memory",
                 ByteSize(refused)
+            )?;
+        }
+        if self.error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Full))) {
+            write!(
+                f,
+                "\n  it held {MOST_RESOURCES} streams, sockets, requests and the like, the most that \
+                 an instance may; let it drop those that it is done with"
             )?;
         }
         if let Some(backtrace) = backtrace {

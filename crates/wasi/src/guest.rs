@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Most streams, sockets, requests and the like that an instance can hold: each is memory of the host.
-const MOST_RESOURCES: usize = 100_000;
+pub const MOST_RESOURCES: usize = 100_000;
 
 /// One workload's world: its grants, checked and held ready for each instance.
 pub struct World {

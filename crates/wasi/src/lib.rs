@@ -14,7 +14,7 @@ mod stdio;
 mod trace;
 
 pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
-pub use guest::{ComponentGuest, ModuleGuest, World, WorldError};
+pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError};
 pub use link::{component_linker, module_linker};
 pub use next::{Handled, Next};
 pub use outbound::Outbound;

@@ -308,3 +308,50 @@ fn text_from_a_guest_cannot_move_the_cursor() {
     ended.fails(134, &["guest backtrace"]);
     assert!(!ended.stderr.contains('\x1b'), "{:?}", ended.stderr);
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge.wasm");
+    // Takes no room on the disk.
+    let file = fs::File::create(&path).unwrap();
+    file.set_len((2 << 30) + 1).unwrap();
+    for verb in ["run", "inspect", "serve"] {
+        let mut command = reef();
+        command.arg(verb).arg(&path);
+        let ended = finish(command, b"");
+        ended.fails(125, &["huge.wasm is larger than 2GiB"]);
+        assert!(ended.peak < 256 << 20, "{verb}: {} MiB", ended.peak >> 20);
+    }
+}
+
+#[test]
+fn resources_that_the_host_holds_for_a_guest_are_limited() {
+    // A timer, again and again, and none is ever dropped.
+    let ended = run_text(
+        &[],
+        r#"(component
+            (import "wasi:io/poll@0.2.0" (instance $poll
+                (export "pollable" (type (sub resource)))))
+            (alias export $poll "pollable" (type $pollable))
+            (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+                (alias outer 1 $pollable (type $outer))
+                (export "pollable" (type $timer (eq $outer)))
+                (export "subscribe-duration" (func (param "when" u64) (result (own $timer))))))
+            (core func $subscribe (canon lower (func $clock "subscribe-duration")))
+            (core module $main
+                (import "host" "subscribe" (func $subscribe (param i64) (result i32)))
+                (func (export "run") (result i32)
+                    (loop $more
+                        (drop (call $subscribe (i64.const 1000000000000)))
+                        (br $more))
+                    unreachable))
+            (core instance $instance (instantiate $main
+                (with "host" (instance (export "subscribe" (func $subscribe))))))
+            (func $run (result (result)) (canon lift (core func $instance "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.0" (instance $command)))"#,
+    );
+    ended.fails(134, &["guest trapped", "it held 100000 streams, sockets, requests"]);
+    assert!(ended.peak < 256 << 20, "{} MiB", ended.peak >> 20);
+}
