@@ -49,11 +49,8 @@ enum Pre {
 }
 
 /// Marks a slot as failed unless it is told otherwise: a panic or an abort ends up here, before the
-/// store is dropped. What was not begun then goes elsewhere.
-struct Ending<'a> {
-    instance: &'a Instance,
-    failed: bool,
-}
+/// store is dropped.
+struct Ending(Arc<Slot>, bool);
 
 // === impl Pool ===
 
@@ -92,9 +89,13 @@ impl Pool {
 
     /// Gives the job to an instance of this worker, making one if none is free nor being made.
     pub(super) fn dispatch(self: &Arc<Self>, worker: usize, job: Job) {
-        let given = self.instances.offer(worker, job);
-        match given.or_else(|job| self.instances.join(worker, job)) {
-            Ok(()) => self.workload.meter().instance_reused(),
+        let reused = || self.workload.meter().instance_reused();
+        let job = match self.instances.offer(worker, job) {
+            Ok(()) => return reused(),
+            Err(job) => job,
+        };
+        match self.instances.join(worker, job) {
+            Ok(()) => reused(),
             Err(job) => self.start(worker, job),
         }
     }
@@ -152,7 +153,7 @@ struct Instance {
 impl Instance {
     async fn run(self, mut store: Store<ComponentGuest>) {
         // Declared after the store, so dropped before it.
-        let mut ending = Ending { instance: &self, failed: true };
+        let mut ending = Ending(self.slot.clone(), true);
         let result = match &self.pool.pre {
             Pre::V0_2(pre) => match pre.instantiate_async(&mut store).await {
                 Ok(proxy) => self.serve_0_2(&mut store, proxy).await,
@@ -164,7 +165,7 @@ impl Instance {
             },
         };
         match result {
-            Ok(()) => ending.failed = false,
+            Ok(()) => ending.1 = false,
             Err(error) => {
                 self.pool.workload.meter().trap();
                 self.slot.trapped(GuestTrap::of(&error, store.data().limits()).0);
@@ -178,9 +179,12 @@ impl Instance {
     /// Nobody but the first request waits for an instance that computes before it is there.
     async fn started<F: Future>(&self, starting: F) -> F::Output {
         let mut starting = pin!(starting);
+        let mut suspect = false;
         poll_fn(|cx| {
             let poll = starting.as_mut().poll(cx);
-            if poll.is_pending() && self.activity.is_interrupted() {
+            let computing = self.activity.is_interrupted();
+            // As below: twice in a row.
+            if poll.is_pending() && std::mem::replace(&mut suspect, computing) && computing {
                 self.pool.instances.settle(self.worker, &self.slot);
                 self.pool.hand_on(self.worker, self.slot.take_waiting(1));
                 if !self.slot.is_awaited() {
@@ -269,12 +273,12 @@ impl Instance {
         let takes = AtomicBool::new(false);
         let welcome = AtomicBool::new(false);
         let reuse = &self.pool.reuse;
+        let gate = Gate::default();
 
         let served = store.run_concurrent(async |accessor| {
             let mut tasks = pin!(FuturesUnordered::new());
             let mut accepted = 0;
             let mut may_accept = true;
-            let mut gate = Gate::default();
             let mut look = |cx: &mut Context<'_>| {
                 loop {
                     match tasks.as_mut().poll_next(cx) {
@@ -335,17 +339,20 @@ impl Instance {
                     return Poll::Pending;
                 }
             };
-            // Wasmtime asks after each step of a guest.
+            // Wasmtime asks after each step of the guest.
             poll_fn(|cx| gate.poll(cx, &mut look)).await
         });
 
         let mut served = pin!(served);
         let mut turn = Turn::default();
-        // Others may have waited for it while it was made.
+        // Others may have waited for it while it was made, or computed.
         let mut awaited = true;
+        let mut suspect = false;
         poll_fn(|cx| {
             self.pool.instances.unlist(self.worker, &self.slot);
-            welcome.store(true, Ordering::Relaxed);
+            // One that computes has not come to rest since.
+            welcome.store(!suspect, Ordering::Relaxed);
+            gate.open();
             let enough = || self.activity.is_interrupted();
             let poll = turn.poll(cx, |cx| served.as_mut().poll(cx), enough);
             if poll.is_pending() {
@@ -354,14 +361,18 @@ impl Instance {
                 self.slot.computing.store(computing, Ordering::SeqCst);
                 let away = self.activity.is_away();
                 let takes = takes.load(Ordering::Relaxed) && !computing && !away;
-                if awaited {
+                // One interruption may be the machine's doing, not the guest's.
+                let before = std::mem::replace(&mut suspect, computing);
+                let stuck = !takes && (before || !computing);
+                if awaited || computing || before {
                     self.pool.instances.settle(self.worker, &self.slot);
-                    awaited = takes && self.slot.is_awaited();
+                    awaited = self.slot.is_awaited();
                 }
-                if awaited {
-                    cx.waker().wake_by_ref();
-                } else if !takes {
+                if stuck {
                     self.pool.hand_on(self.worker, self.slot.take_waiting(0));
+                } else if awaited || before {
+                    // A turn at which they are welcome.
+                    cx.waker().wake_by_ref();
                 }
                 // Only now that a place becoming free wakes this task.
                 if takes && self.slot.has_room() {
@@ -374,16 +385,21 @@ impl Instance {
     }
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Instance {
+    /// Also of one that was ended before its first turn.
     fn drop(&mut self) {
-        let Instance { pool, worker, slot, .. } = self.instance;
-        if self.failed {
-            slot.fail();
+        if self.pool.shares() {
+            self.pool.instances.settle(self.worker, &self.slot);
         }
-        if pool.shares() {
-            pool.instances.settle(*worker, slot);
+        self.pool.hand_on(self.worker, self.slot.end());
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.1 {
+            self.0.fail();
         }
-        pool.hand_on(*worker, slot.end());
     }
 }
 

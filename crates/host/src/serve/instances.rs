@@ -111,7 +111,7 @@ impl Claim {
 
     /// Whether the instance computes for this request: not for another, which this one waits behind.
     fn is_cause(&self, slot: &Slot) -> bool {
-        self.begun.load(Ordering::SeqCst) || slot.serving.load(Ordering::SeqCst) == 1
+        self.begun.load(Ordering::Acquire) || slot.serving.load(Ordering::SeqCst) == 1
     }
 
     fn is_given_up(&self) -> bool {
@@ -208,7 +208,7 @@ impl Slot {
         let mut mailbox = self.mailbox();
         while let Some(job) = mailbox.jobs.pop_front() {
             if !job.claim.is_given_up() {
-                job.claim.begun.store(true, Ordering::SeqCst);
+                job.claim.begun.store(true, Ordering::Release);
                 return Poll::Ready(job);
             }
         }

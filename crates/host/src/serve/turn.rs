@@ -42,10 +42,9 @@ struct Shared {
 /// Polls only what was woken.
 ///
 /// Polled always with the same waker, or with others that do the same.
-#[derive(Default)]
 pub(super) struct Gate {
     shared: Arc<Flag>,
-    waker: Option<Waker>,
+    waker: Waker,
 }
 
 #[derive(Default)]
@@ -57,8 +56,13 @@ struct Flag {
 // === impl Gate ===
 
 impl Gate {
+    /// Lets the next poll through.
+    pub(super) fn open(&self) {
+        self.shared.quiet.store(false, Ordering::SeqCst);
+    }
+
     pub(super) fn poll<T>(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
@@ -66,8 +70,14 @@ impl Gate {
             return Poll::Pending;
         }
         self.shared.outer.register(cx.waker());
-        let waker = self.waker.get_or_insert_with(|| Waker::from(self.shared.clone()));
-        poll(&mut Context::from_waker(waker))
+        poll(&mut Context::from_waker(&self.waker))
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        let shared = Arc::<Flag>::default();
+        Self { waker: Waker::from(shared.clone()), shared }
     }
 }
 

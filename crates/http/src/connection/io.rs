@@ -284,11 +284,12 @@ impl<S: Transport> hyper::rt::Write for ClientIo<S> {
         ready!(this.unless_stalled(cx, polled))?;
         this.shared.on_flushed();
         // hyper flushes whenever it is polled, also when there is nothing to flush.
-        if let Some(watch) = &mut this.watch
-            && this.shared.is_busy()
-            && watch.poll(cx, this.stream.inner().tcp()).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        if let Some(watch) = &mut this.watch {
+            if !this.shared.is_busy() {
+                watch.rest();
+            } else if watch.poll(cx, this.stream.inner().tcp()).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -34,6 +34,11 @@ impl Watch {
         self.gone = second.as_mut().poll(cx).is_ready();
         if self.gone { Poll::Ready(()) } else { Poll::Pending }
     }
+
+    /// No request is answered now: hyper reads by itself.
+    pub(super) fn rest(&mut self) {
+        self.second = None;
+    }
 }
 
 async fn reset_of(tcp: std::io::Result<TcpStream>) {

@@ -125,6 +125,27 @@ async fn handshakes_that_fail_or_stall_are_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_is_seen_below_tls() {
+    let issued = issue();
+    let files = files(&issued);
+    let server = serve(&files);
+    for farewell in [false, true] {
+        let mut stream = connect(&server, &issued, &["http/1.1"]).await.unwrap();
+        stream.write_all(b"GET /gate HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        stream.flush().await.unwrap();
+        server.wait("the request", |stats| stats.requests_in_flight == 1);
+        if farewell {
+            // TLS's own way of saying that nothing more comes: whoever says so is answered.
+            stream.shutdown().await.unwrap();
+        }
+        stream.get_ref().0.set_zero_linger().unwrap();
+        drop(stream);
+        server
+            .wait("its end", |stats| stats.requests_in_flight == 0 && stats.connections_open == 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_certificate_is_taken_from_the_files() {
     let (old, new) = (issue(), issue());
     let files = files(&old);
