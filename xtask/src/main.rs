@@ -23,7 +23,6 @@ mod process;
 mod release;
 mod test;
 mod toolchain;
-mod trace;
 mod workspace;
 
 use std::process::ExitCode;

@@ -1,9 +1,13 @@
 //! `cargo xtask release`: the binary as it is shipped.
 //!
-//! A short run spends much of its time on page faults, as the few thousand functions that it calls
-//! lie scattered over a large binary. So the binary is built twice: the first one shows which
-//! functions a start calls, the second one has them side by side.
+//! Three builds. The first counts what runs how often under load; the second is optimised by that, and
+//! shows which functions a start calls; the third has these side by side, so that a start touches few
+//! pages. Each step that this machine cannot do is left out, and said.
 
+mod profile;
+mod trace;
+
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,11 +17,15 @@ use clap::Args;
 
 use crate::cache::{self, Cache, content_key};
 use crate::guests::{self, Wanted};
+use crate::process;
 use crate::workspace::Workspace;
-use crate::{process, trace};
 
-/// Guests whose starts are laid out, the most common last: what it calls comes first.
-const STARTS: [&str; 3] = ["p3-cli", "p2-cli", "p1-hello"];
+/// Guests whose starts are laid out, the most common first.
+const STARTS: [&str; 3] = ["p1-hello", "p2-cli", "p3-cli"];
+
+/// The target directory of what counts, and that of what is shipped.
+const INSTRUMENTED: &str = "instrumented";
+const OPTIMISED: &str = "optimised";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -27,6 +35,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Result<()> {
+    crate::bench::running::end_on_interrupt()?;
     let built = build(workspace, cache)?;
     let output = std::path::absolute(&options.output).context("--output is not a path")?;
     if let Some(folder) = output.parent() {
@@ -39,48 +48,94 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Re
 
 /// Builds the binary unless it is there already, and says where.
 pub(crate) fn build(workspace: &Workspace, cache: &Cache) -> Result<PathBuf> {
-    let target = cache.release_target();
-    let (plain, ordered) = (target.join("release/reef"), target.join("ordered"));
-    // Cargo itself would build anew each time, as one target gets two sets of flags.
-    let compiler = process::capture(Command::new("rustc").arg("-vV"))?;
-    let key = content_key(&sources(workspace)?, &compiler)?;
-    if cache::is_finished(&ordered, &key) {
-        return Ok(ordered.join("reef"));
+    let work = cache.release_target();
+    let shipped = work.join("shipped");
+    let builder = Builder { workspace, cache, compiler: Compiler::find()?, work };
+    let key = content_key(&sources(workspace)?, &builder.compiler.described)?;
+    if cache::is_finished(&shipped, &key) {
+        return Ok(shipped.join("reef"));
     }
-    let mut cargo = workspace.cargo(cache);
-    cargo.env("CARGO_TARGET_DIR", &target);
-    cargo.args(["build", "--release", "--locked", "--package", "reef-cli", "--bin", "reef"]);
-    process::run(&mut cargo)?;
+    cache::remove(&shipped)?;
+    fs::create_dir_all(&shipped).with_context(|| format!("cannot make {}", shipped.display()))?;
 
-    let wanted = Wanted::named(STARTS.map(str::to_owned).to_vec());
-    guests::build(workspace, cache, &wanted)?.into_result()?;
-    cache::remove(&ordered)?;
-    fs::create_dir_all(&ordered)?;
-    match order(cache, &plain, &ordered) {
+    let flags = match profile::take(&builder) {
+        Ok(profile) => vec![format!("-Cprofile-use={}", profile.display())],
+        Err(error) => {
+            eprintln!("The binary is not optimised by a profile: {error:#}");
+            Vec::new()
+        }
+    };
+    let plain = builder.build(OPTIMISED, &flags, &[])?;
+    let reef = match order(&builder, &plain) {
         Ok(order) => {
-            let mut cargo = workspace.cargo(cache);
-            cargo.env("CARGO_TARGET_DIR", &target);
-            cargo.args([
-                "rustc",
-                "--release",
-                "--locked",
-                "--package",
-                "reef-cli",
-                "--bin",
-                "reef",
-            ]);
-            cargo.arg("--");
-            cargo.arg(format!("-Clink-arg=-Wl,--symbol-ordering-file={}", order.display()));
-            cargo.arg("-Clink-arg=-Wl,--no-warn-symbol-ordering");
-            process::run(&mut cargo)?;
+            let order = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", order.display());
+            let quiet = "-Clink-arg=-Wl,--no-warn-symbol-ordering".to_owned();
+            builder.build(OPTIMISED, &flags, &[order, quiet])?
         }
         Err(error) => {
             eprintln!("The functions of a start are not laid out together: {error:#}");
+            plain
         }
+    };
+    fs::copy(&reef, shipped.join("reef")).context("cannot copy the binary")?;
+    cache::finish(&shipped, &key)?;
+    Ok(shipped.join("reef"))
+}
+
+/// The compiler that Cargo uses.
+struct Compiler {
+    described: String,
+    host: String,
+}
+
+impl Compiler {
+    fn find() -> Result<Self> {
+        let described = process::capture(Command::new("rustc").arg("-vV"))?;
+        let host = described.lines().find_map(|line| line.strip_prefix("host: "));
+        let host = host.context("rustc does not say what it compiles for")?.to_owned();
+        Ok(Self { described, host })
     }
-    fs::copy(&plain, ordered.join("reef"))?;
-    cache::finish(&ordered, &key)?;
-    Ok(ordered.join("reef"))
+
+    fn llvm(&self) -> Option<u32> {
+        let line = self.described.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+        line.split('.').next()?.parse().ok()
+    }
+}
+
+/// What a build of the binary takes.
+struct Builder<'a> {
+    workspace: &'a Workspace,
+    cache: &'a Cache,
+    compiler: Compiler,
+    /// Where everything goes that is made on the way.
+    work: PathBuf,
+}
+
+impl Builder<'_> {
+    /// Builds the binary in a target directory of its own, with flags for all crates and with flags for
+    /// the last one.
+    fn build(&self, target: &str, flags: &[String], last: &[String]) -> Result<PathBuf> {
+        let target = self.work.join(target);
+        let mut cargo = self.workspace.cargo(self.cache);
+        cargo.env("CARGO_TARGET_DIR", &target);
+        if target.ends_with(INSTRUMENTED) {
+            // Minutes that change nothing of what is counted.
+            cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
+        }
+        // With a target that is named, build scripts and macros go without the flags.
+        cargo.env("RUSTFLAGS", flags.join(" "));
+        cargo.args(["rustc", "--release", "--locked", "--package", "reef-cli", "--bin", "reef"]);
+        cargo.args(["--target", &self.compiler.host, "--"]).args(last);
+        process::run(&mut cargo)?;
+        Ok(target.join(&self.compiler.host).join("release/reef"))
+    }
+
+    /// A guest, built if need be.
+    fn guest(&self, name: &str) -> Result<PathBuf> {
+        let wanted = Wanted::named(vec![name.to_owned()]);
+        guests::build(self.workspace, self.cache, &wanted)?.into_result()?;
+        Ok(guests::artefact(self.cache, name))
+    }
 }
 
 /// What the binary is made of.
@@ -103,22 +158,22 @@ fn sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
 }
 
 /// Writes the names of the functions that a start calls, for the linker.
-fn order(cache: &Cache, reef: &Path, folder: &Path) -> Result<PathBuf> {
+fn order(builder: &Builder<'_>, reef: &Path) -> Result<PathBuf> {
+    let code = builder.cache.scratch("release-code")?;
     let mut names = Vec::new();
-    for guest in STARTS.iter().rev() {
+    for guest in STARTS {
         let mut command = Command::new(reef);
-        command.arg("run").arg(guests::artefact(cache, guest));
-        command.env("REEF_CACHE_DIR", folder.join("code"));
+        command.arg("run").arg(builder.guest(guest)?);
+        command.env("REEF_CACHE_DIR", &code);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // Fills the code cache: what compiles belongs to no start.
         command.status().with_context(|| format!("cannot start {}", reef.display()))?;
         names.extend(trace::functions_called(reef, &command)?);
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     println!("Laying out {} functions side by side", names.len());
-    let path = folder.join("order");
+    let path = builder.work.join("order");
     fs::write(&path, names.join("\n") + "\n")?;
-    fs::remove_dir_all(folder.join("code"))?;
     Ok(path)
 }

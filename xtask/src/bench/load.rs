@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a server did under load. Latencies are in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Load {
+pub(crate) struct Load {
     /// Answers a second.
     pub(super) rate: f64,
     pub(super) p50: f64,
@@ -93,7 +93,7 @@ fn milliseconds(text: &str) -> Option<f64> {
 ///
 /// Each request has its moment; one that starts late because the answer before it was late is counted
 /// from its moment, so that a stall is not hidden by the requests that it kept from being sent.
-pub(super) fn steady(
+pub(crate) fn steady(
     address: SocketAddr,
     path: &str,
     rate: f64,

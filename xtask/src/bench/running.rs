@@ -19,7 +19,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static RUNNING: Mutex<Vec<Weak<Mutex<Child>>>> = Mutex::new(Vec::new());
 
 /// From now on, Ctrl-C and SIGTERM end every program that was started here and make every wait fail.
-pub(super) fn end_on_interrupt() -> Result<()> {
+pub(crate) fn end_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
         INTERRUPTED.store(true, Ordering::SeqCst);
         for child in locked(&RUNNING).iter().filter_map(Weak::upgrade) {

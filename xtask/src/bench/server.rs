@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::client::Connection;
 use super::running::{Running, memory, pause};
@@ -16,8 +17,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 const TAIL: usize = 2000;
 
 /// A running server.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     running: Running,
     log: PathBuf,
 }
@@ -26,7 +27,7 @@ impl Server {
     /// Starts a server and waits until it answers a GET for `path` with status 200.
     ///
     /// `command` gets the address to listen on. What the server prints goes to `log`.
-    pub(super) fn start(
+    pub(crate) fn start(
         what: &str,
         command: impl FnOnce(SocketAddr) -> Command,
         path: &str,
@@ -60,6 +61,17 @@ impl Server {
                 Err(_) => pause(BETWEEN_LOOKS)?, // not listening yet
             }
         }
+    }
+
+    /// Asks it to end, and waits until it has: what it writes at its end is written then.
+    pub(crate) fn end(mut self, patience: Duration) -> Result<()> {
+        let id = i32::try_from(self.running.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.context("the server has no id")?, Signal::TERM)?;
+        let status = self.running.wait(patience)?;
+        if !status.success() {
+            bail!("the server ended with {status}; {}", self.last_words());
+        }
+        Ok(())
     }
 
     /// An error if it has ended.

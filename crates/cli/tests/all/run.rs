@@ -211,6 +211,43 @@ fn a_deadline_ends_computing_and_waiting_alike() {
 }
 
 #[test]
+fn standard_input_is_read_as_it_comes() {
+    let big: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    for (name, args) in [("p1-cat", &[][..]), ("p2-cli", &["cat"]), ("p3-cli", &["cat"])] {
+        let mut command = reef();
+        command.args(["run", "--deadline", "60s"]).arg(guest(name)).arg("--").args(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        watch(&mut child);
+        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        // Each line only after the one before has come back: the guest waits in between.
+        for line in ["one\n", "two\n", "three\n"] {
+            input.write_all(line.as_bytes()).unwrap();
+            let mut back = vec![0; line.len()];
+            output.read_exact(&mut back).unwrap();
+            assert_eq!(String::from_utf8_lossy(&back), line, "{name}");
+        }
+        let sent = big.clone();
+        let sending = thread::spawn(move || input.write_all(&sent));
+        let mut back = Vec::new();
+        output.read_to_end(&mut back).unwrap();
+        assert!(back == big, "{name}: {} bytes of {}", back.len(), big.len());
+        sending.join().unwrap().unwrap();
+        assert!(child.wait().unwrap().success());
+        // A file, and nothing at all.
+        for (file, size) in [
+            (guest("p1-cat"), fs::metadata(guest("p1-cat")).unwrap().len()),
+            ("/dev/null".into(), 0),
+        ] {
+            let mut command = reef();
+            command.arg("run").arg(guest(name)).arg("--").args(args);
+            let copied = command.stdin(fs::File::open(file).unwrap()).output().unwrap();
+            assert_eq!(copied.stdout.len() as u64, size, "{name}");
+            assert!(copied.status.success(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_deadline_ends_reads_and_writes_that_wait_for_ever() {
     let mut reading = reef();
     reading.args(["run", "--deadline", "300ms"]).arg(guest("p1-cat"));

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reef_engine::{Engine, EngineConfig, Flavour};
-use wasmtime::Module;
+use reef_engine::{Code, Engine, EngineConfig, Flavour};
 
 use super::{WASI_0_1, WASI_0_2, WASI_0_3};
 use crate::{component_linker, module_linker};
@@ -95,6 +94,8 @@ fn every_function_listed_is_there_and_no_other() {
     // A module that imports something else is refused.
     let text = br#"(module (import "wasi_snapshot_preview1" "fd_fly" (func)))"#;
     let binary = reef_artifact::Artifact::read("fly", text.to_vec()).unwrap();
-    let module = Module::from_binary(wasmtime, binary.bytes()).unwrap();
+    let Code::Module(module) = engine.compile(&binary, Flavour::Plain).unwrap() else {
+        unreachable!()
+    };
     assert!(linker.instantiate_pre(&module).is_err());
 }

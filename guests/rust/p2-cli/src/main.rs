@@ -1,8 +1,13 @@
 //! A WASI 0.2 command built from the Rust standard library: shows its arguments and environment,
 //! copies a file inside `/data` when it may, and ends as its first argument says: `fail` with status 1,
-//! `trap` with a trap, `wait` and `spin` never, `fill` with as much memory as it gets.
+//! `trap` with a trap, `wait` and `spin` never, `fill` with as much memory as it gets. With `cat` it copies
+//! standard input to standard output and does nothing else.
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("cat") {
+        std::io::copy(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()).expect("copies");
+        return;
+    }
     println!("hello from WASI 0.2");
     for (index, argument) in std::env::args().enumerate() {
         println!("arg {index}: {argument}");

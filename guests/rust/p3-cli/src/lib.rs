@@ -1,8 +1,9 @@
 //! A WASI 0.3 command: prints its arguments and environment through a stream, waits one
 //! millisecond, and fails when its first argument is `fail`. With `resolve NAME` it also looks a name
-//! up; with `wait` it waits for ever and with `spin` it computes for ever.
+//! up; with `wait` it waits for ever and with `spin` it computes for ever. With `cat` it
+//! copies standard input to standard output and does nothing else.
 
-use wasip3::cli::{environment, stdout};
+use wasip3::cli::{environment, stdin, stdout};
 use wasip3::clocks::monotonic_clock;
 use wasip3::sockets::ip_name_lookup;
 
@@ -13,6 +14,9 @@ wasip3::cli::command::export!(Command);
 impl wasip3::exports::cli::run::Guest for Command {
     async fn run() -> Result<(), ()> {
         let arguments = environment::get_arguments();
+        if arguments.get(1).map(String::as_str) == Some("cat") {
+            return cat().await;
+        }
         let mut text = "hello from WASI 0.3\n".to_owned();
         for (index, argument) in arguments.iter().enumerate() {
             text.push_str(&format!("arg {index}: {argument}\n"));
@@ -43,4 +47,23 @@ impl wasip3::exports::cli::run::Guest for Command {
         printed.map_err(drop)?;
         if arguments.get(1).map(String::as_str) == Some("fail") { Err(()) } else { Ok(()) }
     }
+}
+
+async fn cat() -> Result<(), ()> {
+    let (mut input, ended) = stdin::read_via_stream();
+    let (mut writer, output) = wasip3::wit_stream::new();
+    let (printed, ()) = futures::join!(async { stdout::write_via_stream(output).await }, async {
+        loop {
+            let (result, bytes) = input.read(Vec::with_capacity(64 << 10)).await;
+            if !bytes.is_empty() && !writer.write_all(bytes).await.is_empty() {
+                break;
+            }
+            if !matches!(result, wasip3::wit_bindgen::StreamResult::Complete(_)) {
+                break;
+            }
+        }
+        drop(writer);
+    });
+    printed.map_err(drop)?;
+    ended.await.map_err(drop)
 }

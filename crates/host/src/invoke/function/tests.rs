@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use reef_engine::{Engine, EngineConfig, Flavour};
-use wasmtime::component::Component;
+use reef_engine::{Code, Engine, EngineConfig, Flavour};
 
 use super::{Function, all, find};
 
@@ -24,9 +23,11 @@ fn functions() -> Vec<Function> {
         )
     "#;
     let engine = Engine::new(EngineConfig::default());
-    let wasmtime = engine.wasmtime(Flavour::Plain).unwrap();
     let artifact = reef_artifact::Artifact::read("f", text.as_bytes().to_vec()).unwrap();
-    all(&Component::from_binary(wasmtime, artifact.bytes()).unwrap())
+    match engine.compile(&artifact, Flavour::Plain).unwrap() {
+        Code::Component(component) => all(&component),
+        Code::Module(_) => unreachable!(),
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
-use reef_engine::{Engine, EngineConfig, Flavour};
-use wasmtime::component::{Component, Type, types::ComponentItem};
+use reef_engine::{Code, Engine, EngineConfig, Flavour};
+use wasmtime::component::{Type, types::ComponentItem};
 
 use super::{has_text, name, read, write};
 
@@ -30,7 +30,8 @@ fn types() -> Vec<(String, Type)> {
     let engine = Engine::new(EngineConfig::default());
     let wasmtime = engine.wasmtime(Flavour::Concurrent).unwrap();
     let artifact = reef_artifact::Artifact::read("types", TYPES.as_bytes().to_vec()).unwrap();
-    let component = Component::from_binary(wasmtime, artifact.bytes()).unwrap();
+    let code = engine.compile(&artifact, Flavour::Concurrent).unwrap();
+    let Code::Component(component) = code else { unreachable!() };
     let component_type = component.component_type();
     let import = component_type.get_import(wasmtime, "f").unwrap();
     let ComponentItem::ComponentFunc(function) = import.ty else { unreachable!() };

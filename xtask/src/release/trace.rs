@@ -18,7 +18,7 @@ type Functions = HashMap<u64, Vec<String>>;
 /// The functions of `program` that `command`, which starts it, calls, in the order of their first
 /// calls.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(crate) fn functions_called(program: &Path, command: &Command) -> Result<Vec<String>> {
+pub(super) fn functions_called(program: &Path, command: &Command) -> Result<Vec<String>> {
     use nix::sys::ptrace::{self, Options};
     use nix::sys::signal::{Signal, kill};
     use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -41,11 +41,7 @@ pub(crate) fn functions_called(program: &Path, command: &Command) -> Result<Vec<
     let mut planted: Option<Breakpoints> = None;
     loop {
         match waitpid(None, Some(WaitPidFlag::__WALL))? {
-            WaitStatus::Exited(ended, _) | WaitStatus::Signaled(ended, ..) => {
-                if ended == pid {
-                    break;
-                }
-            }
+            WaitStatus::Exited(ended, _) | WaitStatus::Signaled(ended, ..) if ended == pid => break,
             WaitStatus::PtraceEvent(of, _, event) => {
                 if event == nix::libc::PTRACE_EVENT_EXEC {
                     planted = Some(Breakpoints::plant(pid.as_raw(), program, &functions)?);
@@ -77,7 +73,7 @@ pub(crate) fn functions_called(program: &Path, command: &Command) -> Result<Vec<
 
 /// Elsewhere nobody has written it.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub(crate) fn functions_called(_: &Path, _: &Command) -> Result<Vec<String>> {
+pub(super) fn functions_called(_: &Path, _: &Command) -> Result<Vec<String>> {
     bail!("calls are traced on x86-64 Linux only")
 }
 
