@@ -217,7 +217,6 @@ fn standard_input_is_read_as_it_comes() {
         let mut command = reef();
         command.args(["run", "--deadline", "60s"]).arg(guest(name)).arg("--").args(args);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        watch(&mut child);
         let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         // Each line only after the one before has come back: the guest waits in between.
         for line in ["one\n", "two\n", "three\n"] {
