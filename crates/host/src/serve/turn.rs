@@ -140,3 +140,6 @@ impl Wake for Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
