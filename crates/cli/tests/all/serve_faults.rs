@@ -32,7 +32,7 @@ fn path(name: &str) -> String {
 
 #[test]
 fn what_cannot_be_served_is_refused_before_anything_listens() {
-    refused(&[&path("p2-lib")], &["p2-lib does not answer HTTP", "library", "reef run"]);
+    refused(&[&path("p2-lib")], &["p2-lib does not answer HTTP", "library", "reef run --invoke"]);
     refused(&[&path("p2-cli")], &["p2-cli does not answer HTTP", "command", "reef run"]);
     refused(&[&path("p3-cli")], &["p3-cli does not answer HTTP", "command"]);
     refused(&["/no/such.wasm"], &["/no/such.wasm", "no file"]);

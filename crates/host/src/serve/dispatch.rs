@@ -114,13 +114,15 @@ enum Guest {
 pub enum ServeError {
     /// Not a kind that answers HTTP.
     #[error(
-        "{name} does not answer HTTP: it is a {kind}. Reef serves components that export wasi:http/incoming-handler 0.2 or wasi:http/handler 0.3, and WASI 0.1 commands as CGI-style (WAGI) handlers; run this one with `reef run`"
+        "{name} does not answer HTTP: it is a {kind}. Reef serves components that export wasi:http/incoming-handler 0.2 or wasi:http/handler 0.3, and WASI 0.1 commands as CGI-style (WAGI) handlers; {advice}"
     )]
     NotServable {
         /// Which workload.
         name: Arc<str>,
         /// What it is.
         kind: String,
+        /// What to do with it.
+        advice: &'static str,
     },
     /// Two workloads at one place, or a route that cannot be read.
     #[error(transparent)]
@@ -297,6 +299,13 @@ impl Service {
         let not_servable = || ServeError::NotServable {
             name: name.clone(),
             kind: workload.kinds().first().map_or("library", Kind::word).to_owned(),
+            advice: match workload.kinds().first() {
+                Some(Kind::Command(_)) => "run this one with `reef run`",
+                None | Some(Kind::Library { .. }) => {
+                    "call this one's functions with `reef run --invoke`; `reef inspect` lists them"
+                }
+                _ => "Reef has nothing yet that runs this one",
+            },
         };
         let guest = match (served.ok_or_else(not_servable)?, &workload.linked) {
             (Served::Http(wasi), Linked::Component(pre)) => {
