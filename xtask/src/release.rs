@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::bench::running::{end_on_interrupt, not_interrupted};
 use crate::cache::{self, Cache, content_key};
 use crate::guests::{self, Wanted};
 use crate::process;
@@ -35,7 +36,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Result<()> {
-    crate::bench::running::end_on_interrupt()?;
+    end_on_interrupt()?;
     let built = build(workspace, cache)?;
     let output = std::path::absolute(&options.output).context("--output is not a path")?;
     if let Some(folder) = output.parent() {
@@ -61,6 +62,7 @@ pub(crate) fn build(workspace: &Workspace, cache: &Cache) -> Result<PathBuf> {
     let flags = match profile::take(&builder) {
         Ok(profile) => vec![format!("-Cprofile-use={}", profile.display())],
         Err(error) => {
+            not_interrupted()?;
             eprintln!("The binary is not optimised by a profile: {error:#}");
             Vec::new()
         }
@@ -73,6 +75,7 @@ pub(crate) fn build(workspace: &Workspace, cache: &Cache) -> Result<PathBuf> {
             builder.build(OPTIMISED, &flags, &[order, quiet])?
         }
         Err(error) => {
+            not_interrupted()?;
             eprintln!("The functions of a start are not laid out together: {error:#}");
             plain
         }

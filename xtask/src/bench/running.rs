@@ -31,7 +31,7 @@ pub(crate) fn end_on_interrupt() -> Result<()> {
 }
 
 /// An error once the person has pressed Ctrl-C.
-pub(super) fn not_interrupted() -> Result<()> {
+pub(crate) fn not_interrupted() -> Result<()> {
     if INTERRUPTED.load(Ordering::SeqCst) { bail!("interrupted") } else { Ok(()) }
 }
 
