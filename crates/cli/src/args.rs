@@ -239,32 +239,31 @@ pub(crate) struct Man {
     pub(crate) folder: Option<PathBuf>,
 }
 
+/// A command whose arguments are set up when it is the one.
+fn sub<A: Args>(name: &'static str, about: &'static str) -> clap::Command {
+    clap::Command::new(name).about(about).defer(|command| {
+        // Flattened arguments would put their own in its place.
+        let about = command.get_about().cloned().unwrap_or_default();
+        A::augment_args(command).about(about).long_about(None)
+    })
+}
+
 // Not derived: a derived one sets up the arguments of every command before it knows which one was
 // given, which shows in a run of a few milliseconds.
 impl Subcommand for Command {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
-        let sub = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
         command
-            .subcommand(
-                sub("run", "Run a command, or call a function with --invoke")
-                    .defer(Run::augment_args),
-            )
-            .subcommand(
-                sub("serve", "Answer HTTP requests with one or more workloads")
-                    .defer(Serve::augment_args),
-            )
-            .subcommand(
-                sub("inspect", "Say what a file is, what it needs, and whether Reef can run it")
-                    .defer(Inspect::augment_args),
-            )
-            .subcommand(
-                sub("completions", "Print a completion script for a shell")
-                    .defer(Completions::augment_args),
-            )
-            .subcommand(
-                sub("man", "Print the manual page, or write one page a command into a folder")
-                    .defer(Man::augment_args),
-            )
+            .subcommand(sub::<Run>("run", "Run a command, or call a function with --invoke"))
+            .subcommand(sub::<Serve>("serve", "Answer HTTP requests with one or more workloads"))
+            .subcommand(sub::<Inspect>(
+                "inspect",
+                "Say what a file is, what it needs, and whether Reef can run it",
+            ))
+            .subcommand(sub::<Completions>("completions", "Print a completion script for a shell"))
+            .subcommand(sub::<Man>(
+                "man",
+                "Print the manual page, or write one page a command into a folder",
+            ))
             .subcommand_required(true)
             .arg_required_else_help(true)
     }

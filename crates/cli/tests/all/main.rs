@@ -4,6 +4,7 @@
 mod bad_input;
 mod cache;
 mod client;
+mod help;
 mod inspect;
 mod invoke;
 mod languages;
