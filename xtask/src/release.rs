@@ -141,9 +141,10 @@ impl Builder<'_> {
     }
 }
 
-/// What the binary is made of.
+/// What the binary is made of, and by.
 fn sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let mut sources = vec![workspace.path("Cargo.toml"), workspace.path("Cargo.lock")];
+    sources.extend(["xtask/src/release", "xtask/src/release.rs"].map(|part| workspace.path(part)));
     let crates = workspace.path("crates");
     for folder in [crates.clone(), crates.join("contracts")] {
         for entry in fs::read_dir(&folder)? {

@@ -173,7 +173,7 @@ impl Cache {
     }
 
     fn path(&self, flavour: Flavour, digest: &str) -> PathBuf {
-        self.root.join(settings(flavour)).join(format!("{}{ENTRY}", digest))
+        self.root.join(settings(flavour)).join(format!("{digest}{ENTRY}"))
     }
 }
 

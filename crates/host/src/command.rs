@@ -140,17 +140,26 @@ impl Command {
 
 /// What it is then, and what can be done with it.
 fn not_a_command(kind: Option<&Kind>) -> String {
-    let (what, advice) = match kind {
-        Some(Kind::HttpHandler(_)) => ("an HTTP handler", "serve it with `reef serve`"),
-        Some(Kind::MessageHandler { .. }) => ("a message handler", "Reef has no messages yet"),
-        Some(Kind::ProxyFilter { .. }) => ("a proxy filter", "Reef has no proxy to put it in yet"),
-        Some(Kind::StreamTransform { .. }) => {
-            ("a stream transform", "Reef has no record streams yet")
-        }
-        _ => (
-            "a library",
-            "call one of its functions with --invoke 'name(arguments)'; `reef inspect` lists them",
-        ),
+    let what = match kind {
+        Some(Kind::HttpHandler(_)) => "an HTTP handler",
+        Some(Kind::MessageHandler { .. }) => "a message handler",
+        Some(Kind::ProxyFilter { .. }) => "a proxy filter",
+        Some(Kind::StreamTransform { .. }) => "a stream transform",
+        _ => "a library",
     };
-    format!("it is not a command but {what}; {advice}")
+    format!("it is not a command but {what}; {}", advice(kind))
+}
+
+/// What to do with a workload of this kind, for somebody who tried something else.
+pub(crate) fn advice(kind: Option<&Kind>) -> &'static str {
+    match kind {
+        Some(Kind::Command(_)) => "run it with `reef run`",
+        Some(Kind::HttpHandler(_)) => "serve it with `reef serve`",
+        Some(Kind::MessageHandler { .. }) => "Reef has no messages yet",
+        Some(Kind::ProxyFilter { .. }) => "Reef has no proxy to put it in yet",
+        Some(Kind::StreamTransform { .. }) => "Reef has no record streams yet",
+        _ => {
+            "call one of its functions with `reef run --invoke 'name(arguments)'`; `reef inspect` lists them"
+        }
+    }
 }

@@ -6,19 +6,13 @@
 use std::{fmt, pin::Pin, sync::Arc};
 
 use http::{HeaderMap, Request, Response, uri::Scheme};
-use wasmtime::{
-    AsContextMut as _,
-    component::{Accessor, Linker, Resource},
-};
+use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttp, WasiHttpHooks,
-    p3::bindings::http::{
-        client::HostWithStore,
-        types::{ErrorCode, Request as GuestRequest, Response as GuestResponse},
-    },
+    Error, RequestOptions, WasiBody, WasiHttpHooks,
+    p3::bindings::http::types::Request as GuestRequest,
 };
 
-use crate::{guest::ComponentGuest, trace::follow_caller};
+use crate::{guest::ComponentGuest, trace::send};
 
 /// The response that the next handler is going to give.
 pub type Handled = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
@@ -71,16 +65,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<ComponentGuest>) -> wasmtime::Re
     linker.instance("wasi:http/handler@0.3.0")?.func_wrap_concurrent(
         "handle",
         |accessor: &Accessor<ComponentGuest>, (request,): (Resource<GuestRequest>,)| {
-            Box::pin(async move {
-                accessor.with(|mut access| follow_caller(&mut access.as_context_mut()))?;
-                let onward = accessor.with_getter::<WasiHttp>(ComponentGuest::onward);
-                let answered: Result<Resource<GuestResponse>, ErrorCode> =
-                    match <WasiHttp as HostWithStore<_>>::send(&onward, request).await {
-                        Ok(response) => Ok(response),
-                        Err(error) => Err(error.downcast()?),
-                    };
-                Ok((answered,))
-            })
+            Box::pin(send(accessor, ComponentGuest::onward, request))
         },
     )
 }

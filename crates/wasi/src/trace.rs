@@ -11,7 +11,7 @@ use wasmtime::{
     component::{Accessor, GuestTaskId, Linker, Resource},
 };
 use wasmtime_wasi_http::{
-    WasiHttp, WasiHttpView as _,
+    WasiHttp, WasiHttpCtxView, WasiHttpView as _,
     p2::{
         bindings::http::{outgoing_handler, types as types02},
         types::{HostFutureIncomingResponse, HostOutgoingRequest},
@@ -68,14 +68,26 @@ impl Traces {
 }
 
 /// What the guest sends from now on, until it is called again, belongs to whom it works for now.
-pub(crate) fn follow_caller(
-    store: &mut StoreContextMut<'_, ComponentGuest>,
-) -> wasmtime::Result<()> {
+fn follow_caller(store: &mut StoreContextMut<'_, ComponentGuest>) -> wasmtime::Result<()> {
     if store.data().is_traced() {
         let task = store.async_call_stack()?.last();
         store.data_mut().send_for(task);
     }
     Ok(())
+}
+
+/// Sends a request by one of the guest's two ways out.
+pub(crate) async fn send(
+    accessor: &Accessor<ComponentGuest>,
+    way: fn(&mut ComponentGuest) -> WasiHttpCtxView<'_>,
+    request: Resource<Request>,
+) -> wasmtime::Result<(Result<Resource<Response>, ErrorCode>,)> {
+    accessor.with(|mut access| follow_caller(&mut access.as_context_mut()))?;
+    let http = accessor.with_getter::<WasiHttp>(way);
+    Ok((match <WasiHttp as HostWithStore<_>>::send(&http, request).await {
+        Ok(response) => Ok(response),
+        Err(error) => Err(error.downcast()?),
+    },))
 }
 
 /// Puts the look at the caller before what sends requests. What is sent is made before the first wait,
@@ -98,16 +110,7 @@ pub(crate) fn follow_callers(linker: &mut Linker<ComponentGuest>) -> wasmtime::R
     linker.instance("wasi:http/client@0.3.0")?.func_wrap_concurrent(
         "send",
         |accessor: &Accessor<ComponentGuest>, (request,): (Resource<Request>,)| {
-            Box::pin(async move {
-                accessor.with(|mut access| follow_caller(&mut access.as_context_mut()))?;
-                let http = accessor.with_getter::<WasiHttp>(ComponentGuest::http);
-                let sent: Result<Resource<Response>, ErrorCode> =
-                    match <WasiHttp as HostWithStore<_>>::send(&http, request).await {
-                        Ok(response) => Ok(response),
-                        Err(error) => Err(error.downcast()?),
-                    };
-                Ok((sent,))
-            })
+            Box::pin(send(accessor, ComponentGuest::http, request))
         },
     )?;
     linker.allow_shadowing(false);

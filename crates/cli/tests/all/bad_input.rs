@@ -176,7 +176,7 @@ fn what_is_no_command_is_said_with_how_to_use_it() {
     for name in ["p2-lib", "as-add"] {
         run(&[], name, &[]).fails(
             125,
-            &["it is not a command but a library; call one of its functions with --invoke 'name(arguments)'"],
+            &["it is not a command but a library; call one of its functions with `reef run --invoke 'name(arguments)'`"],
         );
     }
 }

@@ -24,7 +24,7 @@ use super::{
     uri::absolute,
     wagi::Wagi,
 };
-use crate::{Failure, Workload, failure::Trap, workload::Linked};
+use crate::{Failure, Workload, command::advice, failure::Trap, workload::Linked};
 
 /// How often a worker looks after its instances, at most and at least.
 ///
@@ -299,13 +299,7 @@ impl Service {
         let not_servable = || ServeError::NotServable {
             name: name.clone(),
             kind: workload.kinds().first().map_or("library", Kind::word).to_owned(),
-            advice: match workload.kinds().first() {
-                Some(Kind::Command(_)) => "run this one with `reef run`",
-                None | Some(Kind::Library { .. }) => {
-                    "call this one's functions with `reef run --invoke`; `reef inspect` lists them"
-                }
-                _ => "Reef has nothing yet that runs this one",
-            },
+            advice: advice(workload.kinds().first()),
         };
         let guest = match (served.ok_or_else(not_servable)?, &workload.linked) {
             (Served::Http(wasi), Linked::Component(pre)) => {
