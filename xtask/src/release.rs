@@ -1,16 +1,16 @@
 //! `cargo xtask release`: the binary as it is shipped.
 //!
-//! Three builds. The first counts what runs how often under load; the second is optimised by that, and
-//! shows which functions a start calls; the third has these side by side, so that a start touches few
-//! pages. Each step that this machine cannot do is left out, and said.
+//! Two builds and a rearrangement. The first build counts what runs how often under load; the second is
+//! optimised by that; and its code is then laid out by the branches it takes. Each step that this
+//! machine cannot do is left out, and said.
 
+mod layout;
+mod loads;
 mod profile;
-mod trace;
 
-use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -20,9 +20,6 @@ use crate::cache::{self, Cache, content_key};
 use crate::guests::{self, Wanted};
 use crate::process;
 use crate::workspace::Workspace;
-
-/// Guests whose starts are laid out, the most common first.
-const STARTS: [&str; 3] = ["p1-hello", "p2-cli", "p3-cli"];
 
 /// The target directory of what counts, and that of what is shipped.
 const INSTRUMENTED: &str = "instrumented";
@@ -67,17 +64,15 @@ pub(crate) fn build(workspace: &Workspace, cache: &Cache) -> Result<PathBuf> {
             Vec::new()
         }
     };
-    let plain = builder.build(OPTIMISED, &flags, &[])?;
-    let reef = match order(&builder, &plain) {
-        Ok(order) => {
-            let order = format!("-Clink-arg=-Wl,--symbol-ordering-file={}", order.display());
-            let quiet = "-Clink-arg=-Wl,--no-warn-symbol-ordering".to_owned();
-            builder.build(OPTIMISED, &flags, &[order, quiet])?
-        }
+    let bolt = layout::Bolt::find(&builder);
+    let kept: &[String] = if bolt.is_ok() { &[layout::KEPT.to_owned()] } else { &[] };
+    let linked = builder.build(OPTIMISED, &flags, kept)?;
+    let reef = match bolt.and_then(|bolt| bolt.arrange(&builder, &linked)) {
+        Ok(arranged) => arranged,
         Err(error) => {
             not_interrupted()?;
-            eprintln!("The functions of a start are not laid out together: {error:#}");
-            plain
+            eprintln!("The binary is as the linker laid it out: {error:#}");
+            linked
         }
     };
     fs::copy(&reef, shipped.join("reef")).context("cannot copy the binary")?;
@@ -99,9 +94,11 @@ impl Compiler {
         Ok(Self { described, host })
     }
 
-    fn llvm(&self) -> Option<u32> {
-        let line = self.described.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
-        line.split('.').next()?.parse().ok()
+    /// The major version of its LLVM.
+    fn llvm(&self) -> Result<u32> {
+        let line = self.described.lines().find_map(|line| line.strip_prefix("LLVM version: "));
+        let major = line.and_then(|line| line.split('.').next()?.parse().ok());
+        major.context("rustc does not say which LLVM it has")
     }
 }
 
@@ -159,25 +156,4 @@ fn sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     }
     sources.sort();
     Ok(sources)
-}
-
-/// Writes the names of the functions that a start calls, for the linker.
-fn order(builder: &Builder<'_>, reef: &Path) -> Result<PathBuf> {
-    let code = builder.cache.scratch("release-code")?;
-    let mut names = Vec::new();
-    for guest in STARTS {
-        let mut command = Command::new(reef);
-        command.arg("run").arg(builder.guest(guest)?);
-        command.env("REEF_CACHE_DIR", &code);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Fills the code cache: what compiles belongs to no start.
-        command.status().with_context(|| format!("cannot start {}", reef.display()))?;
-        names.extend(trace::functions_called(reef, &command)?);
-    }
-    let mut seen = HashSet::new();
-    names.retain(|name| seen.insert(name.clone()));
-    println!("Laying out {} functions side by side", names.len());
-    let path = builder.work.join("order");
-    fs::write(&path, names.join("\n") + "\n")?;
-    Ok(path)
 }

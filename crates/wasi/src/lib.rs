@@ -9,6 +9,7 @@ mod link;
 mod next;
 mod outbound;
 mod provided;
+mod response;
 mod sockets;
 mod stdin;
 mod stdio;

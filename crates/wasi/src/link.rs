@@ -6,7 +6,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::{
     guest::{ComponentGuest, ModuleGuest},
-    next, sockets, trace,
+    next, response, sockets, trace,
 };
 
 /// The imports of core modules: `wasi_snapshot_preview1` and, where `unstable` asks for it,
@@ -51,6 +51,7 @@ pub fn component_linker(
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         sockets::check_names_concurrent(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        response::read_early(&mut linker)?;
         trace::follow_callers(&mut linker)?;
         next::add_to_linker(&mut linker)?;
     }

@@ -5,14 +5,14 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use http::{HeaderMap, Request, Response, uri::Scheme};
+use http::{HeaderMap, HeaderName, Request, Response, uri::Scheme};
 use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpHooks,
     p3::bindings::http::types::Request as GuestRequest,
 };
 
-use crate::{guest::ComponentGuest, trace::send};
+use crate::{guest::ComponentGuest, outbound::is_forbidden, trace::send};
 
 /// The response that the next handler is going to give.
 pub type Handled = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
@@ -32,6 +32,10 @@ pub(crate) struct Onward {
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl WasiHttpHooks for Onward {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
     fn send_request(
         &mut self,
         mut request: Request<WasiBody>,

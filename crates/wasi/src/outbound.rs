@@ -2,10 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::BodyExt as _;
 use reef_egress::{Client, SendError, Timeouts};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks,
+};
 
 /// Chunks of a WASI 0.2 response body that are buffered before the guest has to wait. A short answer
 /// is whole before anything is sent, so it goes out with its length and in one piece.
@@ -22,6 +24,12 @@ pub struct Outbound {
     pub(crate) trace: HeaderMap,
 }
 
+/// Whether a guest may neither see nor set a header. Asked for each header of each request, so without
+/// the allocation that Wasmtime's own answer takes.
+pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
+    DEFAULT_FORBIDDEN_HEADERS.contains(name)
+}
+
 // === impl Outbound ===
 
 impl Outbound {
@@ -31,6 +39,10 @@ impl Outbound {
 }
 
 impl WasiHttpHooks for Outbound {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
     fn send_request(
         &mut self,
         mut request: Request<WasiBody>,

@@ -209,6 +209,19 @@ fn trailers_pass_both_ways() {
 }
 
 #[test]
+fn a_body_may_be_written_before_its_response_is_returned() {
+    let server = Server::guest("p3-http-kit", &["--deadline", "10s"]);
+    for version in BOTH {
+        let reply = get_over(version, server.addr, "/written-first");
+        assert_eq!((reply.status.as_u16(), reply.text()), (200, "written first\n"), "{version:?}");
+        // Nobody reads the body of a response that was dropped.
+        let reply = get_over(version, server.addr, "/second-thoughts");
+        let said = "begun: true, refused: 131072\n";
+        assert_eq!((reply.status.as_u16(), reply.text()), (200, said), "{version:?}");
+    }
+}
+
+#[test]
 fn a_websocket_is_refused_and_the_refusal_says_what_to_do() {
     let server = Server::guest("p3-http-kit", &[]);
     let said = raw(

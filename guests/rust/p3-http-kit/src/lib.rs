@@ -45,6 +45,8 @@ impl wasip3::exports::http::handler::Guest for Kit {
             "/pipe" => pipe(request),
             "/trailers" => trailers(request).await,
             "/big" => big(query.number("mb", 1)),
+            "/written-first" => written_first().await,
+            "/second-thoughts" => second_thoughts().await,
             "/sleep" => {
                 monotonic_clock::wait_for(query.number("ms", 100) * 1_000_000).await;
                 Reply::new().text("awake\n")
@@ -143,6 +145,22 @@ fn echo(request: Request) -> Response {
         }
     });
     response
+}
+
+/// Writes its whole body before it hands the response over.
+async fn written_first() -> Response {
+    let (response, mut output) = Reply::new().stream();
+    let _unread = output.write_all(b"written first\n".to_vec()).await;
+    response
+}
+
+/// Lets go of a response whose body it has begun, and says what became of the rest of it.
+async fn second_thoughts() -> Response {
+    let (response, mut output) = Reply::new().stream();
+    let begun = output.write_all(b"begun".to_vec()).await.is_empty();
+    drop(response);
+    let rest = output.write_all(vec![b'.'; 2 * CHUNK]).await;
+    Reply::new().text(&format!("begun: {begun}, refused: {}\n", rest.len()))
 }
 
 /// Hands the request body back as the response body: the bytes never enter this component.
