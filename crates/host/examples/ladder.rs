@@ -64,7 +64,7 @@ async fn climb(engine: &Engine, file: &Path, times: usize) -> Vec<(&'static str,
     let wasmtime = engine.wasmtime(flavour).unwrap();
     match code {
         Code::Module(module) => {
-            let link = || module_linker(wasmtime, false).unwrap().instantiate_pre(&module).unwrap();
+            let link = || module_linker(&module).unwrap().instantiate_pre(&module).unwrap();
             steps.push(("link", median(repeat(preparing, || drop(link())))));
             let pre = link();
             let guest = || world.module(&[], &[], Stdio::Log).unwrap();

@@ -177,13 +177,6 @@ fn fits_plain(artifact: &Artifact) -> bool {
     known && !imports && !exports
 }
 
-fn imports_unstable(artifact: &Artifact) -> bool {
-    artifact.imports().iter().any(|import| match import {
-        Import::Core { module, .. } => module == "wasi_unstable",
-        Import::Component { .. } => false,
-    })
-}
-
 fn link(
     engine: &Engine,
     flavour: Flavour,
@@ -200,7 +193,7 @@ fn link(
             _ => PrepareError::Link { name: name.clone(), cause },
         };
     match code {
-        Code::Module(module) => reef_wasi::module_linker(wasmtime, imports_unstable(artifact))
+        Code::Module(module) => reef_wasi::module_linker(&module)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map(Linked::Module),
         Code::Component(component) => reef_wasi::component_linker(wasmtime, flavour)

@@ -8,6 +8,7 @@ mod guest;
 mod link;
 mod next;
 mod outbound;
+mod preview1;
 mod provided;
 mod sockets;
 mod stdin;

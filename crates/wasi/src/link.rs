@@ -1,35 +1,35 @@
 //! What guests can import.
 
 use reef_engine::Flavour;
-use wasmtime::{Linker, component};
-use wasmtime_wasi::I32Exit;
+use wasmtime::{Linker, Module, component};
 
 use crate::{
     guest::{ComponentGuest, ModuleGuest},
-    next, sockets, trace,
+    next, preview1, sockets, trace,
 };
 
-/// The imports of core modules: `wasi_snapshot_preview1` and, where `unstable` asks for it,
-/// `wasi_unstable`. Linking is a part of every short run, so what nobody imports is left out.
+const UNSTABLE: &str = "wasi_unstable";
+
+/// What a core module imports of `wasi_snapshot_preview1` and `wasi_unstable`. Linking is a part of
+/// every short run, so what it does not import is left out.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
-pub fn module_linker(
-    engine: &wasmtime::Engine,
-    unstable: bool,
-) -> wasmtime::Result<Linker<ModuleGuest>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p1::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
+pub fn module_linker(module: &Module) -> wasmtime::Result<Linker<ModuleGuest>> {
+    let mut linker = Linker::new(module.engine());
+    // A module may import the same function several times.
+    linker.allow_shadowing(true);
+    let mut unstable = false;
+    for import in module.imports() {
+        match import.module() {
+            preview1::MODULE => preview1::define(&mut linker, import.name())?,
+            UNSTABLE => unstable = true,
+            _ => {}
+        }
+    }
     if unstable {
         wasmtime_wasi::p0::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
-    }
-    // Wasmtime takes a status above 125 for a trap. Here it is the guest's own, as in any shell.
-    linker.allow_shadowing(true);
-    let modules = ["wasi_snapshot_preview1", "wasi_unstable"];
-    for module in &modules[..1 + usize::from(unstable)] {
-        linker.func_wrap(module, "proc_exit", |status: i32| -> wasmtime::Result<()> {
-            Err(I32Exit(status).into())
-        })?;
+        preview1::define_exit(&mut linker, UNSTABLE)?;
     }
     linker.allow_shadowing(false);
     Ok(linker)
