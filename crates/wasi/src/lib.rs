@@ -9,6 +9,7 @@ mod link;
 mod next;
 mod outbound;
 mod preview1;
+mod preview2;
 mod provided;
 mod sockets;
 mod stdin;

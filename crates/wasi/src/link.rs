@@ -1,11 +1,15 @@
 //! What guests can import.
 
 use reef_engine::Flavour;
-use wasmtime::{Linker, Module, component};
+use wasmtime::{
+    Linker, Module,
+    component::{self, Component},
+};
+use wasmtime_wasi::p3;
 
 use crate::{
     guest::{ComponentGuest, ModuleGuest},
-    next, preview1, sockets, trace,
+    next, preview1, preview2, sockets, trace,
 };
 
 const UNSTABLE: &str = "wasi_unstable";
@@ -35,24 +39,58 @@ pub fn module_linker(module: &Module) -> wasmtime::Result<Linker<ModuleGuest>> {
     Ok(linker)
 }
 
-/// The imports of components: WASI 0.2, and WASI 0.3 for the flavour that has it.
+/// The imports of a component: WASI 0.2, and WASI 0.3 for the flavour that has it. Packages that it
+/// does not import from are left out, for the same reason.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
 pub fn component_linker(
-    engine: &wasmtime::Engine,
+    component: &Component,
     flavour: Flavour,
 ) -> wasmtime::Result<component::Linker<ComponentGuest>> {
+    let engine = component.engine();
+    let of = component.component_type();
+    let imports: Vec<&str> = of.imports(engine).map(|(name, _)| name).collect();
+    packages_linker(engine, flavour, |package| imports.iter().any(|name| name.starts_with(package)))
+}
+
+/// The interfaces of the packages that are `wanted`, each asked for as `wasi:NAME/`.
+pub(crate) fn packages_linker(
+    engine: &wasmtime::Engine,
+    flavour: Flavour,
+    wanted: impl Fn(&str) -> bool,
+) -> wasmtime::Result<component::Linker<ComponentGuest>> {
     let mut linker = component::Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    sockets::check_names(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    if flavour == Flavour::Concurrent {
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        sockets::check_names_concurrent(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-        trace::follow_callers(&mut linker)?;
-        next::add_to_linker(&mut linker)?;
+    let concurrent = flavour == Flavour::Concurrent;
+    preview2::add_to_linker(&mut linker, &wanted)?;
+    if concurrent {
+        if wanted("wasi:cli/") {
+            p3::cli::add_to_linker(&mut linker)?;
+        }
+        if wanted("wasi:clocks/") {
+            p3::clocks::add_to_linker(&mut linker)?;
+        }
+        if wanted("wasi:filesystem/") {
+            p3::filesystem::add_to_linker(&mut linker)?;
+        }
+        if wanted("wasi:random/") {
+            p3::random::add_to_linker(&mut linker)?;
+        }
+    }
+    if wanted("wasi:sockets/") {
+        sockets::check_names(&mut linker)?;
+        if concurrent {
+            p3::sockets::add_to_linker(&mut linker)?;
+            sockets::check_names_concurrent(&mut linker)?;
+        }
+    }
+    if wanted("wasi:http/") {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        if concurrent {
+            wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+            trace::follow_callers(&mut linker)?;
+            next::add_to_linker(&mut linker)?;
+        }
     }
     Ok(linker)
 }

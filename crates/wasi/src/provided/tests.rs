@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reef_engine::{Code, Engine, EngineConfig, Flavour};
 
 use super::{WASI_0_1, WASI_0_2, WASI_0_3};
-use crate::{component_linker, module_linker};
+use crate::{link::packages_linker, module_linker};
 
 /// One function or resource of each interface, by which its presence shows.
 const ITEMS: &[(&str, &str)] = &[
@@ -50,7 +50,8 @@ const ITEMS: &[(&str, &str)] = &[
 
 /// A second definition is refused exactly where there is a first.
 fn is_there(engine: &Engine, flavour: Flavour, interface: &str, item: &str) -> bool {
-    let mut linker = component_linker(engine.wasmtime(flavour).unwrap(), flavour).unwrap();
+    let engine = engine.wasmtime(flavour).unwrap();
+    let mut linker = packages_linker(engine, flavour, |_| true).unwrap();
     let mut instance = linker.instance(interface).unwrap();
     instance.func_wrap(item, |_, (): ()| Ok(())).is_err()
 }
