@@ -1,7 +1,7 @@
 //! `wasi_snapshot_preview1`, a function at a time.
 //!
-//! Wasmtime's own linking takes all of it or nothing, and to define what a guest does not import is
-//! as long as the rest of its start. So the functions are named here, each with its core signature
+//! Wasmtime's own linking takes all of it or nothing, and to define what a guest does not import is a
+//! good part of a short run. So the functions are named here, each with its core signature
 //! (<https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md>); what they do is Wasmtime's.
 
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker};
