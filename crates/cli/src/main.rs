@@ -16,6 +16,16 @@ use clap::Parser as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The one function of the C mathematical library that something here names (statistics of a scheduler
+/// of Tokio's that Reef does not use). With it inside, that library is not needed: to map, relocate and
+/// set it up takes 0.05 ms of each start.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "stands for the C library's function: same name, type and meaning")]
+#[unsafe(no_mangle)]
+extern "C" fn pow(base: f64, exponent: f64) -> f64 {
+    libm::pow(base, exponent)
+}
+
 fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     let done = match arguments.command {

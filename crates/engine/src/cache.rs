@@ -2,34 +2,36 @@
 //!
 //! One file an entry, named by a BLAKE3 digest of the artifact inside a folder named by the engine's settings
 //! (Reef's version, the flavour, the processor): what one engine wrote another one never
-//! reads by mistake. An entry is Wasmtime's own file followed by a seal (a magic, the length and a
-//! BLAKE3 hash of what precedes), so that a torn, truncated or damaged entry is found out and
+//! reads by mistake. An entry is Wasmtime's own file followed by a seal (a magic, the length and an
+//! XXH3 checksum of what precedes), so that a torn, truncated or damaged entry is found out and
 //! compiled anew. Entries are written aside and renamed into place: writers may race, readers never
 //! see half an entry.
 //!
 //! What is in the folder is machine code that this process will run. So the folder must belong to
-//! this user and be writable by nobody else; otherwise there is no cache.
+//! this user and be writable by nobody else; otherwise there is no cache. That is what keeps forgers
+//! out, and why the seal need not: it is checked at every start, and a cryptographic hash would be the
+//! longest single step of a short one. Artifacts come from anywhere, so their digest is cryptographic.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
 };
 
-use blake3::Hash;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Flavour, settings::settings};
 
-const MAGIC: &[u8; 8] = b"reefcod2";
+const MAGIC: &[u8; 8] = b"reefcod3";
 /// How the name of an entry ends.
 const ENTRY: &str = ".code";
-/// Magic, length, hash.
-const SEAL: usize = 8 + 8 + 32;
-/// Bytes that are read at once.
-const PIECE: usize = 32 << 10;
+/// Magic, length, checksum.
+const SEAL: usize = 8 + 8 + 16;
+/// Bytes that are read at once, onto a stack that is already mapped.
+const PIECE: usize = 16 << 10;
 /// A hit renews the entry's date at most so often; the oldest go first when the cache is full.
 const RENEW: Duration = Duration::from_secs(60 * 60);
 /// A temporary file this old was left by a process that died.
@@ -79,13 +81,15 @@ impl Cache {
     /// The verified entry for an artifact, open for mapping. Damaged entries are removed.
     pub(crate) fn load(&self, flavour: Flavour, digest: &str) -> Option<File> {
         let path = self.path(flavour, digest);
-        let mut file = File::open(&path).ok()?;
-        match verify(&mut file, digest) {
-            Ok(true) => {
-                renew(&file);
+        let file = File::open(&path).ok()?;
+        let verified =
+            file.metadata().and_then(|meta| Ok((verify(&file, meta.len(), digest)?, meta)));
+        match verified {
+            Ok((true, meta)) => {
+                renew(&file, &meta);
                 Some(file)
             }
-            Ok(false) => {
+            Ok((false, _)) => {
                 tracing::warn!(entry = %path.display(), "A damaged entry of the code cache is compiled anew.");
                 let _ = fs::remove_file(&path);
                 None
@@ -182,40 +186,50 @@ fn is_folder_name(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn seal(length: u64, hash: Hash) -> [u8; SEAL] {
+fn seal(length: u64, sum: u128) -> [u8; SEAL] {
     let mut seal = [0; SEAL];
     seal[..8].copy_from_slice(MAGIC);
     seal[8..16].copy_from_slice(&length.to_le_bytes());
-    seal[16..].copy_from_slice(hash.as_bytes());
+    seal[16..].copy_from_slice(&sum.to_le_bytes());
     seal
 }
 
+fn sum(code: &[u8], digest: &str) -> u128 {
+    let mut hasher = Xxh3::new();
+    hasher.update(code);
+    end(hasher, digest)
+}
+
 /// Covers whose code it is too: an entry under another's name does not verify.
-fn sum(code: &[u8], digest: &str) -> Hash {
-    blake3::Hasher::new().update(code).update(digest.as_bytes()).finalize()
-}
-
-fn verify(file: &mut File, digest: &str) -> io::Result<bool> {
-    let Some(length) = file.metadata()?.len().checked_sub(SEAL as u64) else { return Ok(false) };
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE.min(length as usize)];
-    let mut code = (&*file).take(length);
-    loop {
-        match code.read(&mut piece)? {
-            0 => break,
-            read => hasher.update(&piece[..read]),
-        };
-    }
+fn end(mut hasher: Xxh3, digest: &str) -> u128 {
     hasher.update(digest.as_bytes());
-    let mut found = [0; SEAL];
-    file.read_exact(&mut found)?;
-    file.rewind()?;
-    Ok(found == seal(length, hasher.finalize()))
+    hasher.digest128()
 }
 
-fn renew(file: &File) {
+/// Reads rather than maps: a disk that fails then is an error, not the end of the process.
+fn verify(file: &File, size: u64, digest: &str) -> io::Result<bool> {
+    let Some(length) = size.checked_sub(SEAL as u64) else { return Ok(false) };
+    let mut hasher = Xxh3::new();
+    let mut piece = [0; PIECE];
+    let mut at = 0;
+    while at < length {
+        let wanted = (length - at).min(PIECE as u64) as usize;
+        match file.read_at(&mut piece[..wanted], at)? {
+            0 => return Ok(false),
+            read => {
+                hasher.update(&piece[..read]);
+                at += read as u64;
+            }
+        }
+    }
+    let mut found = [0; SEAL];
+    file.read_exact_at(&mut found, length)?;
+    Ok(found == seal(length, end(hasher, digest)))
+}
+
+fn renew(file: &File, meta: &fs::Metadata) {
     let now = SystemTime::now();
-    let age = file.metadata().and_then(|m| m.modified()).map(|t| now.duration_since(t));
+    let age = meta.modified().map(|then| now.duration_since(then));
     if matches!(age, Ok(Ok(age)) if age > RENEW) {
         let _ = file.set_modified(now);
     }

@@ -61,10 +61,9 @@ async fn climb(engine: &Engine, file: &Path, times: usize) -> Vec<(&'static str,
     let limits = Limits::default();
     let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
     let world = World::new("it".into(), Grants::default(), limits, share).unwrap();
-    let wasmtime = engine.wasmtime(flavour).unwrap();
     match code {
         Code::Module(module) => {
-            let link = || module_linker(wasmtime, false).unwrap().instantiate_pre(&module).unwrap();
+            let link = || module_linker(&module).unwrap().instantiate_pre(&module).unwrap();
             steps.push(("link", median(repeat(preparing, || drop(link())))));
             let pre = link();
             let guest = || world.module(&[], &[], Stdio::Log).unwrap();
@@ -75,7 +74,7 @@ async fn climb(engine: &Engine, file: &Path, times: usize) -> Vec<(&'static str,
         }
         Code::Component(component) => {
             let link = || {
-                let linker = component_linker(wasmtime, flavour).unwrap();
+                let linker = component_linker(&component, flavour).unwrap();
                 linker.instantiate_pre(&component).unwrap()
             };
             steps.push(("link", median(repeat(preparing, || drop(link())))));

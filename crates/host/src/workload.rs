@@ -96,7 +96,7 @@ impl Workload {
     ) -> Result<Self, PrepareError> {
         let Spec { name, grants, limits } = spec;
         let (flavour, code) = compile(&engine, artifact)?;
-        let linked = link(&engine, flavour, artifact, &name, code)?;
+        let linked = link(flavour, artifact, &name, code)?;
         let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
         let world = World::new(name, grants, limits, share)?;
         Ok(Self {
@@ -177,21 +177,12 @@ fn fits_plain(artifact: &Artifact) -> bool {
     known && !imports && !exports
 }
 
-fn imports_unstable(artifact: &Artifact) -> bool {
-    artifact.imports().iter().any(|import| match import {
-        Import::Core { module, .. } => module == "wasi_unstable",
-        Import::Component { .. } => false,
-    })
-}
-
 fn link(
-    engine: &Engine,
     flavour: Flavour,
     artifact: &Artifact,
     name: &Arc<str>,
     code: Code,
 ) -> Result<Linked, PrepareError> {
-    let wasmtime = engine.wasmtime(flavour)?;
     let explain =
         |cause: wasmtime::Error| match reef_artifact::can_run(artifact, &reef_wasi::provided()) {
             Ok(answer) if !answer.all_satisfied() => {
@@ -200,10 +191,10 @@ fn link(
             _ => PrepareError::Link { name: name.clone(), cause },
         };
     match code {
-        Code::Module(module) => reef_wasi::module_linker(wasmtime, imports_unstable(artifact))
+        Code::Module(module) => reef_wasi::module_linker(&module)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map(Linked::Module),
-        Code::Component(component) => reef_wasi::component_linker(wasmtime, flavour)
+        Code::Component(component) => reef_wasi::component_linker(&component, flavour)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map(Linked::Component),
     }

@@ -8,6 +8,8 @@ mod guest;
 mod link;
 mod next;
 mod outbound;
+mod preview1;
+mod preview2;
 mod provided;
 mod response;
 mod sockets;

@@ -1,59 +1,97 @@
 //! What guests can import.
 
 use reef_engine::Flavour;
-use wasmtime::{Linker, component};
-use wasmtime_wasi::I32Exit;
+use wasmtime::{
+    Linker, Module,
+    component::{self, Component},
+};
+use wasmtime_wasi::p3;
 
 use crate::{
     guest::{ComponentGuest, ModuleGuest},
-    next, response, sockets, trace,
+    next, preview1, preview2, response, sockets, trace,
 };
 
-/// The imports of core modules: `wasi_snapshot_preview1` and, where `unstable` asks for it,
-/// `wasi_unstable`. Linking is a part of every short run, so what nobody imports is left out.
+const UNSTABLE: &str = "wasi_unstable";
+
+/// What a core module imports of `wasi_snapshot_preview1` and `wasi_unstable`. Linking is a part of
+/// every short run, so what it does not import is left out.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
-pub fn module_linker(
-    engine: &wasmtime::Engine,
-    unstable: bool,
-) -> wasmtime::Result<Linker<ModuleGuest>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p1::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
+pub fn module_linker(module: &Module) -> wasmtime::Result<Linker<ModuleGuest>> {
+    let mut linker = Linker::new(module.engine());
+    // A module may import the same function several times.
+    linker.allow_shadowing(true);
+    let mut unstable = false;
+    for import in module.imports() {
+        match import.module() {
+            preview1::MODULE => preview1::define(&mut linker, import.name())?,
+            UNSTABLE => unstable = true,
+            _ => {}
+        }
+    }
     if unstable {
         wasmtime_wasi::p0::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
-    }
-    // Wasmtime takes a status above 125 for a trap. Here it is the guest's own, as in any shell.
-    linker.allow_shadowing(true);
-    let modules = ["wasi_snapshot_preview1", "wasi_unstable"];
-    for module in &modules[..1 + usize::from(unstable)] {
-        linker.func_wrap(module, "proc_exit", |status: i32| -> wasmtime::Result<()> {
-            Err(I32Exit(status).into())
-        })?;
+        preview1::define_exit(&mut linker, UNSTABLE)?;
     }
     linker.allow_shadowing(false);
     Ok(linker)
 }
 
-/// The imports of components: WASI 0.2, and WASI 0.3 for the flavour that has it.
+/// The imports of a component: WASI 0.2, and WASI 0.3 for the flavour that has it. Packages that it
+/// does not import from are left out, for the same reason.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
 pub fn component_linker(
-    engine: &wasmtime::Engine,
+    component: &Component,
     flavour: Flavour,
 ) -> wasmtime::Result<component::Linker<ComponentGuest>> {
+    let engine = component.engine();
+    let of = component.component_type();
+    let imports: Vec<&str> = of.imports(engine).map(|(name, _)| name).collect();
+    packages_linker(engine, flavour, |package| imports.iter().any(|name| name.starts_with(package)))
+}
+
+/// The interfaces of the packages that are `wanted`, each asked for as `wasi:NAME/`.
+pub(crate) fn packages_linker(
+    engine: &wasmtime::Engine,
+    flavour: Flavour,
+    wanted: impl Fn(&str) -> bool,
+) -> wasmtime::Result<component::Linker<ComponentGuest>> {
     let mut linker = component::Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    sockets::check_names(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    if flavour == Flavour::Concurrent {
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        sockets::check_names_concurrent(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-        response::read_early(&mut linker)?;
-        trace::follow_callers(&mut linker)?;
-        next::add_to_linker(&mut linker)?;
+    let concurrent = flavour == Flavour::Concurrent;
+    preview2::add_to_linker(&mut linker, &wanted)?;
+    if concurrent {
+        if wanted("wasi:cli/") {
+            p3::cli::add_to_linker(&mut linker)?;
+        }
+        if wanted("wasi:clocks/") {
+            p3::clocks::add_to_linker(&mut linker)?;
+        }
+        if wanted("wasi:filesystem/") {
+            p3::filesystem::add_to_linker(&mut linker)?;
+        }
+        if wanted("wasi:random/") {
+            p3::random::add_to_linker(&mut linker)?;
+        }
+    }
+    if wanted("wasi:sockets/") {
+        sockets::check_names(&mut linker)?;
+        if concurrent {
+            p3::sockets::add_to_linker(&mut linker)?;
+            sockets::check_names_concurrent(&mut linker)?;
+        }
+    }
+    if wanted("wasi:http/") {
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        if concurrent {
+            wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+            response::read_early(&mut linker)?;
+            trace::follow_callers(&mut linker)?;
+            next::add_to_linker(&mut linker)?;
+        }
     }
     Ok(linker)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reef_engine::{Code, Engine, EngineConfig, Flavour};
 
 use super::{WASI_0_1, WASI_0_2, WASI_0_3};
-use crate::{component_linker, module_linker};
+use crate::{link::packages_linker, module_linker};
 
 /// One function or resource of each interface, by which its presence shows.
 const ITEMS: &[(&str, &str)] = &[
@@ -50,7 +50,8 @@ const ITEMS: &[(&str, &str)] = &[
 
 /// A second definition is refused exactly where there is a first.
 fn is_there(engine: &Engine, flavour: Flavour, interface: &str, item: &str) -> bool {
-    let mut linker = component_linker(engine.wasmtime(flavour).unwrap(), flavour).unwrap();
+    let engine = engine.wasmtime(flavour).unwrap();
+    let mut linker = packages_linker(engine, flavour, |_| true).unwrap();
     let mut instance = linker.instance(interface).unwrap();
     instance.func_wrap(item, |_, (): ()| Ok(())).is_err()
 }
@@ -74,28 +75,36 @@ fn every_interface_listed_is_there() {
     assert!(!is_there(&engine, Flavour::Concurrent, "wasi:nn/graph@0.2.0", "load"));
 }
 
+/// The linker for a module that imports these functions, and whether it has all of them.
+fn linked(engine: &Engine, module: &str, names: &BTreeSet<&str>) -> (BTreeSet<String>, bool) {
+    let imports = names.iter().map(|name| format!(r#"(import "{module}" "{name}" (func))"#));
+    let text = format!("(module {})", imports.collect::<String>());
+    let artifact = reef_artifact::Artifact::read("it", text.into_bytes()).unwrap();
+    let Code::Module(module) = engine.compile(&artifact, Flavour::Plain).unwrap() else {
+        unreachable!()
+    };
+    let linker = module_linker(&module).unwrap();
+    let mut store = wasmtime::Store::new(module.engine(), crate::guest::tests_guest());
+    let found = linker.iter(&mut store).map(|(_, name, _)| name.to_owned()).collect();
+    (found, linker.instantiate_pre(&module).is_ok())
+}
+
 #[test]
 fn every_function_listed_is_there_and_no_other() {
     let engine = Engine::new(EngineConfig::default());
-    let wasmtime = engine.wasmtime(Flavour::Plain).unwrap();
-    let linker = module_linker(wasmtime, true).unwrap();
     for (module, extra) in
         [("wasi_snapshot_preview1", Some("sock_accept")), ("wasi_unstable", None)]
     {
         let listed: BTreeSet<&str> = WASI_0_1.iter().copied().chain(extra).collect();
-        let mut store = wasmtime::Store::new(wasmtime, crate::guest::tests_guest());
-        let found: BTreeSet<String> = linker
-            .iter(&mut store)
-            .filter(|(from, _, _)| *from == module)
-            .map(|(_, name, _)| name.to_owned())
-            .collect();
+        let (found, _) = linked(&engine, module, &listed);
         assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), listed, "{module}");
+        // A module that imports something else is refused.
+        let (found, complete) = linked(&engine, module, &BTreeSet::from(["fd_fly"]));
+        assert!(!found.contains("fd_fly") && !complete, "{module}");
     }
-    // A module that imports something else is refused.
-    let text = br#"(module (import "wasi_snapshot_preview1" "fd_fly" (func)))"#;
-    let binary = reef_artifact::Artifact::read("fly", text.to_vec()).unwrap();
-    let Code::Module(module) = engine.compile(&binary, Flavour::Plain).unwrap() else {
-        unreachable!()
-    };
-    assert!(linker.instantiate_pre(&module).is_err());
+    // What a module does not import is not linked.
+    let (found, complete) =
+        linked(&engine, "wasi_snapshot_preview1", &BTreeSet::from(["sched_yield"]));
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["sched_yield"]);
+    assert!(!complete, "its type is another");
 }
