@@ -3,9 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
-use reef_egress::Destination;
-use reef_engine::{ByteSize, CpuShare};
-use reef_wasi::{DirGrant, EnvGrant};
+use reef_grants::{ByteSize, CpuShare, Destination, DirGrant, EnvGrant};
 
 /// One host for every WebAssembly workload: runs, serves and inspects any .wasm file.
 ///

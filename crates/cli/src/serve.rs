@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::Context as _;
 use http::Request;
-use reef_engine::{Allocation, Background, Limits};
+use reef_engine::{Allocation, Background};
+use reef_grants::Limits;
 use reef_host::serve::{Application, Mount, Queueing, Reuse, ServeOptions};
 use reef_http::{HandlerFn, Peer, RequestBody, ResponseBody, Server, ServerConfig, Tls, Workers};
 use reef_telemetry::{Family, Kind, Telemetry, TraceConfig, Value};
