@@ -38,9 +38,7 @@ impl Sockets {
             .destinations()
             .iter()
             .filter_map(|granted| match granted.host() {
-                Host::Name(name) if !is_localhost(name) => {
-                    Some((name.clone(), Mutex::new(None)))
-                }
+                Host::Name(name) if !is_localhost(name) => Some((name.clone(), Mutex::new(None))),
                 _ => None,
             })
             .collect();
