@@ -161,7 +161,8 @@ fn each_value_says_how_it_is_written() {
     let workload = "name = 'a'\n[[workload]]\nname = 'a'\nsource = 'a.wasm'\n";
     for (line, start) in [
         ("name = '-a'", "5:1: duplicate key"),
-        ("limits.deadline = 'soon'", "5:19: `soon` is not a duration; write 30s"),
+        ("limits.deadline = 'soon'", "5:19: `soon` is not a duration; write 500ms"),
+        ("limits.deadline = '0s'", "5:19: `0s` must be more than nothing"),
         ("limits.memory = 'much'", "5:17: `much` is not a size; write a number"),
         ("limits.memory = true", "5:17: text is expected here, not true or false"),
         ("limits.cpu = 0", "5:14: `0` is not a share of a processor"),

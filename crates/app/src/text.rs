@@ -55,8 +55,7 @@ impl Grammar for Duration {
     const FORM: &'static str = "A time with its unit: `30s`, `1500ms`, `2h 30m`";
 
     fn read(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map_err(|_| format!("`{text}` is not a duration; write 30s, 1500ms or 2h 30m"))
+        reef_grants::parse_duration(text).map_err(|error| error.to_string())
     }
 
     fn write(&self) -> String {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
-use reef_grants::{ByteSize, CpuShare, Destination, DirGrant, EnvGrant};
+use reef_grants::{ByteSize, CpuShare, Destination, DirGrant, EnvGrant, parse_duration};
 
 /// One host for every WebAssembly workload: runs, serves and inspects any .wasm file.
 ///
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Run(Box<Run>),
     Serve(Box<Serve>),
     Inspect(Inspect),
+    Check(Check),
     Completions(Completions),
     Man(Man),
 }
@@ -222,7 +223,18 @@ pub(crate) struct Inspect {
     pub(crate) can_run: bool,
 }
 
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// Manifests, or folders with a reef.toml [default: the one here]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The profile to put over the manifest's own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 #[derive(Args, Debug)]
 pub(crate) struct Completions {
@@ -257,6 +269,7 @@ impl Subcommand for Command {
                 "inspect",
                 "Say what a file is, what it needs, and whether Reef can run it",
             ))
+            .subcommand(sub::<Check>("check", "Say what is wrong with a manifest, and where"))
             .subcommand(sub::<Completions>("completions", "Print a completion script for a shell"))
             .subcommand(sub::<Man>(
                 "man",
@@ -271,7 +284,7 @@ impl Subcommand for Command {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        matches!(name, "run" | "serve" | "inspect" | "completions" | "man")
+        matches!(name, "run" | "serve" | "inspect" | "check" | "completions" | "man")
     }
 }
 
@@ -281,6 +294,7 @@ impl FromArgMatches for Command {
             Some(("run", of)) => Self::Run(Box::new(Run::from_arg_matches(of)?)),
             Some(("serve", of)) => Self::Serve(Box::new(Serve::from_arg_matches(of)?)),
             Some(("inspect", of)) => Self::Inspect(Inspect::from_arg_matches(of)?),
+            Some(("check", of)) => Self::Check(Check::from_arg_matches(of)?),
             Some(("completions", of)) => Self::Completions(Completions::from_arg_matches(of)?),
             Some(("man", of)) => Self::Man(Man::from_arg_matches(of)?),
             _ => return Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
@@ -290,17 +304,6 @@ impl FromArgMatches for Command {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
-    }
-}
-
-/// `500ms`, `2s`, `1m30s`, `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if duration.is_zero() => Err("it must be more than nothing".into()),
-        // Clocks do not go on for ever.
-        Ok(duration) if duration > LONGEST => Err("it must be 10 years at most".into()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write 500ms, 2s or 1m30s")),
     }
 }
 

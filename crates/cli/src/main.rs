@@ -2,6 +2,7 @@
 //! to the library crates.
 
 mod args;
+mod check;
 mod generate;
 mod guest;
 mod inspect;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         args::Command::Run(run) => run::run(*run, &arguments.log),
         args::Command::Serve(serve) => serve::serve(*serve, &arguments.log),
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
+        args::Command::Check(check) => check::check(&check),
         args::Command::Completions(of) => generate::completions(of.shell),
         args::Command::Man(man) => generate::man(man.folder.as_deref()),
     };

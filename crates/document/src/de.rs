@@ -18,28 +18,58 @@ use crate::{
     node::{Entry, Node, Value},
 };
 
+/// Most values that do not fit and are looked for.
+const MOST_FAULTS: usize = 50;
+
 /// Reads a value out of a document. What is wrong is added to `found`: each field that nobody knows,
-/// and the first value that does not fit.
+/// and each value that does not fit; then there is no value.
 ///
 /// Types are read field by field, so that each has its place: `serde`'s `flatten`, `untagged` and
 /// internally tagged enums would take the places away.
 pub fn decode<T: DeserializeOwned>(node: &Node, found: &mut Diagnostics) -> Option<T> {
-    let unknown = RefCell::default();
-    let read = T::deserialize(Reader { node, unknown: &unknown });
-    found.extend(unknown.into_inner());
-    match read {
-        Ok(value) => Some(value),
-        Err(fault) => {
-            let Fault { message, span, help } = fault;
-            let mut diagnostic = Diagnostic::error(message);
-            if let Some(span) = span {
-                diagnostic = diagnostic.at(span);
+    let mut unknown = Vec::new();
+    let mut without = None::<Node>;
+    let mut value = None;
+    for pass in 0..MOST_FAULTS {
+        let node = without.as_ref().unwrap_or(node);
+        let all = RefCell::default();
+        let read = T::deserialize(Reader { node, unknown: &all });
+        for one in all.into_inner() {
+            if !unknown.iter().any(|known: &Diagnostic| known.span() == one.span()) {
+                unknown.push(one);
             }
-            if let Some(help) = help {
-                diagnostic = diagnostic.help(help);
+        }
+        let fault = match read {
+            Ok(read) => {
+                value = (pass == 0).then_some(read);
+                break;
             }
-            found.push(diagnostic);
-            None
+            // It is not there because it did not fit.
+            Err(fault) if fault.missing && pass > 0 => break,
+            Err(fault) => fault,
+        };
+        // `serde` stops at what does not fit: what comes after is found without it.
+        let mut rest = node.clone();
+        let pruned = fault.span.as_ref().is_some_and(|span| rest.prune(span));
+        found.push(fault.into());
+        if !pruned {
+            break;
+        }
+        without = Some(rest);
+    }
+    found.extend(unknown);
+    value
+}
+
+impl From<Fault> for Diagnostic {
+    fn from(fault: Fault) -> Self {
+        let mut diagnostic = Self::error(fault.message);
+        if let Some(span) = fault.span {
+            diagnostic = diagnostic.at(span);
+        }
+        match fault.help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
         }
     }
 }
@@ -82,6 +112,8 @@ struct Fault {
     message: String,
     span: Option<Range<usize>>,
     help: Option<String>,
+    /// It is about what is not there.
+    missing: bool,
 }
 
 impl<'n> Reader<'n> {
@@ -176,6 +208,7 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
                 _ => {
                     let mut fault = Fault::custom("exactly one of these is expected here");
                     fault.help = Some(suggestion("", variants));
+                    fault.missing = entries.is_empty();
                     return Err(fault.at(&self.node.span));
                 }
             },
@@ -407,7 +440,7 @@ impl std::error::Error for Fault {}
 
 impl de::Error for Fault {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), span: None, help: None }
+        Self { message: message.to_string(), span: None, help: None, missing: false }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -443,6 +476,7 @@ impl de::Error for Fault {
     fn missing_field(field: &'static str) -> Self {
         let mut fault = Self::custom(format!("`{field}` is missing"));
         fault.help = Some(format!("add `{field}` here"));
+        fault.missing = true;
         fault
     }
 }

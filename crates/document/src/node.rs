@@ -96,6 +96,32 @@ impl Node {
         }
     }
 
+    /// Takes out the value that stands there; false if there is none.
+    pub(crate) fn prune(&mut self, span: &Range<usize>) -> bool {
+        match &mut self.value {
+            Value::Array(elements) => {
+                match elements.iter().position(|element| element.span == *span) {
+                    Some(at) => {
+                        elements.remove(at);
+                        true
+                    }
+                    None => elements.iter_mut().any(|element| element.prune(span)),
+                }
+            }
+            Value::Table(entries) => {
+                let wrong = |entry: &Entry| entry.value.span == *span || entry.key_span == *span;
+                match entries.iter().position(wrong) {
+                    Some(at) => {
+                        entries.remove(at);
+                        true
+                    }
+                    None => entries.iter_mut().any(|entry| entry.value.prune(span)),
+                }
+            }
+            _ => false,
+        }
+    }
+
     fn name(&self) -> Option<&str> {
         self.get("name")?.as_str()
     }

@@ -104,6 +104,25 @@ fn every_unknown_field_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
+fn everything_that_does_not_fit_is_found_at_once() {
+    let text =
+        "name = 1\nopen = 'yes'\nowner = [1, 'a', 2]\n[[shelves]]\nlength = 'x'\nlenght = 1\n";
+    let (shop, said) = read(text, Syntax::Toml);
+    assert_eq!(shop, None);
+    assert_eq!(
+        said,
+        [
+            "1:8: text is expected here, not the number 1",
+            "2:8: true or false is expected here, not text",
+            "3:10: text is expected here, not the number 1",
+            "3:18: text is expected here, not the number 2",
+            "5:10: a whole number is expected here, not text",
+            "6:1: `lenght` is not a known field (did you mean `length`?)",
+        ]
+    );
+}
+
+#[test]
 fn what_does_not_fit_is_said_at_its_place() {
     for (text, said) in [
         ("name = 3", "1:8: text is expected here, not the number 3"),

@@ -15,4 +15,4 @@ mod limits;
 pub use address::{HostFault, IpNetwork, Target, is_localhost, is_public};
 pub use destination::{Destination, DestinationError, Fault, Host, Ports};
 pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
-pub use limits::{ByteSize, CpuShare, Limits, ParseLimitError};
+pub use limits::{ByteSize, CpuShare, Limits, ParseLimitError, parse_duration};

@@ -42,6 +42,29 @@ pub enum ParseLimitError {
         "`{0}` is not a share of a processor; write 0.5 or 50% for half a core, 2 for two cores"
     )]
     Cpu(String),
+    /// Not a duration.
+    #[error("`{0}` is not a duration; write 500ms, 2s or 1m30s")]
+    Duration(String),
+    /// A duration that nothing could last.
+    #[error("`{0}` must be more than nothing, and 10 years at most")]
+    Length(String),
+}
+
+/// Clocks do not go on for ever.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
+/// Reads a duration as people write it: `500ms`, `2s`, `1m30s`, `1h`.
+///
+/// # Errors
+/// When it is none, nothing, or longer than ten years.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseLimitError> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() || duration > LONGEST => {
+            Err(ParseLimitError::Length(text.to_owned()))
+        }
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(ParseLimitError::Duration(text.to_owned())),
+    }
 }
 
 // === impl ByteSize ===

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::{ByteSize, CpuShare};
+use std::time::Duration;
+
+use super::{ByteSize, CpuShare, parse_duration};
 
 #[test]
 fn sizes_are_read_as_people_write_them() {
@@ -28,6 +30,15 @@ fn shares_are_cores_or_percent() {
     assert_eq!("2".parse::<CpuShare>().unwrap().cores(), 2.0);
     for text in ["0", "-1", "nan", "inf", "half", "", "%"] {
         assert!(text.parse::<CpuShare>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn durations_have_a_unit_and_an_end() {
+    assert_eq!(parse_duration("1m30s").unwrap(), Duration::from_secs(90));
+    assert_eq!(parse_duration("500ms").unwrap(), Duration::from_millis(500));
+    for text in ["", "5", "soon", "0s", "-1s", "11y", "99999999999999999999h"] {
+        assert!(parse_duration(text).is_err(), "{text}");
     }
 }
 
