@@ -1,7 +1,7 @@
 //! Compiled code on disk.
 //!
 //! One file an entry, named by a BLAKE3 digest of the artifact inside a folder named by the engine's settings
-//! (Reef's version, the flavour, the processor): what one engine wrote another one never
+//! (Reef's version, the form of an entry, the flavour, the processor): what one engine wrote another one never
 //! reads by mistake. An entry is Wasmtime's own file followed by a seal (a magic, the length and an
 //! XXH3 checksum of what precedes), so that a torn, truncated or damaged entry is found out and
 //! compiled anew. Entries are written aside and renamed into place: writers may race, readers never
@@ -25,7 +25,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Flavour, settings::settings};
 
-const MAGIC: &[u8; 8] = b"reefcod3";
+/// Changes with the form of an entry, and with it the folder.
+pub(crate) const MAGIC: &[u8; 8] = b"reefcod3";
 /// How the name of an entry ends.
 const ENTRY: &str = ".code";
 /// Magic, length, checksum.

@@ -8,6 +8,7 @@ use crate::Flavour;
 pub(crate) fn settings(flavour: Flavour) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.update(crate::cache::MAGIC);
     hasher.update(std::env::consts::ARCH.as_bytes());
     hasher.update(&[flavour as u8]);
     hasher.update(&processor().to_le_bytes());

@@ -15,8 +15,9 @@ const SERVED: [(&str, &[&str]); 3] =
     [("p3-hello-http", &[]), ("p2-hello-http", &[]), ("p2-hello-http", &["--reuse", "1000000"])];
 /// Commands.
 const RUN: [&str; 3] = ["p1-hello", "p2-cli", "p3-cli"];
-/// More requests a second than any answers: each follows the one before at once.
-const FULL: f64 = 1e6;
+/// Requests a second: more than a binary that counts answers, so that it is busy throughout. Each is
+/// sent in the end, however long that takes.
+const RATE: f64 = 20_000.0;
 /// How long a server may take to compile its guest, and to end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -29,7 +30,7 @@ pub(super) struct Effort {
 }
 
 /// Enough to see what is used how much.
-pub(super) const FULL_EFFORT: Effort = Effort { load: Duration::from_secs(5), runs: 20 };
+pub(super) const FULL_EFFORT: Effort = Effort { load: Duration::from_secs(4), runs: 20 };
 /// Enough to have the guests' code in the cache.
 pub(super) const ONCE: Effort = Effort { load: Duration::from_millis(100), runs: 1 };
 
@@ -56,7 +57,7 @@ pub(super) fn drive(
         };
         let log = builder.work.join("served.log");
         let server = Server::start("reef serve", start, "/", PATIENCE, &log)?;
-        load::steady(server.address, "/", FULL, effort.load)?;
+        load::steady(server.address, "/", RATE, effort.load)?;
         server.end(PATIENCE)?;
     }
     for guest in RUN {

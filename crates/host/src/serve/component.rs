@@ -88,7 +88,7 @@ impl Pool {
     }
 
     /// Gives the job to an instance of this worker, making one if none is free nor being made.
-    pub(super) fn dispatch(self: &Arc<Self>, worker: usize, job: Job) {
+    pub(super) fn dispatch(self: &Arc<Self>, worker: usize, job: Box<Job>) {
         let reused = || self.workload.meter().instance_reused();
         let job = match self.instances.offer(worker, job) {
             Ok(()) => return reused(),
@@ -102,7 +102,7 @@ impl Pool {
 
     /// Gives jobs that an instance has not begun, and will not, to instances of their own. Once each:
     /// those that were there before lose their answer.
-    fn hand_on(self: &Arc<Self>, worker: usize, jobs: impl IntoIterator<Item = Job>) {
+    fn hand_on(self: &Arc<Self>, worker: usize, jobs: impl IntoIterator<Item = Box<Job>>) {
         for mut job in jobs {
             if !std::mem::replace(&mut job.handed_on, true) {
                 self.start(worker, job);
@@ -110,7 +110,7 @@ impl Pool {
         }
     }
 
-    fn start(self: &Arc<Self>, worker: usize, job: Job) {
+    fn start(self: &Arc<Self>, worker: usize, job: Box<Job>) {
         let workload = &self.workload;
         let made =
             workload.world.component(&[], Stdio::Log).map_err(wasmtime::Error::from).and_then(

@@ -366,7 +366,11 @@ impl Service {
                     Err(failed) => Err(failed),
                 }
             }
-            Guest::Wagi(wagi) => wagi.answer(request, peer, self.deadline, exchange).await,
+            // Boxed: its state is several times the size of a component's, and every request of either
+            // would carry room for it.
+            Guest::Wagi(wagi) => {
+                Box::pin(wagi.answer(request, peer, self.deadline, exchange)).await
+            }
         };
         result.unwrap_or_else(|failed| fail(*failed))
     }
@@ -393,7 +397,7 @@ impl Service {
         let job = Job { request, tls, trace, reply, claim: claim.clone(), handed_on: false };
         // Gives the request up when this future is dropped: the client is gone.
         let source = FromInstance::new(claim, pool.shares());
-        pool.dispatch(Workers::current().unwrap_or(0), job);
+        pool.dispatch(Workers::current().unwrap_or(0), Box::new(job));
 
         let response = match within(self.deadline, exchange.start, answer).await {
             Ok(Ok(Ok(response))) => response,

@@ -12,11 +12,12 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{channel::oneshot, task::AtomicWaker};
 use http::HeaderMap;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::task::AbortHandle;
 use wasmtime_wasi_http::WasiBody;
 
@@ -58,7 +59,7 @@ pub(super) struct Slot {
     /// In guest code that has not come back for a tick: not waiting for anything.
     pub(super) computing: AtomicBool,
     /// Waits for a request. `since`: when this last changed or a last request ended, in milliseconds
-    /// since the start of the process.
+    /// as [`now`] counts them.
     idle: AtomicBool,
     since: AtomicU64,
     task: OnceLock<AbortHandle>,
@@ -74,7 +75,7 @@ pub(super) struct Slot {
 
 /// Requests that the guest has not been given yet.
 struct Mailbox {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Box<Job>>,
     /// Nobody looks into it any more.
     ended: bool,
 }
@@ -161,7 +162,7 @@ impl Drop for Claim {
 // === impl Slot ===
 
 impl Slot {
-    pub(super) fn new(first: Job, most: usize) -> Arc<Self> {
+    pub(super) fn new(first: Box<Job>, most: usize) -> Arc<Self> {
         let mailbox = Mailbox { jobs: VecDeque::with_capacity(1), ended: false };
         let slot = Arc::new(Self {
             mailbox: Mutex::new(mailbox),
@@ -189,8 +190,7 @@ impl Slot {
     }
 
     /// Puts a job into the mailbox; gives it back when nobody will look there again.
-    #[allow(clippy::result_large_err, reason = "no error: the job itself, to be used at once")]
-    fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
+    fn push(self: &Arc<Self>, job: Box<Job>) -> Result<(), Box<Job>> {
         let mut mailbox = self.mailbox();
         if mailbox.ended {
             return Err(job);
@@ -203,7 +203,7 @@ impl Slot {
     }
 
     /// The next job, if there is one; otherwise the waker is told when there is.
-    pub(super) fn poll_job(&self, cx: &mut Context<'_>) -> Poll<Job> {
+    pub(super) fn poll_job(&self, cx: &mut Context<'_>) -> Poll<Box<Job>> {
         self.waker.register(cx.waker());
         let mut mailbox = self.mailbox();
         while let Some(job) = mailbox.jobs.pop_front() {
@@ -221,7 +221,7 @@ impl Slot {
     }
 
     /// Takes out the jobs that were not begun, except for the first so many.
-    pub(super) fn take_waiting(&self, keep: usize) -> VecDeque<Job> {
+    pub(super) fn take_waiting(&self, keep: usize) -> VecDeque<Box<Job>> {
         let mut mailbox = self.mailbox();
         mailbox.jobs.retain(|job| !job.claim.is_given_up());
         let keep = keep.min(mailbox.jobs.len());
@@ -229,13 +229,13 @@ impl Slot {
     }
 
     /// Nobody looks into the mailbox any more. The jobs that were not begun, to be begun elsewhere.
-    pub(super) fn end(&self) -> VecDeque<Job> {
+    pub(super) fn end(&self) -> VecDeque<Box<Job>> {
         self.mailbox().ended = true;
         self.take_waiting(0)
     }
 
     /// The next job; `None` when the instance is to end.
-    pub(super) async fn next(&self) -> Option<Job> {
+    pub(super) async fn next(&self) -> Option<Box<Job>> {
         poll_fn(|cx| match self.poll_job(cx) {
             Poll::Ready(job) => Poll::Ready(Some(job)),
             Poll::Pending if self.is_closed() => Poll::Ready(None),
@@ -327,8 +327,7 @@ impl Instances {
     }
 
     /// Hands the job to an instance that is there; gives it back when there is none.
-    #[allow(clippy::result_large_err, reason = "no error: the job itself, to be used at once")]
-    pub(super) fn offer(&self, worker: usize, mut job: Job) -> Result<(), Job> {
+    pub(super) fn offer(&self, worker: usize, mut job: Box<Job>) -> Result<(), Box<Job>> {
         let shard = self.shard(worker);
         loop {
             // The most recently used goes first: its memory is in the cache, and what is not needed
@@ -349,8 +348,7 @@ impl Instances {
 
     /// Has the job wait for an instance that is being made; gives it back when there is none with
     /// room.
-    #[allow(clippy::result_large_err, reason = "no error: the job itself, to be used at once")]
-    pub(super) fn join(&self, worker: usize, job: Job) -> Result<(), Job> {
+    pub(super) fn join(&self, worker: usize, job: Box<Job>) -> Result<(), Box<Job>> {
         let starting = self.shard(worker).starting.lock().unwrap_or_else(PoisonError::into_inner);
         match starting.last() {
             Some(slot) if !slot.is_closed() && slot.has_room() => slot.push(job),
@@ -435,10 +433,15 @@ impl Instances {
     }
 }
 
-/// Milliseconds since some moment in this process.
+/// Milliseconds since the machine was started, as of its last tick: read several times a request, and
+/// compared with seconds.
 fn now() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_millis() as u64
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::MonotonicCoarse;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let now = clock_gettime(CLOCK);
+    now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
 }
 
 #[cfg(test)]

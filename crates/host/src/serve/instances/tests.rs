@@ -5,13 +5,14 @@ use http_body_util::{BodyExt as _, Empty};
 
 use super::*;
 
-fn job(uri: &'static str) -> (Job, Arc<Claim>) {
+fn job(uri: &'static str) -> (Box<Job>, Arc<Claim>) {
     let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let request = http::Request::builder().uri(uri).body(body).unwrap();
     let (reply, _) = oneshot::channel();
     let claim = Arc::new(Claim::default());
     let trace = HeaderMap::new();
     let job = Job { request, tls: false, trace, reply, claim: claim.clone(), handed_on: false };
+    let job = Box::new(job);
     (job, claim)
 }
 
@@ -22,7 +23,7 @@ fn next(slot: &Slot) -> Option<String> {
     }
 }
 
-fn waiting(jobs: VecDeque<Job>) -> Vec<String> {
+fn waiting(jobs: VecDeque<Box<Job>>) -> Vec<String> {
     jobs.iter().map(|job| job.request.uri().to_string()).collect()
 }
 
