@@ -304,18 +304,19 @@ impl Instance {
                         welcome.store(false, Ordering::Relaxed);
                         accepted += 1;
                         self.slot.set_idle(false);
-                        let expired = job.claim.given_up();
+                        let Job { request, reply, trace, claim, .. } = *job;
+                        let expired = claim.given_up();
                         let prepared = accessor.with(|mut access| {
                             reef_engine::refresh(&mut access);
                             let prepared = Prepared::new(
                                 wasmtime::AsContextMut::as_context_mut(&mut access),
                                 &proxy,
-                                job.request,
+                                request,
                                 ComponentGuest::http,
-                                job.reply,
+                                reply,
                             );
                             if let Ok(Prepared::P3 { call, .. }) = &prepared {
-                                access.data_mut().set_task_trace(call.task(), job.trace);
+                                access.data_mut().set_task_trace(call.task(), trace);
                             }
                             prepared
                         });
