@@ -17,6 +17,14 @@ pub struct Name(Box<str>);
 pub struct NameError(String);
 
 impl Name {
+    /// A name made of any text, a file's name for example: what a name cannot hold becomes `-`.
+    pub fn lenient(text: &str) -> Self {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let kept = text.chars().map(|c| if allowed(c) { c } else { '-' });
+        let name: String = kept.skip_while(|c| !c.is_ascii_alphanumeric()).take(63).collect();
+        Self(if name.is_empty() { "unnamed".into() } else { name.into() })
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -28,6 +28,13 @@ pub struct HttpTrigger {
     pub middleware: Vec<At<Name>>,
 }
 
+impl HttpTrigger {
+    /// Requests at a route, with nothing in front.
+    pub fn at(route: Route) -> Self {
+        Self { route: route.into(), middleware: Vec::new() }
+    }
+}
+
 fn is_empty<T>(many: &Many<T>) -> bool {
     many.is_empty()
 }

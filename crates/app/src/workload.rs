@@ -109,6 +109,27 @@ pub struct Build {
     pub watch: Vec<String>,
 }
 
+impl Workload {
+    /// A workload that nothing starts, and that may do nothing.
+    pub fn new(name: Name, source: Source) -> Self {
+        Self {
+            name: name.into(),
+            description: None,
+            source: source.into(),
+            digest: None,
+            trigger: Triggers::default(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            dirs: Vec::new(),
+            egress: Vec::new(),
+            listen: Vec::new(),
+            limits: Limits::default(),
+            scale: Scale::default(),
+            build: None,
+        }
+    }
+}
+
 impl Limits {
     fn is_default(&self) -> bool {
         *self == Self::default()
