@@ -21,3 +21,4 @@ mod serve_telemetry;
 mod serve_tls;
 mod server;
 mod support;
+mod up;
