@@ -3,9 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
-use reef_egress::Destination;
-use reef_engine::{ByteSize, CpuShare};
-use reef_wasi::{DirGrant, EnvGrant};
+use reef_grants::{ByteSize, CpuShare, Destination, DirGrant, EnvGrant, parse_duration};
 
 /// One host for every WebAssembly workload: runs, serves and inspects any .wasm file.
 ///
@@ -24,7 +22,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Run(Box<Run>),
     Serve(Box<Serve>),
+    Up(Box<Up>),
     Inspect(Inspect),
+    Check(Check),
     Completions(Completions),
     Man(Man),
 }
@@ -129,6 +129,34 @@ pub(crate) struct Serve {
     /// through in the order given
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) middleware: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) instances: InstanceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Up {
+    /// Manifests, folders with a reef.toml or with .wasm files, or .wasm files [default: here]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The profile to put over the manifests' own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// The value of a variable; REEF_VAR_NAME in the environment does the same
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub(crate) var: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// A server, whatever it serves.
+#[derive(Args, Debug)]
+pub(crate) struct ServerArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_addr)]
     pub(crate) addr: Vec<SocketAddr>,
@@ -141,12 +169,12 @@ pub(crate) struct Serve {
     /// Private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
     pub(crate) tls_key: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) grants: GrantArgs,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-    #[command(flatten)]
-    pub(crate) instances: InstanceArgs,
+    /// Instances that may live at once, over all workloads
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000), help_heading = "Instances")]
+    pub(crate) max_instances: u32,
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N", help_heading = "Instances")]
+    pub(crate) workers: Option<usize>,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     /// Send traces to this OTLP endpoint (http/protobuf); OTEL_* variables are honoured
@@ -168,9 +196,6 @@ pub(crate) struct InstanceArgs {
     /// How long an instance without work is kept
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub(crate) instance_idle: Duration,
-    /// Instances that may live at once, over all workloads
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
-    pub(crate) max_instances: u32,
     /// Requests in progress at once, per workload
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_requests: u32,
@@ -180,9 +205,6 @@ pub(crate) struct InstanceArgs {
     /// How long they may wait before they are answered 503
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub(crate) queue_timeout: Duration,
-    /// Worker threads [default: one a core]
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<usize>,
 }
 
 #[derive(Args, Debug)]
@@ -224,7 +246,18 @@ pub(crate) struct Inspect {
     pub(crate) can_run: bool,
 }
 
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// Manifests, or folders with a reef.toml [default: the one here]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The profile to put over the manifest's own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 #[derive(Args, Debug)]
 pub(crate) struct Completions {
@@ -255,10 +288,12 @@ impl Subcommand for Command {
         command
             .subcommand(sub::<Run>("run", "Run a command, or call a function with --invoke"))
             .subcommand(sub::<Serve>("serve", "Answer HTTP requests with one or more workloads"))
+            .subcommand(sub::<Up>("up", "Run applications on this machine"))
             .subcommand(sub::<Inspect>(
                 "inspect",
                 "Say what a file is, what it needs, and whether Reef can run it",
             ))
+            .subcommand(sub::<Check>("check", "Say what is wrong with a manifest, and where"))
             .subcommand(sub::<Completions>("completions", "Print a completion script for a shell"))
             .subcommand(sub::<Man>(
                 "man",
@@ -273,7 +308,7 @@ impl Subcommand for Command {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        matches!(name, "run" | "serve" | "inspect" | "completions" | "man")
+        matches!(name, "run" | "serve" | "up" | "inspect" | "check" | "completions" | "man")
     }
 }
 
@@ -282,7 +317,9 @@ impl FromArgMatches for Command {
         Ok(match matches.subcommand() {
             Some(("run", of)) => Self::Run(Box::new(Run::from_arg_matches(of)?)),
             Some(("serve", of)) => Self::Serve(Box::new(Serve::from_arg_matches(of)?)),
+            Some(("up", of)) => Self::Up(Box::new(Up::from_arg_matches(of)?)),
             Some(("inspect", of)) => Self::Inspect(Inspect::from_arg_matches(of)?),
+            Some(("check", of)) => Self::Check(Check::from_arg_matches(of)?),
             Some(("completions", of)) => Self::Completions(Completions::from_arg_matches(of)?),
             Some(("man", of)) => Self::Man(Man::from_arg_matches(of)?),
             _ => return Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
@@ -295,14 +332,10 @@ impl FromArgMatches for Command {
     }
 }
 
-/// `500ms`, `2s`, `1m30s`, `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(duration) if duration.is_zero() => Err("it must be more than nothing".into()),
-        // Clocks do not go on for ever.
-        Ok(duration) if duration > LONGEST => Err("it must be 10 years at most".into()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write 500ms, 2s or 1m30s")),
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".into()),
     }
 }
 

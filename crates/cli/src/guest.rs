@@ -10,10 +10,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use reef_artifact::Artifact;
-use reef_engine::{Allocation, ByteSize, Engine, EngineConfig, Limits};
+use reef_engine::{Allocation, Engine, EngineConfig};
+use reef_grants::{ByteSize, EnvGrant, Grants, Limits};
 use reef_host::{Failure, Spec, Workload};
 use reef_telemetry::LogConfig;
-use reef_wasi::{EnvGrant, Grants};
 
 use crate::args::{CacheArgs, GrantArgs, LimitArgs, Log, LogFormat};
 

@@ -2,11 +2,16 @@
 //! to the library crates.
 
 mod args;
+mod check;
+mod deploy;
 mod generate;
 mod guest;
 mod inspect;
+mod manifest;
 mod run;
 mod serve;
+mod server;
+mod up;
 
 use std::process::ExitCode;
 
@@ -30,8 +35,10 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::parse();
     let done = match arguments.command {
         args::Command::Run(run) => run::run(*run, &arguments.log),
-        args::Command::Serve(serve) => serve::serve(*serve, &arguments.log),
+        args::Command::Serve(serve) => serve::serve(&serve, &arguments.log),
+        args::Command::Up(up) => up::up(&up, &arguments.log),
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
+        args::Command::Check(check) => check::check(&check),
         args::Command::Completions(of) => generate::completions(of.shell),
         args::Command::Man(man) => generate::man(man.folder.as_deref()),
     };

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use reef_engine::{Allocation, Background, ByteSize, DeadlinePassed, Limits};
+use reef_engine::{Allocation, Background, DeadlinePassed};
+use reef_grants::{ByteSize, Limits};
 use reef_host::{Failure, command, invoke};
 
 use crate::{

@@ -1,252 +1,101 @@
-//! `reef serve`.
+//! `reef serve`: an application that flags describe.
 
 use std::{
-    collections::HashMap,
-    io::IsTerminal as _,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context as _;
-use http::Request;
-use reef_engine::{Allocation, Background, Limits};
-use reef_host::serve::{Application, Mount, Queueing, Reuse, ServeOptions};
-use reef_http::{HandlerFn, Peer, RequestBody, ResponseBody, Server, ServerConfig, Tls, Workers};
-use reef_telemetry::{Family, Kind, Telemetry, TraceConfig, Value};
-use tokio::signal::unix::{SignalKind, signal};
+use reef_app::{
+    Application, HttpTrigger, Limits, Name, Route, Scale, Source, Template, Triggers, Workload,
+    Written,
+};
+use reef_grants::Grants;
 
 use crate::{
     args::{Log, Serve},
-    guest,
+    deploy, guest, server,
 };
 
-const DEADLINE: Duration = Duration::from_secs(30);
-/// How long traces that wait may take to be sent at the end.
-const FLUSH: Duration = Duration::from_secs(3);
-
 /// Serves until a signal says to stop.
-pub(crate) fn serve(args: Serve, log: &Log) -> anyhow::Result<i32> {
-    guest::log(log, "info")?;
-    reef_http::raise_open_files();
-    let allocation = Allocation::Pooling { instances: args.instances.max_instances };
-    let engine = guest::engine(&args.cache, allocation, true);
-    let limits = Limits { deadline: Some(DEADLINE), ..Limits::default() };
-    let limits = guest::limits(&args.limits, limits);
+pub(crate) fn serve(args: &Serve, log: &Log) -> anyhow::Result<i32> {
+    let application = application(args)?;
+    server::serve(&args.server, log, |engine| {
+        let deployment = deploy::Deployment {
+            application: &application,
+            folder: Path::new(""),
+            qualified: false,
+        };
+        deployment.mounts(engine, |_| None)
+    })
+}
+
+fn application(args: &Serve) -> anyhow::Result<Application> {
     let grants = guest::grants(&args.grants)?;
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
-        _ => None,
-    };
-    let telemetry = Telemetry::start(TraceConfig::from_env(args.otlp.as_deref())?.as_ref())?;
-
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = Workers::start(args.instances.workers.unwrap_or(cores), "reef-worker")
-        .context("cannot start the worker threads")?;
-    let config = ServerConfig {
-        addrs: args.addr.clone(),
-        limits: http_limits(&args),
-        tls: tls.clone(),
-        drain_timeout: args.http.drain,
-    };
-    // Bound before anything is compiled, so that an address in use is said at once.
-    let server = Server::bind(config, &workers)?;
-    let admin =
-        args.admin.map(|addr| Server::bind(ServerConfig::new(addr), &workers)).transpose()?;
-
-    let options = ServeOptions {
-        reuse: Reuse {
-            requests: args.instances.reuse,
-            concurrent: args.instances.concurrent,
-            idle: Some(args.instances.instance_idle),
-        },
-        queueing: Queueing {
-            concurrent: args.instances.max_requests,
-            waiting: args.instances.max_queue,
-            patience: args.instances.queue_timeout,
-        },
-    };
-    let mut mounts = Vec::with_capacity(args.files.len());
     // Names tell workloads apart in logs and metrics: a file that is served twice has two.
     let mut names = HashMap::<String, usize>::new();
-    let mut prepare = |path: &Path| {
-        let (artifact, mut name) = (guest::read(path)?, guest::name_of(path));
+    let mut workload = |path: &Path, trigger: Triggers| {
+        let mut name = guest::name_of(path);
         let times = names.entry(name.clone()).or_default();
         *times += 1;
         if *times > 1 {
             name = format!("{name}-{times}");
         }
-        guest::prepare(&engine, &artifact, name, grants.clone(), limits.clone())
+        describe(args, &grants, Name::lenient(&name), path, trigger)
     };
-    for file in &args.files {
-        let (route, path) = mount_of(file);
-        let workload = prepare(&path)?;
-        // One of each a route: middleware knows what is behind it.
-        let middleware =
-            args.middleware.iter().map(|path| prepare(path)).collect::<Result<_, _>>()?;
-        mounts.push(Mount { route, workload, middleware, options });
+    let mut workloads = Vec::new();
+    let mut middleware = Vec::new();
+    for path in &args.middleware {
+        let one = workload(path, Triggers::default());
+        middleware.push(one.name.clone());
+        workloads.push(one);
     }
-    let background = Arc::new(Background::new(cores, workers.handle(0).clone()));
-    let application = Application::new(mounts, &workers, background, telemetry.tracer().clone())?;
-    let telemetry = Arc::new(telemetry);
-    register(&telemetry, &application, &server);
+    for file in &args.files {
+        let (route, path) = mount_of(file)?;
+        let trigger = HttpTrigger { route: route.into(), middleware: middleware.clone() };
+        workloads.push(workload(&path, Triggers { http: vec![trigger].into() }));
+    }
+    Ok(Application {
+        name: Name::lenient("serve").into(),
+        version: None,
+        description: None,
+        variables: BTreeMap::new(),
+        workloads,
+    })
+}
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let status = runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        announce(&application, &server, admin.as_ref(), tls.is_some());
-        telemetry.health().set_ready();
-
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let until_stopped = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        if let Some(admin) = admin {
-            let (telemetry, mut done) = (telemetry.clone(), stopped.clone());
-            let handler = HandlerFn(move |request: Request<RequestBody>, _: Peer| {
-                let response =
-                    reef_telemetry::respond(&request, telemetry.metrics(), telemetry.health());
-                std::future::ready(response.map(ResponseBody::full))
-            });
-            tokio::spawn(admin.serve(Arc::new(handler), async move {
-                // Answers until the drain is over: that is when it is looked at most.
-                let _ = done.wait_for(|stop| *stop).await;
-                std::future::pending::<()>().await;
-            }));
-        }
-        let mut serving = std::pin::pin!(server.serve(application.clone(), until_stopped(stopped)));
-        let report: reef_http::DrainReport = loop {
-            tokio::select! {
-                report = &mut serving => break report?,
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hangup.recv() => {
-                    reload(tls.as_ref());
-                    continue;
-                }
-            }
-            if stop.send_replace(true) {
-                tracing::warn!("Stopping at once.");
-                return Ok::<_, anyhow::Error>(1);
-            }
-            telemetry.health().set_draining();
-            tracing::info!(
-                seconds = args.http.drain.as_secs(),
-                "Stopping: requests in progress are answered, new ones are not taken."
-            );
-        };
-        application.close();
-        tracing::info!(completed = report.completed, cut = report.cut, "Stopped.");
-        Ok((report.cut > 0).into())
-    })?;
-    telemetry.shutdown(FLUSH);
-    Ok(status)
+fn describe(args: &Serve, grants: &Grants, name: Name, path: &Path, trigger: Triggers) -> Workload {
+    let literal = |text: String| Template::literal(text).into();
+    Workload {
+        trigger,
+        env: grants.env.iter().map(|(key, value)| (key.clone(), literal(value.clone()))).collect(),
+        dirs: grants.dirs.iter().map(|dir| Written(dir.clone()).into()).collect(),
+        egress: grants.egress.iter().map(|to| literal(to.to_string())).collect(),
+        listen: grants.listen.iter().map(|addr| Written(*addr).into()).collect(),
+        limits: Limits {
+            deadline: args.limits.deadline.map(Into::into),
+            memory: args.limits.memory.map(Into::into),
+            cpu: args.limits.cpu.map(Into::into),
+            requests: Some(args.instances.max_requests),
+            queue: Some(args.instances.max_queue),
+            queue_timeout: Some(args.instances.queue_timeout.into()),
+        },
+        scale: Scale {
+            reuse: args.instances.reuse,
+            concurrent: args.instances.concurrent,
+            idle: Some(args.instances.instance_idle.into()),
+        },
+        ..Workload::new(name, Source::File(path.to_owned()))
+    }
 }
 
 /// `ROUTE=FILE`, or a file alone for everything.
-fn mount_of(text: &str) -> (String, PathBuf) {
-    match text.split_once('=') {
+fn mount_of(text: &str) -> anyhow::Result<(Route, PathBuf)> {
+    let (route, file) = match text.split_once('=') {
         // A file's own name may hold a `=`.
-        Some((route, file)) if route.contains('/') && !Path::new(text).exists() => {
-            (route.to_owned(), file.into())
-        }
-        _ => ("/...".to_owned(), text.into()),
-    }
-}
-
-fn http_limits(args: &Serve) -> reef_http::Limits {
-    let default = reef_http::Limits::default();
-    reef_http::Limits {
-        max_connections: args.http.max_connections.unwrap_or(default.max_connections),
-        max_header_bytes: usize::try_from(args.http.max_header.0).unwrap_or(usize::MAX),
-        max_body_bytes: args.http.max_body.0,
-        idle_timeout: args.http.idle_timeout,
-        ..default
-    }
-}
-
-fn reload(tls: Option<&Tls>) {
-    match tls.map(Tls::reload) {
-        None | Some(Ok(false)) => {}
-        Some(Ok(true)) => tracing::info!("The certificate was read anew."),
-        Some(Err(error)) => tracing::error!(%error, "The old certificate stays in use."),
-    }
-}
-
-fn announce(application: &Application, server: &Server, admin: Option<&Server>, tls: bool) {
-    let scheme = if tls { "https" } else { "http" };
-    for addr in server.local_addrs() {
-        for (route, workload) in application.routes() {
-            let (host, path) = route.split_at(route.find('/').unwrap_or(0));
-            let path = path.trim_end_matches("...");
-            let url = if host.is_empty() {
-                format!("{scheme}://{addr}{path}")
-            } else {
-                format!("{scheme}://{host}:{}{path}", addr.port())
-            };
-            // For people on standard output; the log has it for machines.
-            if std::io::stdout().is_terminal() {
-                println!("Serving {} at {url}", workload.name());
-            } else {
-                tracing::info!(workload = &**workload.name(), url, "Serving.");
-            }
-        }
-    }
-    for addr in admin.into_iter().flat_map(|admin| admin.local_addrs()) {
-        tracing::info!(url = format!("http://{addr}"), "Metrics and health.");
-    }
-}
-
-fn register(telemetry: &Telemetry, application: &Arc<Application>, server: &Server) {
-    let weak = Arc::downgrade(application);
-    telemetry.metrics().register(move |out| {
-        let Some(application) = weak.upgrade() else { return };
-        let meters: Vec<_> = application
-            .workloads()
-            .map(|workload| (workload.name().clone(), workload.meter().snapshot()))
-            .collect();
-        let named = meters.iter().map(|(name, meter)| (&**name, meter.clone()));
-        reef_telemetry::workload_families(out, named);
-    });
-    let stats = server.stats();
-    telemetry.metrics().register(move |out| {
-        let stats = stats.snapshot();
-        for (name, help, kind, value) in [
-            (
-                "reef_http_connections_open",
-                "Connections open now.",
-                Kind::Gauge,
-                stats.connections_open,
-            ),
-            (
-                "reef_http_connections_total",
-                "Connections accepted.",
-                Kind::Counter,
-                stats.connections_accepted,
-            ),
-            (
-                "reef_http_connections_refused_total",
-                "Connections over the limit.",
-                Kind::Counter,
-                stats.connections_refused,
-            ),
-            ("reef_http_requests_total", "Requests read.", Kind::Counter, stats.requests),
-            (
-                "reef_http_timeouts_total",
-                "Clients that were too slow.",
-                Kind::Counter,
-                stats.timeouts,
-            ),
-            (
-                "reef_http_tls_failures_total",
-                "TLS handshakes that failed.",
-                Kind::Counter,
-                stats.tls_failures,
-            ),
-        ] {
-            out.push(Family::new(name, kind, help).with(&[], Value::Integer(value)));
-        }
-    });
+        Some((route, file)) if route.contains('/') && !Path::new(text).exists() => (route, file),
+        _ => ("/...", text),
+    };
+    let route = route.parse().with_context(|| format!("cannot serve {text}"))?;
+    Ok((route, file.into()))
 }

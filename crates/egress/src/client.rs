@@ -16,13 +16,13 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::BoxError;
-use crate::address::Target;
 use crate::body::{Body, Progress, RequestBody};
 use crate::connector::{CONNECT_WITHIN, Connector, Shared, parts};
 use crate::error::SendError;
 use crate::policy::Egress;
 use crate::resolver::{Resolve, SystemResolver};
 use crate::slots::{InUse, Slots, Usage};
+use reef_grants::Target;
 
 /// Most bytes of response head, over HTTP/1.1 and HTTP/2.
 const MAX_HEAD: usize = 64 * 1024;

@@ -20,12 +20,12 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::address::Target;
 use crate::error::{SendError, chain};
 use crate::policy::{Egress, Refusal};
 use crate::resolver::Resolve;
 use crate::slots::{Slot, Slots};
 use crate::tls;
+use reef_grants::Target;
 
 /// How long one address has before the next one is tried beside it (RFC 8305 section 8).
 const STAGGER: Duration = Duration::from_millis(250);

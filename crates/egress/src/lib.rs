@@ -1,6 +1,6 @@
 //! Egress: where a workload may connect, and the HTTP client that connects there and nowhere else.
 //!
-//! * [`Destination`]: one `--egress` value; [`Egress`]: all of a workload's, deny by default;
+//! * [`Egress`]: all destinations that a workload was granted, deny by default;
 //! * [`Refusal`]: what a person reads when a connection was not granted;
 //! * [`Client`]: HTTP/1.1 and HTTP/2 with a bounded pool and a deadline on every wait;
 //! * [`Sockets`]: the same rules for raw TCP and UDP;
@@ -10,11 +10,9 @@
 //! resolves to is checked, and the address that was checked is the one that is connected to, so a
 //! name server in somebody else's hands cannot point a workload at the host's own network.
 
-mod address;
 mod body;
 mod client;
 mod connector;
-mod destination;
 mod error;
 mod policy;
 mod resolver;
@@ -22,10 +20,8 @@ mod slots;
 mod sockets;
 mod tls;
 
-pub use address::{HostFault, IpNetwork, is_public};
 pub use body::Body;
 pub use client::{Client, ClientConfig, Timeouts};
-pub use destination::{Destination, DestinationError, Fault, Host, Ports};
 pub use error::SendError;
 pub use policy::{Egress, Refusal};
 pub use resolver::{Lookup, LookupError, Resolve, SystemResolver};

@@ -4,8 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::address::{Target, is_public};
-use crate::destination::{Destination, Host};
+use reef_grants::{Destination, Host, Target, is_public};
 
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::address::{Target, is_localhost};
 use crate::policy::Egress;
 use crate::resolver::Resolve;
+use reef_grants::{Host, Target, is_localhost};
 
 /// How long the addresses of a granted name are believed.
 const REMEMBERED: Duration = Duration::from_secs(5);
@@ -38,9 +38,7 @@ impl Sockets {
             .destinations()
             .iter()
             .filter_map(|granted| match granted.host() {
-                crate::Host::Name(name) if !is_localhost(name) => {
-                    Some((name.clone(), Mutex::new(None)))
-                }
+                Host::Name(name) if !is_localhost(name) => Some((name.clone(), Mutex::new(None))),
                 _ => None,
             })
             .collect();

@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reef_grants::{CpuShare, Limits};
 use reef_meter::Meter;
 use tokio::sync::oneshot;
 
 use crate::{
     background::{Background, Removal},
     clock::{TICK, Ticker},
-    limits::{CpuShare, Limits},
 };
 
 /// How long a guest may compute on the thread that called it before it is moved aside: until the

@@ -11,7 +11,7 @@ use crate::{
     cache::Cache,
     clock::Ticker,
     config::{Allocation, EngineConfig, EngineError, Flavour, wasmtime_config},
-    limits::Limiter,
+    limiter::Limiter,
     pace::{Activity, Share},
 };
 

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reef_artifact::{Artifact, Form, Kind, Wasi};
-use reef_engine::{Allocation, Code, Confined, Engine, EngineConfig, Flavour, Limits, Share};
+use reef_engine::{Allocation, Code, Confined, Engine, EngineConfig, Flavour, Share};
+use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
-use reef_wasi::{Grants, Stdio, World, component_linker, module_linker};
+use reef_wasi::{Stdio, World, component_linker, module_linker};
 use wasmtime::Store;
 
 /// Mapping and linking take longer than the rest; their medians settle sooner.

@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc};
 
 use http::StatusCode;
 use reef_artifact::visible;
-use reef_engine::{ByteSize, DeadlinePassed, EngineError, Limiter};
+use reef_engine::{DeadlinePassed, EngineError, Limiter};
+use reef_grants::ByteSize;
 use reef_wasi::{MOST_RESOURCES, WorldError};
 use wasmtime_wasi::{I32Exit, ResourceTableError::Full};
 

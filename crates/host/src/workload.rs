@@ -3,9 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use reef_artifact::{Artifact, CanRun, Form, Import, Kind, Verdict, Wasi};
-use reef_engine::{Code, CompileError, Engine, EngineError, Flavour, Limits, Share};
+use reef_engine::{Code, CompileError, Engine, EngineError, Flavour, Share};
+use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
-use reef_wasi::{ComponentGuest, Grants, ModuleGuest, World, WorldError};
+use reef_wasi::{ComponentGuest, ModuleGuest, World, WorldError};
 use wasmtime::{InstancePre, component};
 
 /// What a workload is made from.

@@ -39,7 +39,7 @@ pub use handler::{Handler, HandlerFn, Peer};
 pub use limits::{Limits, raise_open_files};
 pub use listener::BindError;
 pub use refusal::Refusal;
-pub use router::{Match, Route, RouteError, Router, RouterBuilder, request_host};
+pub use router::{Match, RouteConflict, Router, RouterBuilder, request_host};
 pub use server::{DrainReport, Server, ServerConfig};
 pub use stats::{ServerStats, StatsSnapshot};
 pub use tls::{Tls, TlsError};

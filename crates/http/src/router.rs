@@ -1,7 +1,8 @@
 //! Which workload answers a request: by host, then by the longest path.
 
 use std::collections::HashMap;
-use std::fmt;
+
+use reef_app::{Route, Segment};
 
 /// The longest host name (RFC 1035 section 2.3.4, as text).
 const MAX_HOST: usize = 253;
@@ -13,7 +14,7 @@ const MAX_HOST: usize = 253;
 /// like others.
 #[derive(Debug)]
 pub struct Router<T> {
-    routes: Vec<(Route, T)>,
+    routes: Vec<(Named, T)>,
     exact: HashMap<Box<str>, Node>,
     /// By what follows `*.`, the longest first.
     wildcard: Vec<(Box<str>, Node)>,
@@ -23,57 +24,15 @@ pub struct Router<T> {
 #[derive(Debug, Default)]
 struct Node {
     children: HashMap<Box<str>, Node>,
+    parameter: Option<Box<Node>>,
     exact: Option<usize>,
     prefix: Option<usize>,
 }
 
-/// A pattern of hosts and paths.
-///
-/// | path | takes |
-/// | --- | --- |
-/// | `/` | only `/` |
-/// | `/api` | only `/api` |
-/// | `/api/...` | `/api` and everything below `/api/` |
-/// | `/...` | everything |
-///
-/// | host | takes |
-/// | --- | --- |
-/// | none | every host |
-/// | `example.com` | that host, whatever the port |
-/// | `*.example.com` | every host that ends in `.example.com` |
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Route {
-    name: String,
-    host: Option<Box<str>>,
-    path: Box<str>,
-}
-
-impl Route {
-    /// The name it was added under, of a workload for example.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The host pattern, in lower case.
-    pub fn host(&self) -> Option<&str> {
-        self.host.as_deref()
-    }
-
-    /// The path pattern.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The path without `/...`: what the pattern fixes. Empty for `/...`.
-    pub fn base(&self) -> &str {
-        self.path.strip_suffix("/...").unwrap_or(&self.path)
-    }
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.host().unwrap_or(""), self.path)
-    }
+#[derive(Debug)]
+struct Named {
+    name: Box<str>,
+    route: Route,
 }
 
 /// A route that takes a request.
@@ -85,43 +44,32 @@ pub struct Match<'r, 'p, T> {
     pub route: &'r Route,
     /// What of the path follows the route's base: empty, or beginning with `/`.
     pub rest: &'p str,
+    path: &'p str,
 }
 
-/// Why a route was not added.
+impl<'r, 'p, T> Match<'r, 'p, T> {
+    /// The parameters of the route, with the segments that they stand for.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'r str, &'p str)> {
+        let segments = self.path.split('/').skip(1);
+        self.route.segments().iter().zip(segments).filter_map(|(segment, text)| match segment {
+            Segment::Parameter(name) => Some((&**name, text)),
+            Segment::Literal(_) => None,
+        })
+    }
+}
+
+/// Two routes take the same requests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RouteError {
-    /// Two routes take the same requests.
-    #[error(
-        "`{first}` and `{second}` both have the route {route}; give one of them another path or host"
-    )]
-    Conflict {
-        /// The name of the route added before.
-        first: String,
-        /// The name of the route refused.
-        second: String,
-        /// The pattern.
-        route: String,
-    },
-    /// Not a path pattern.
-    #[error(
-        "`{name}` has the path `{path}`: write `/`, `/api` for one path, or `/api/...` for everything below it"
-    )]
-    Path {
-        /// The name of the route refused.
-        name: String,
-        /// The pattern.
-        path: String,
-    },
-    /// Not a host pattern.
-    #[error(
-        "`{name}` has the host `{host}`: write a name such as `example.com` or `*.example.com`, without a port"
-    )]
-    Host {
-        /// The name of the route refused.
-        name: String,
-        /// The pattern.
-        host: String,
-    },
+#[error(
+    "`{first}` and `{second}` both have the route {route}; give one of them another path or host"
+)]
+pub struct RouteConflict {
+    /// The name of the route added before.
+    pub first: String,
+    /// The name of the route refused.
+    pub second: String,
+    /// The pattern.
+    pub route: String,
 }
 
 /// Collects the routes of a [`Router`].
@@ -149,32 +97,13 @@ impl<T> RouterBuilder<T> {
         Self::default()
     }
 
-    /// Adds a route; the tables at [`Route`] say what `host` and `path` may be.
+    /// Adds a route under a name, of a workload for example.
     ///
     /// # Errors
-    /// A pattern is not valid, or another route has the same one.
-    pub fn add(
-        &mut self,
-        name: &str,
-        host: Option<&str>,
-        path: &str,
-        value: T,
-    ) -> Result<&mut Self, RouteError> {
-        let base = path.strip_suffix("/...");
-        let fixed = base.unwrap_or(path);
-        let rooted = fixed.starts_with('/') || (fixed.is_empty() && base.is_some());
-        if !rooted || fixed.contains(['?', '#', ' ', '*']) || fixed.split('/').any(|s| s == "...") {
-            return Err(RouteError::Path { name: name.into(), path: path.into() });
-        }
-        let host = match host {
-            None => None,
-            Some(host) => Some(
-                host_pattern(host)
-                    .ok_or_else(|| RouteError::Host { name: name.into(), host: host.into() })?,
-            ),
-        };
+    /// Another route takes the same requests.
+    pub fn add(&mut self, name: &str, route: Route, value: T) -> Result<&mut Self, RouteConflict> {
         let router = &mut self.router;
-        let mut node = match host.as_deref() {
+        let mut node = match route.host() {
             None => &mut router.any,
             Some(host) => match host.strip_prefix("*.") {
                 None => router.exact.entry(host.into()).or_default(),
@@ -192,20 +121,22 @@ impl<T> RouterBuilder<T> {
                 }
             },
         };
-        for segment in fixed.split('/').skip(1) {
-            node = node.children.entry(segment.into()).or_default();
+        for segment in route.segments() {
+            node = match segment {
+                Segment::Literal(text) => node.children.entry(text.clone()).or_default(),
+                Segment::Parameter(_) => node.parameter.get_or_insert_default(),
+            };
         }
-        let slot = if base.is_some() { &mut node.prefix } else { &mut node.exact };
-        let route = Route { name: name.into(), host, path: path.into() };
+        let slot = if route.takes_below() { &mut node.prefix } else { &mut node.exact };
         if let Some(first) = *slot {
-            return Err(RouteError::Conflict {
-                first: router.routes[first].0.name.clone(),
-                second: route.name.clone(),
+            return Err(RouteConflict {
+                first: router.routes[first].0.name.to_string(),
+                second: name.to_owned(),
                 route: route.to_string(),
             });
         }
         *slot = Some(router.routes.len());
-        router.routes.push((route, value));
+        router.routes.push((Named { name: name.into(), route }, value));
         Ok(self)
     }
 
@@ -219,17 +150,23 @@ impl<T> Router<T> {
     /// The route that takes `path` (without its query) on `host` (with or without a port).
     ///
     /// An exact host comes before `*.` patterns, the longest of these first, and those before routes
-    /// for every host. Among one host's routes an exact path comes before the longest prefix. Where
-    /// a host has no route for the path, the next less exact host is asked.
+    /// for every host. Among one host's routes a segment that is written out comes before a
+    /// parameter, from the left; then an exact path before the longest one that takes what is below.
+    /// Where a host has no route for the path, the next less exact host is asked.
     pub fn find<'r, 'p>(&'r self, host: Option<&str>, path: &'p str) -> Option<Match<'r, 'p, T>> {
         let index = self.index(host, path)?;
-        let (route, value) = &self.routes[index];
-        Some(Match { value, route, rest: path.get(route.base().len()..).unwrap_or("") })
+        let (Named { route, .. }, value) = &self.routes[index];
+        let mut rest = path;
+        for _ in route.segments() {
+            let after = rest.get(1..).unwrap_or_default();
+            rest = after.find('/').map_or("", |slash| &after[slash..]);
+        }
+        Some(Match { value, route, rest, path })
     }
 
     /// All routes, in the order they were added.
     pub fn routes(&self) -> impl ExactSizeIterator<Item = (&Route, &T)> {
-        self.routes.iter().map(|(route, value)| (route, value))
+        self.routes.iter().map(|(named, value)| (&named.route, value))
     }
 
     fn index(&self, host: Option<&str>, path: &str) -> Option<usize> {
@@ -256,16 +193,22 @@ impl<T> Router<T> {
 
 impl Node {
     fn find(&self, path: &str) -> Option<usize> {
-        let mut best = self.prefix.filter(|_| path.starts_with('/'));
-        let mut node = self;
-        for segment in path.strip_prefix('/')?.split('/') {
-            match node.children.get(segment) {
-                Some(child) => node = child,
-                None => return best,
-            }
-            best = node.prefix.or(best);
-        }
-        node.exact.or(best)
+        self.below(Some(path.strip_prefix('/')?))
+    }
+
+    /// As deep as the routes are, however deep the path is.
+    fn below(&self, rest: Option<&str>) -> Option<usize> {
+        let Some(rest) = rest else { return self.exact.or(self.prefix) };
+        let (segment, after) = match rest.split_once('/') {
+            Some((segment, after)) => (segment, Some(after)),
+            None => (rest, None),
+        };
+        let literal = self.children.get(segment).and_then(|child| child.below(after));
+        let parameter = || {
+            let child = self.parameter.as_ref().filter(|_| !segment.is_empty())?;
+            child.below(after)
+        };
+        literal.or_else(parameter).or(self.prefix)
     }
 }
 
@@ -283,21 +226,6 @@ fn lower_case<'b>(host: &str, buffer: &'b mut [u8; MAX_HOST]) -> Option<&'b str>
     buffer.copy_from_slice(host.as_bytes());
     buffer.make_ascii_lowercase();
     std::str::from_utf8(buffer).ok()
-}
-
-/// A host pattern in lower case, if it is one.
-fn host_pattern(host: &str) -> Option<Box<str>> {
-    let name = host.strip_prefix("*.").unwrap_or(host);
-    let ipv6 = name.starts_with('[') && name.ends_with(']');
-    let valid = !name.is_empty()
-        && name.len() <= MAX_HOST
-        && name.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric()
-                || b"-._".contains(&byte)
-                || (ipv6 && b"[]:".contains(&byte))
-        })
-        && (ipv6 || name.split('.').all(|label| !label.is_empty()));
-    valid.then(|| host.to_ascii_lowercase().into())
 }
 
 /// The host that a request names: its target's authority (always so in HTTP/2), else `Host`.

@@ -9,13 +9,13 @@ use std::{
 use http::HeaderMap;
 
 use reef_egress::{Client, ClientConfig, Egress, Sockets};
-use reef_engine::{Confined, Limiter, Limits, Share};
+use reef_engine::{Confined, Limiter, Share};
+use reef_grants::{Access, Grants, Limits};
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
-    grants::{Access, Grants},
     next::{Next, Onward},
     outbound::Outbound,
     sockets::SocketRules,

@@ -3,7 +3,6 @@
 //! [`Grants`] say what one workload may do; a [`World`] holds them ready and makes the data of a store
 //! for each instance; [`link`] offers the interfaces of WASI to modules and components.
 
-mod grants;
 mod guest;
 mod link;
 mod next;
@@ -17,7 +16,6 @@ mod stdin;
 mod stdio;
 mod trace;
 
-pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
 pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError};
 pub use link::{component_linker, module_linker};
 pub use next::{Handled, Next};

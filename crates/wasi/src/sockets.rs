@@ -6,7 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use reef_egress::{Egress, Ports, Sockets};
+use reef_egress::{Egress, Sockets};
+use reef_grants::Ports;
 use wasmtime::{
     AsContextMut as _,
     component::{Linker, Resource},

@@ -6,10 +6,12 @@ use tempfile::tempdir;
 
 use crate::{process::finish, support::reef};
 
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("run", "Run a command, or call a function with --invoke"),
     ("serve", "Answer HTTP requests with one or more workloads"),
+    ("up", "Run applications on this machine"),
     ("inspect", "Say what a file is, what it needs, and whether Reef can run it"),
+    ("check", "Say what is wrong with a manifest, and where"),
     ("completions", "Print a completion script for a shell"),
     ("man", "Print the manual page, or write one page a command into a folder"),
 ];

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cache;
+mod check;
 mod client;
 mod help;
 mod inspect;
@@ -20,3 +21,4 @@ mod serve_telemetry;
 mod serve_tls;
 mod server;
 mod support;
+mod up;

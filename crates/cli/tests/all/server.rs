@@ -175,8 +175,16 @@ impl Drop for Server {
 
 /// `reef serve` on free ports, with a log for machines.
 pub(crate) fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
+    serving("serve", args)
+}
+
+/// The same of another command that serves.
+pub(crate) fn serving<A: AsRef<OsStr>>(
+    name: &str,
+    args: impl IntoIterator<Item = A>,
+) -> Command {
     let mut command = reef();
-    command.args(["serve", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args([name, "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     command.args(["--log-format", "json"]).args(args);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command

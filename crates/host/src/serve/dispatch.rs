@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::channel::oneshot;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use reef_app::Route;
 use reef_artifact::{Kind, Served, Wasi};
 use reef_engine::{Background, DeadlinePassed, within};
 use reef_http::{
@@ -76,9 +77,8 @@ pub struct ServeOptions {
 /// One workload at one route.
 #[derive(Debug)]
 pub struct Mount {
-    /// `/about` for itself, `/api/...` for all below, `/...` for everything; with a host in front or
-    /// without.
-    pub route: String,
+    /// Where it answers.
+    pub route: Route,
     /// What answers there.
     pub workload: Arc<Workload>,
     /// What a request goes through before, outermost first: components of the world
@@ -124,9 +124,9 @@ pub enum ServeError {
         /// What to do with it.
         advice: &'static str,
     },
-    /// Two workloads at one place, or a route that cannot be read.
+    /// Two workloads at one place.
     #[error(transparent)]
-    Route(#[from] reef_http::RouteError),
+    Route(#[from] reef_http::RouteConflict),
     /// Cannot stand in front of another.
     #[error(
         "{name} cannot stand in front of {next} as middleware: middleware is a component of the world wasi:http/middleware 0.3 (it imports and exports wasi:http/handler), in front of a wasi:http component"
@@ -210,8 +210,7 @@ impl Application {
             if mount.middleware.is_empty() && takes_next(&mount.workload) {
                 return Err(ServeError::NothingBehind { name: mount.workload.name().clone() });
             }
-            let (host, path) = split_route(&mount.route);
-            router.add(&name, host, path, service)?;
+            router.add(&name, mount.route.clone(), service)?;
         }
         let application = Arc::new(Self { router: router.build(), inner });
         let weak = Arc::downgrade(&application);
@@ -231,11 +230,8 @@ impl Application {
     }
 
     /// The workloads and where they answer.
-    pub fn routes(&self) -> impl Iterator<Item = (String, &Arc<Workload>)> {
-        self.router.routes().map(|(route, service)| {
-            let host = route.host().unwrap_or_default();
-            (format!("{host}{}", route.path()), &service.workload)
-        })
+    pub fn routes(&self) -> impl Iterator<Item = (&Route, &Arc<Workload>)> {
+        self.router.routes().map(|(route, service)| (route, &service.workload))
     }
 
     /// Every workload, those behind middleware too.
@@ -310,9 +306,12 @@ impl Service {
                 let mismatch = |cause| ServeError::Mismatch { name: name.clone(), cause };
                 Guest::Component(Arc::new(pool.map_err(mismatch)?))
             }
-            (Served::Wagi, Linked::Module(pre)) => {
-                Guest::Wagi(Wagi::new(workload.clone(), pre.clone(), &mount.route, background))
-            }
+            (Served::Wagi, Linked::Module(pre)) => Guest::Wagi(Wagi::new(
+                workload.clone(),
+                pre.clone(),
+                &mount.route.path(),
+                background,
+            )),
             _ => return Err(not_servable()),
         };
         let Queueing { concurrent, waiting, patience } = options.queueing;
@@ -322,7 +321,7 @@ impl Service {
             deadline: workload.world.limits().deadline,
             guest,
             tracer,
-            route: split_route(&mount.route).1.to_owned(),
+            route: mount.route.path(),
         })
     }
 
@@ -552,14 +551,6 @@ fn fail((failure, mut exchange): (Failure, Exchange)) -> Response<ResponseBody> 
     exchange.status = status;
     exchange.span.error(said.trim_end());
     text(status, said)
-}
-
-/// `example.com/api/...` is a host and a path.
-fn split_route(route: &str) -> (Option<&str>, &str) {
-    match route.find('/') {
-        None | Some(0) => (None, route),
-        Some(slash) => (Some(&route[..slash]), &route[slash..]),
-    }
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

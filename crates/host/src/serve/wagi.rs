@@ -46,8 +46,7 @@ impl Wagi {
         route: &str,
         background: Arc<Background>,
     ) -> Self {
-        let path = route.find('/').map_or("/...", |slash| &route[slash..]);
-        let route = Route::from_str(path).unwrap_or_else(|_| Route::everything());
+        let route = Route::from_str(route).unwrap_or_else(|_| Route::everything());
         Self { workload, pre, route, background }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use reef_egress::Destination;
+use crate::destination::Destination;
 
 /// Everything that was granted to one workload. The default is nothing.
 #[derive(Clone, Debug, Default)]

@@ -87,7 +87,7 @@ pub enum Fault {
 
 impl Destination {
     /// One port of one host.
-    pub(crate) fn exact(scheme: Option<String>, host: Target, port: u16) -> Self {
+    pub fn exact(scheme: Option<String>, host: Target, port: u16) -> Self {
         let host = match host {
             Target::Name(name) => Host::Name(name),
             Target::Address(address) => Host::Network(IpNetwork::single(address)),
@@ -120,7 +120,7 @@ impl Destination {
     }
 
     /// Whether this grants connections to a host as the workload names it.
-    pub(crate) fn grants(&self, scheme: Option<&str>, target: &Target, port: u16) -> bool {
+    pub fn grants(&self, scheme: Option<&str>, target: &Target, port: u16) -> bool {
         let host_fits = match (&self.host, target) {
             (Host::Any, Target::Name(name)) => !is_localhost(name),
             (Host::Any, Target::Address(address)) => is_public(*address),
@@ -136,7 +136,7 @@ impl Destination {
 
     /// Whether this grants an address as such, however private: it lies in the range given, or is
     /// loopback and `localhost` was given.
-    pub(crate) fn grants_address(&self, scheme: Option<&str>, address: IpAddr, port: u16) -> bool {
+    pub fn grants_address(&self, scheme: Option<&str>, address: IpAddr, port: u16) -> bool {
         let host_fits = match &self.host {
             Host::Network(network) => network.contains(address),
             Host::Name(name) => is_localhost(name) && address.to_canonical().is_loopback(),

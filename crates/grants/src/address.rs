@@ -108,9 +108,10 @@ pub fn is_public(address: IpAddr) -> bool {
 
 /// What a host in a URL or a destination stands for, in the one spelling that is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// Lower case, no final dot.
     Name(String),
+    /// An address.
     Address(IpAddr),
 }
 
@@ -137,7 +138,7 @@ impl Target {
     ///
     /// Stricter than the C library, which takes `0x7f.1` and `2130706433` for 127.0.0.1: what could
     /// be an address in disguise is refused (as in the WHATWG URL standard, "ends in a number").
-    pub(crate) fn parse(host: &str) -> Result<Self, HostFault> {
+    pub fn parse(host: &str) -> Result<Self, HostFault> {
         if let Some(inner) = host.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or(HostFault::Ipv6)?;
             let address: Ipv6Addr = inner.parse().map_err(|_| HostFault::Ipv6)?;
@@ -171,7 +172,7 @@ impl Target {
     }
 
     /// Whether this is a name that always means this machine (RFC 6761 section 6.3).
-    pub(crate) fn is_localhost(&self) -> bool {
+    pub fn is_localhost(&self) -> bool {
         matches!(self, Self::Name(name) if is_localhost(name))
     }
 }
@@ -187,6 +188,7 @@ impl fmt::Display for Target {
     }
 }
 
-pub(crate) fn is_localhost(name: &str) -> bool {
+/// Whether a name always means this machine (RFC 6761 section 6.3).
+pub fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }

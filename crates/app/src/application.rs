@@ -1,0 +1,128 @@
+//! An application, and the document that it is read from.
+
+use std::collections::BTreeMap;
+
+use reef_document::{At, Diagnostic, Diagnostics, Node, Syntax, decode, parse};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{check::check, name::Name, workload::Workload};
+
+/// A named, versioned set of workloads: what a person deploys. Its fields are those of `reef.toml`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields, title = "reef.toml")]
+pub struct Application {
+    /// What it is called.
+    pub name: At<Name>,
+    /// Which one of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What its values may refer to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<At<Name>, Variable>,
+    /// Its workloads.
+    #[serde(default, rename = "workload", skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<Workload>,
+}
+
+/// A value that is not in the manifest, or only as a default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Variable {
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it is when nobody says. Without, somebody must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Whether its value is never shown. Such a one has no default: manifests hold no secrets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
+}
+
+/// A `reef.toml`: the application, and what its profiles put over it.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    source: reef_document::Source,
+    base: Node,
+    profiles: Vec<(String, Node)>,
+}
+
+impl Manifest {
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// Faults of its syntax.
+    pub fn parse(source: &reef_document::Source) -> Result<Self, Diagnostics> {
+        let mut base = parse(source, Syntax::Toml)?;
+        let mut profiles = Vec::new();
+        if let Some(table) = base.take("profile") {
+            let reef_document::Value::Table(entries) = table.value else {
+                let error = Diagnostic::error("`profile` holds tables, one for each profile");
+                return Err(error.at(table.span).of(source).into());
+            };
+            profiles.extend(entries.into_iter().map(|entry| (entry.key, entry.value)));
+        }
+        Ok(Self { source: source.clone(), base, profiles })
+    }
+
+    /// The profiles that it has.
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
+        self.profiles.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The application, with a profile's values over its own. What is wrong is added to `found`; there
+    /// is an application only if nothing makes it unusable.
+    pub fn application(
+        &self,
+        profile: Option<&str>,
+        found: &mut Diagnostics,
+    ) -> Option<Application> {
+        let mut own = Diagnostics::default();
+        let mut node = self.base.clone();
+        if let Some(wanted) = profile {
+            match self.profiles.iter().find(|(name, _)| name == wanted) {
+                Some((_, over)) => node.overlay(over.clone()),
+                None => {
+                    let all: Vec<_> = self.profiles().map(|name| format!("`{name}`")).collect();
+                    let help = if all.is_empty() {
+                        format!("add a table `[profile.{wanted}]` with the values that differ")
+                    } else {
+                        format!("there is {}", all.join(", "))
+                    };
+                    let message = format!("there is no profile `{wanted}`");
+                    own.push(Diagnostic::error(message).help(help));
+                }
+            }
+        }
+        let application = decode::<Application>(&node, &mut own);
+        if let Some(application) = &application {
+            check(application, &mut own);
+        }
+        own.settle(&self.source);
+        let usable = !own.has_errors();
+        found.extend(own);
+        application.filter(|_| usable)
+    }
+}
+
+/// The JSON Schema of `reef.toml`, for editors.
+pub fn schema() -> schemars::Schema {
+    let mut schema = schemars::schema_for!(Application);
+    schema.insert("$id".into(), "https://reef-wasm.github.io/reef/reef.schema.json".into());
+    // A profile has what the manifest has, and nothing of it must be there.
+    let object = schemars::json_schema!({
+        "type": "object",
+        "description": "Values that differ, by the name of the environment they are for",
+        "additionalProperties": { "type": "object" },
+    });
+    if let Some(properties) = schema.get_mut("properties").and_then(|all| all.as_object_mut()) {
+        properties.insert("profile".into(), object.to_value());
+    }
+    schema
+}

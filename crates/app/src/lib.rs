@@ -1,0 +1,29 @@
+//! The application model: what a person deploys, whatever manifest it was written in.
+//!
+//! An [`Application`] is a named set of [`Workload`]s. Its native form is `reef.toml`, of which these
+//! types are the fields; every other system's manifest is read into the same types by the crate of its
+//! contract. Nothing here is opened, fetched or run.
+//!
+//! A manifest holds no secrets: values may refer to [`Variable`]s, which get theirs from elsewhere.
+
+mod application;
+mod check;
+mod name;
+mod route;
+mod source;
+mod template;
+mod text;
+mod trigger;
+mod workload;
+
+pub use application::{Application, Manifest, Variable, schema};
+pub use name::Name;
+pub use route::{Route, RouteError, Segment};
+pub use source::{Source, SourceError};
+pub use template::{Part, Template, TemplateError, Unresolved};
+pub use text::Written;
+pub use trigger::{HttpTrigger, Triggers};
+pub use workload::{Build, Limits, Scale, Workload};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use proptest::prelude::*;
+use reef_document::{Diagnostics, Source as Text};
+
+use super::*;
+
+fn read(text: &str, profile: Option<&str>) -> (Option<Application>, Vec<String>) {
+    let source = Text::new("reef.toml", text);
+    let mut found = Diagnostics::default();
+    let application = match Manifest::parse(&source) {
+        Ok(manifest) => manifest.application(profile, &mut found),
+        Err(wrong) => {
+            found.extend(wrong);
+            None
+        }
+    };
+    let said = found.iter().map(|diagnostic| {
+        let (line, column) = diagnostic.line_and_column().unwrap_or_default();
+        let help = diagnostic.help_text().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{line}:{column}: {diagnostic}{help}")
+    });
+    (application, said.collect())
+}
+
+const WHOLE: &str = r#"
+name = "shop"
+version = "1.2.0"
+description = "Sells things"
+
+[variables.greeting]
+default = "hello"
+[variables.token]
+description = "Of the payment service"
+secret = true
+
+[[workload]]
+name = "auth"
+source = "oci://ghcr.io/shop/auth:1.0"
+digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+[[workload]]
+name = "front"
+description = "What people see"
+source = "front.wasm"
+args = ["--greet", "{{ greeting }}, you"]
+env = { TOKEN = "{{ token }}" }
+dirs = ["./assets::/assets:ro"]
+egress = ["pay.example.com:443", "{{ greeting }}:*"]
+listen = ["127.0.0.1:0"]
+limits = { deadline = "10s", memory = "64MiB", cpu = 0.5, requests = 100, queue-timeout = "1s" }
+scale = { reuse = 10, concurrent = 4, idle = "1m" }
+build = { command = "cargo build --release", watch = ["src/**"] }
+
+[[workload.trigger.http]]
+route = "/..."
+middleware = ["auth"]
+
+[[workload.trigger.http]]
+route = "*.example.com/users/:id"
+
+[profile.production]
+version = "1.2.0-production"
+[[profile.production.workload]]
+name = "front"
+limits = { cpu = 2 }
+"#;
+
+#[test]
+fn the_common_case_is_short() {
+    let text = "name = 'hello'\n[[workload]]\nname = 'hello'\nsource = 'hello.wasm'\n\
+        trigger.http.route = '/...'\n";
+    let (application, said) = read(text, None);
+    assert_eq!(said, Vec::<String>::new());
+    let application = application.unwrap();
+    let [workload] = &application.workloads[..] else { unreachable!("one was written") };
+    assert_eq!(workload.source.value, Source::File("hello.wasm".into()));
+    assert_eq!(workload.trigger.http[0].route.to_string(), "/...");
+    // Nothing is granted that was not written.
+    assert!(workload.dirs.is_empty() && workload.env.is_empty() && workload.egress.is_empty());
+}
+
+#[test]
+fn every_field_is_read_and_written_again() {
+    let (application, said) = read(WHOLE, None);
+    assert_eq!(said, Vec::<String>::new());
+    let application = application.unwrap();
+    let front = &application.workloads[1];
+    assert_eq!(front.limits.cpu.unwrap().cores(), 0.5);
+    assert_eq!(front.trigger.http[1].route.host(), Some("*.example.com"));
+    let values = |name: &Name| (name.as_str() == "greeting").then_some("moin");
+    assert_eq!(front.args[1].resolve(values).unwrap(), "moin, you");
+    assert!(front.env["TOKEN"].resolve(values).is_err());
+
+    let text = toml::to_string(&application).unwrap();
+    assert_eq!(read(&text, None), (Some(application), Vec::new()), "{text}");
+}
+
+#[test]
+fn a_profile_changes_what_it_names_and_nothing_else() {
+    let mut expected = read(WHOLE, None).0.unwrap();
+    let (application, said) = read(WHOLE, Some("production"));
+    assert_eq!(said, Vec::<String>::new());
+    expected.version = Some("1.2.0-production".to_owned());
+    expected.workloads[1].limits.cpu = Some("2".parse().unwrap());
+    assert_eq!(application.unwrap(), expected);
+    let (application, said) = read(WHOLE, Some("staging"));
+    assert_eq!(application, None);
+    assert_eq!(said, ["0:0: there is no profile `staging` (there is `production`)"]);
+}
+
+#[test]
+fn what_is_wrong_is_said_where_it_is_and_all_at_once() {
+    let (application, said) = read(
+        r#"name = "shop"
+colour = "red"
+[variables.token]
+secret = true
+default = "hunter2"
+[[workload]]
+name = "one"
+source = "one.wasm"
+egress = ["example.com", "{{ nowhere }}:443"]
+trigger.http.rout = "/"
+trigger.http.route = "/users/:id"
+[[workload]]
+name = "one"
+source = "two.wasm"
+digest = "sha256:12"
+env = { A = "{{ nothing }}" }
+trigger.http = { route = "/users/:name", middleware = ["one", "gone"] }
+[[workload]]
+name = "three"
+source = "three.wasm"
+"#,
+        None,
+    );
+    assert_eq!(application, None);
+    let starts = [
+        "2:1: `colour` is not a known field (there is `description`, `name`, `variables`,",
+        "3:12: the secret `token` has a default (a manifest holds no secrets",
+        "9:11: \"example.com\" is not an egress destination: the port is missing",
+        "9:26: there is no variable `nowhere` (declare it: `[variables.nowhere]`)",
+        "10:14: `rout` is not a known field (did you mean `route`?)",
+        "13:8: two workloads are called `one` (give one of them another name)",
+        "15:10: `sha256:12` is not a digest",
+        "16:13: there is no variable `nothing`",
+        "17:26: `one` and `one` both have the route /users/:name",
+        "17:56: `one` stands in front of itself",
+        "17:63: there is no workload `gone`",
+        "19:8: nothing starts `three` (give it a trigger: `trigger.http.route = \"/...\"`)",
+    ];
+    for (said, start) in said.iter().zip(starts) {
+        assert!(said.starts_with(start), "{said}\nis not\n{start}");
+    }
+    assert_eq!(said.len(), starts.len(), "{said:#?}");
+}
+
+#[test]
+fn each_value_says_how_it_is_written() {
+    let workload = "name = 'a'\n[[workload]]\nname = 'a'\nsource = 'a.wasm'\n";
+    for (line, start) in [
+        ("name = '-a'", "5:1: duplicate key"),
+        ("limits.deadline = 'soon'", "5:19: `soon` is not a duration; write 500ms"),
+        ("limits.deadline = '0s'", "5:19: `0s` must be more than nothing"),
+        ("limits.memory = 'much'", "5:17: `much` is not a size; write a number"),
+        ("limits.memory = true", "5:17: text is expected here, not true or false"),
+        ("limits.cpu = 0", "5:14: `0` is not a share of a processor"),
+        ("dirs = ['::']", "5:9: `::` is not a directory grant"),
+        ("listen = ['8080']", "5:11: invalid socket address syntax"),
+        ("trigger.http.route = 'example.com'", "5:22: `` is not a path"),
+        ("trigger.http.route = 'a b/'", "5:22: `a b` is not a host"),
+        ("trigger.http.route = '/:a/:a'", "5:22: `:a` is there twice"),
+        ("args = ['{{ x']", "5:9: `{{` has no `}}`"),
+        ("args = ['{{ x y }}']", "5:9: `{{ x y }}` names no variable"),
+    ] {
+        let (application, said) = read(&format!("{workload}{line}\n"), None);
+        assert_eq!(application, None, "{line}");
+        assert!(said[0].starts_with(start), "{line}: {said:?}");
+    }
+    for (source, start) in
+        [("ftp://a/b", "4:10: `ftp:` is not known"), ("", "4:10: a source is a file")]
+    {
+        let text = workload.replace("a.wasm", source);
+        let (_, said) = read(&text, None);
+        assert!(said[0].starts_with(start), "{said:?}");
+    }
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_types() {
+    let published = include_str!("../reef.schema.json");
+    let schema = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    if std::env::var_os("REEF_WRITE_SCHEMA").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/reef.schema.json");
+        std::fs::write(path, &schema).unwrap();
+    } else {
+        assert!(
+            schema == published,
+            "run this test with REEF_WRITE_SCHEMA=1, and look at the change"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn templates_are_written_as_they_are_read(
+        parts in prop::collection::vec(prop_oneof!["[a-z{} ]{1,6}", Just("{{ a }}".to_owned())], 0..5)
+    ) {
+        if let Ok(template) = parts.concat().parse::<Template>() {
+            prop_assert_eq!(template.to_string().parse::<Template>().unwrap(), template);
+        }
+    }
+
+    #[test]
+    fn a_literal_resolves_to_itself(text in "[a-z{} ]{0,12}") {
+        let template = Template::literal(text.clone());
+        prop_assert_eq!(template.resolve(|_| None).unwrap(), text.clone());
+        let written: Template = template.to_string().parse().unwrap();
+        prop_assert_eq!(written.resolve(|_| None).unwrap(), text);
+    }
+
+    #[test]
+    fn sources_are_written_as_they_are_read(text in "[a-z:/.+-]{1,16}") {
+        if let Ok(source) = text.parse::<Source>() {
+            prop_assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
+        }
+    }
+
+    #[test]
+    fn routes_are_written_as_they_are_read(text in "([a-z.*]{0,8})(/(:?[a-z]{0,3}|\\.\\.\\.)){1,4}") {
+        if let Ok(route) = text.parse::<Route>() {
+            prop_assert_eq!(route.to_string(), text);
+            prop_assert!(route.is_same(&route.to_string().parse().unwrap()));
+        }
+    }
+}

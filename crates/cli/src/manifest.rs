@@ -1,0 +1,171 @@
+//! What is to be run, whatever it is written in.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use reef_app::{Application, HttpTrigger, Manifest, Name, Source, Triggers, Workload};
+use reef_document::{At, Diagnostic, Diagnostics, LARGEST, Source as Text};
+
+use crate::guest;
+
+/// The manifest of a folder.
+pub(crate) const DEFAULT: &str = "reef.toml";
+
+/// An application and the folder that its paths start from.
+pub(crate) struct Loaded {
+    pub(crate) application: Application,
+    pub(crate) folder: PathBuf,
+}
+
+/// Reads a manifest, but nothing that is too large to be one.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Text> {
+    let name = path.display();
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("there is no manifest {name}; name one, or a folder with a {DEFAULT}")
+        }
+        opened => opened.with_context(|| format!("cannot open {name}"))?,
+    };
+    let mut bytes = Vec::new();
+    // One more byte tells that there are more.
+    file.take(LARGEST as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read {name}"))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Text::new(name.to_string(), text)),
+        Err(_) => bail!("{name} is not a manifest: it is not text in UTF-8"),
+    }
+}
+
+/// The application of a manifest. What is wrong is added to `found`; there is one only if nothing makes
+/// it unusable.
+pub(crate) fn application(
+    text: &Text,
+    profile: Option<&str>,
+    folder: &Path,
+    found: &mut Diagnostics,
+) -> Option<Application> {
+    let manifest = match Manifest::parse(text) {
+        Ok(manifest) => manifest,
+        Err(wrong) => {
+            found.extend(wrong);
+            return None;
+        }
+    };
+    let application = manifest.application(profile, found)?;
+    files(&application, folder, found);
+    found.settle(text);
+    (!found.has_errors()).then_some(application)
+}
+
+/// What a path stands for: a manifest, a folder with one, a `.wasm` file, or a folder of them.
+///
+/// # Errors
+/// When it is nothing of that. What is wrong with a manifest goes to `found`, and there is nothing.
+pub(crate) fn load(
+    path: &Path,
+    profile: Option<&str>,
+    found: &mut Diagnostics,
+) -> anyhow::Result<Option<Loaded>> {
+    let folder = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
+    if is_artifact(path) {
+        let application = of_artifacts(&guest::name_of(path), &[path.to_owned()]);
+        return Ok(Some(Loaded { application, folder: PathBuf::new() }));
+    }
+    let manifest = if path.is_dir() { path.join(DEFAULT) } else { path.to_owned() };
+    if path.is_dir() && !manifest.exists() {
+        let artifacts = artifacts(path)?;
+        if artifacts.is_empty() {
+            bail!(
+                "{} has neither a {DEFAULT} nor a .wasm file; name a folder that has, or a manifest",
+                path.display()
+            );
+        }
+        let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let application = of_artifacts(&guest::name_of(&absolute), &artifacts);
+        return Ok(Some(Loaded { application, folder: PathBuf::new() }));
+    }
+    let text = read(&manifest)?;
+    let folder = folder(&manifest);
+    let application = application(&text, profile, &folder, found);
+    Ok(application.map(|application| Loaded { application, folder }))
+}
+
+fn is_artifact(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    matches!(ending, Some("wasm" | "wat")) && !path.is_dir()
+}
+
+fn artifacts(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut artifacts = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if is_artifact(&path) {
+            artifacts.push(path);
+        }
+    }
+    artifacts.sort();
+    Ok(artifacts)
+}
+
+/// One artifact answers everywhere; of several, each does below its own name.
+fn of_artifacts(name: &str, artifacts: &[PathBuf]) -> Application {
+    let workloads = artifacts.iter().map(|path| {
+        let name = Name::lenient(&guest::name_of(path));
+        let route = match artifacts.len() {
+            1 => "/...".parse(),
+            _ => format!("/{name}/...").parse(),
+        };
+        let http = route.into_iter().map(|route| HttpTrigger::at(route)).collect::<Vec<_>>();
+        let trigger = Triggers { http: http.into() };
+        Workload { trigger, ..Workload::new(name, Source::File(path.clone())) }
+    });
+    let workloads = workloads.collect();
+    Application {
+        name: Name::lenient(name).into(),
+        version: None,
+        description: None,
+        variables: BTreeMap::new(),
+        workloads,
+    }
+}
+
+/// Says which files and folders are not there.
+fn files(application: &Application, folder: &Path, found: &mut Diagnostics) {
+    for workload in &application.workloads {
+        if let Source::File(file) = &workload.source.value
+            && !folder.join(file).exists()
+        {
+            let message = format!("there is no file {}", folder.join(file).display());
+            found.push(match &workload.build {
+                Some(build) => placed(Diagnostic::warning(message), &workload.source)
+                    .help(format!("`{}` makes it", build.command)),
+                None => placed(Diagnostic::error(message), &workload.source)
+                    .help("paths are those from the manifest's folder on"),
+            });
+        }
+        for dir in &workload.dirs {
+            let host = folder.join(&dir.host);
+            if !host.is_dir() {
+                let message = format!("there is no folder {}", host.display());
+                found.push(
+                    placed(Diagnostic::error(message), dir).help("make it, or leave the grant out"),
+                );
+            }
+        }
+    }
+}
+
+fn placed<T>(diagnostic: Diagnostic, place: &At<T>) -> Diagnostic {
+    match place.span() {
+        Some(span) => diagnostic.at(span),
+        None => diagnostic,
+    }
+}

@@ -1,0 +1,202 @@
+//! A server of workloads, from the engine to the drain: the same for files and for applications.
+
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use http::Request;
+use reef_engine::{Allocation, Background, Engine};
+use reef_host::serve::{Application, Mount};
+use reef_http::{HandlerFn, Peer, RequestBody, ResponseBody, Server, ServerConfig, Tls, Workers};
+use reef_telemetry::{Family, Kind, Telemetry, TraceConfig, Value};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    args::{Log, ServerArgs},
+    guest,
+};
+
+/// How long traces that wait may take to be sent at the end.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Serves what `mounts` makes with the engine, until a signal says to stop.
+pub(crate) fn serve(
+    args: &ServerArgs,
+    log: &Log,
+    mounts: impl FnOnce(&Arc<Engine>) -> anyhow::Result<Vec<Mount>>,
+) -> anyhow::Result<i32> {
+    guest::log(log, "info")?;
+    reef_http::raise_open_files();
+    let allocation = Allocation::Pooling { instances: args.max_instances };
+    let engine = guest::engine(&args.cache, allocation, true);
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
+        _ => None,
+    };
+    let telemetry = Telemetry::start(TraceConfig::from_env(args.otlp.as_deref())?.as_ref())?;
+
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = Workers::start(args.workers.unwrap_or(cores), "reef-worker")
+        .context("cannot start the worker threads")?;
+    let config = ServerConfig {
+        addrs: args.addr.clone(),
+        limits: http_limits(args),
+        tls: tls.clone(),
+        drain_timeout: args.http.drain,
+    };
+    // Bound before anything is compiled, so that an address in use is said at once.
+    let server = Server::bind(config, &workers)?;
+    let admin =
+        args.admin.map(|addr| Server::bind(ServerConfig::new(addr), &workers)).transpose()?;
+    let mounts = mounts(&engine)?;
+    let background = Arc::new(Background::new(cores, workers.handle(0).clone()));
+    let application = Application::new(mounts, &workers, background, telemetry.tracer().clone())?;
+    let telemetry = Arc::new(telemetry);
+    register(&telemetry, &application, &server);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        announce(&application, &server, admin.as_ref(), tls.is_some());
+        telemetry.health().set_ready();
+
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let until_stopped = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        if let Some(admin) = admin {
+            let (telemetry, mut done) = (telemetry.clone(), stopped.clone());
+            let handler = HandlerFn(move |request: Request<RequestBody>, _: Peer| {
+                let response =
+                    reef_telemetry::respond(&request, telemetry.metrics(), telemetry.health());
+                std::future::ready(response.map(ResponseBody::full))
+            });
+            tokio::spawn(admin.serve(Arc::new(handler), async move {
+                // Answers until the drain is over: that is when it is looked at most.
+                let _ = done.wait_for(|stop| *stop).await;
+                std::future::pending::<()>().await;
+            }));
+        }
+        let mut serving = std::pin::pin!(server.serve(application.clone(), until_stopped(stopped)));
+        let report: reef_http::DrainReport = loop {
+            tokio::select! {
+                report = &mut serving => break report?,
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = hangup.recv() => {
+                    reload(tls.as_ref());
+                    continue;
+                }
+            }
+            if stop.send_replace(true) {
+                tracing::warn!("Stopping at once.");
+                return Ok::<_, anyhow::Error>(1);
+            }
+            telemetry.health().set_draining();
+            tracing::info!(
+                seconds = args.http.drain.as_secs(),
+                "Stopping: requests in progress are answered, new ones are not taken."
+            );
+        };
+        application.close();
+        tracing::info!(completed = report.completed, cut = report.cut, "Stopped.");
+        Ok((report.cut > 0).into())
+    })?;
+    telemetry.shutdown(FLUSH);
+    Ok(status)
+}
+
+fn http_limits(args: &ServerArgs) -> reef_http::Limits {
+    let default = reef_http::Limits::default();
+    reef_http::Limits {
+        max_connections: args.http.max_connections.unwrap_or(default.max_connections),
+        max_header_bytes: usize::try_from(args.http.max_header.0).unwrap_or(usize::MAX),
+        max_body_bytes: args.http.max_body.0,
+        idle_timeout: args.http.idle_timeout,
+        ..default
+    }
+}
+
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        None | Some(Ok(false)) => {}
+        Some(Ok(true)) => tracing::info!("The certificate was read anew."),
+        Some(Err(error)) => tracing::error!(%error, "The old certificate stays in use."),
+    }
+}
+
+fn announce(application: &Application, server: &Server, admin: Option<&Server>, tls: bool) {
+    let scheme = if tls { "https" } else { "http" };
+    for addr in server.local_addrs() {
+        for (route, workload) in application.routes() {
+            let path = route.path();
+            let path = path.trim_end_matches("...");
+            let url = match route.host() {
+                None => format!("{scheme}://{addr}{path}"),
+                Some(host) => format!("{scheme}://{host}:{}{path}", addr.port()),
+            };
+            // For people on standard output; the log has it for machines.
+            if std::io::stdout().is_terminal() {
+                println!("Serving {} at {url}", workload.name());
+            } else {
+                tracing::info!(workload = &**workload.name(), url, "Serving.");
+            }
+        }
+    }
+    for addr in admin.into_iter().flat_map(|admin| admin.local_addrs()) {
+        tracing::info!(url = format!("http://{addr}"), "Metrics and health.");
+    }
+}
+
+fn register(telemetry: &Telemetry, application: &Arc<Application>, server: &Server) {
+    let weak = Arc::downgrade(application);
+    telemetry.metrics().register(move |out| {
+        let Some(application) = weak.upgrade() else { return };
+        let meters: Vec<_> = application
+            .workloads()
+            .map(|workload| (workload.name().clone(), workload.meter().snapshot()))
+            .collect();
+        let named = meters.iter().map(|(name, meter)| (&**name, meter.clone()));
+        reef_telemetry::workload_families(out, named);
+    });
+    let stats = server.stats();
+    telemetry.metrics().register(move |out| {
+        let stats = stats.snapshot();
+        for (name, help, kind, value) in [
+            (
+                "reef_http_connections_open",
+                "Connections open now.",
+                Kind::Gauge,
+                stats.connections_open,
+            ),
+            (
+                "reef_http_connections_total",
+                "Connections accepted.",
+                Kind::Counter,
+                stats.connections_accepted,
+            ),
+            (
+                "reef_http_connections_refused_total",
+                "Connections over the limit.",
+                Kind::Counter,
+                stats.connections_refused,
+            ),
+            ("reef_http_requests_total", "Requests read.", Kind::Counter, stats.requests),
+            (
+                "reef_http_timeouts_total",
+                "Clients that were too slow.",
+                Kind::Counter,
+                stats.timeouts,
+            ),
+            (
+                "reef_http_tls_failures_total",
+                "TLS handshakes that failed.",
+                Kind::Counter,
+                stats.tls_failures,
+            ),
+        ] {
+            out.push(Family::new(name, kind, help).with(&[], Value::Integer(value)));
+        }
+    });
+}

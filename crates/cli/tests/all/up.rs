@@ -1,0 +1,131 @@
+//! `reef up`.
+
+use std::fs;
+
+use tempfile::{TempDir, tempdir};
+
+use crate::{
+    process::finish,
+    server::{Server, serving},
+    support::{guest, reef},
+};
+
+/// A folder with guests under these names.
+fn folder(guests: &[(&str, &str)]) -> TempDir {
+    let dir = tempdir().unwrap();
+    for (name, of) in guests {
+        fs::copy(guest(of), dir.path().join(name)).unwrap();
+    }
+    dir
+}
+
+fn up(dir: &TempDir, args: &[&str]) -> Server {
+    let mut command = serving("up", args);
+    command.current_dir(dir.path());
+    Server::spawn(command)
+}
+
+#[test]
+fn an_application_runs_as_its_manifest_says() {
+    let dir = folder(&[("hello.wasm", "p3-hello-http"), ("kit.wasm", "p2-http-kit")]);
+    fs::create_dir(dir.path().join("assets")).unwrap();
+    let manifest = "
+        name = 'shop'
+        [variables.greeting]
+        [variables.kind]
+        default = 'plain'
+        [[workload]]
+        name = 'hello'
+        source = 'hello.wasm'
+        trigger.http.route = '/...'
+        [[workload]]
+        name = 'kit'
+        source = 'kit.wasm'
+        env = { SAID = '{{ greeting }}, {{ kind }}' }
+        limits = { deadline = '300ms' }
+        trigger.http = [{ route = '/env' }, { route = '/never' }, { route = 'kit.test/...' }]
+        [profile.production.variables.kind]
+        default = 'fancy'
+    ";
+    fs::write(dir.path().join("reef.toml"), manifest).unwrap();
+    for (args, said) in [
+        (&["--var", "greeting=moin"][..], "env SAID=moin, plain\n"),
+        (&["--var", "greeting=moin", "--profile", "production"], "env SAID=moin, fancy\n"),
+    ] {
+        let server = up(&dir, args);
+        assert_eq!(server.get("/").text(), "hello\n");
+        assert_eq!(server.get("/env").text(), said);
+        // Limits are the workload's own.
+        assert_eq!(server.get("/never").status, 504);
+    }
+}
+
+#[test]
+fn a_file_or_a_folder_of_files_is_an_application() {
+    let dir = folder(&[("hello.wasm", "p3-hello-http")]);
+    for args in [&[][..], &["."], &["hello.wasm"]] {
+        let server = up(&dir, args);
+        assert_eq!(server.get("/anywhere").text(), "hello\n", "{args:?}");
+    }
+    let dir = folder(&[("one.wasm", "p3-hello-http"), ("two.wasm", "p2-hello-http")]);
+    let server = up(&dir, &[]);
+    for path in ["/one", "/two/below"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    assert_eq!(server.get("/").status, 404);
+}
+
+#[test]
+fn several_applications_share_a_listener_unless_they_want_the_same_place() {
+    let dir = folder(&[("hello.wasm", "p3-hello-http")]);
+    for (name, route) in [("a", "/a/..."), ("b", "/b/..."), ("c", "/:x/...")] {
+        let workload = "[[workload]]\nname = 'w'\nsource = 'hello.wasm'";
+        let text = format!("name = '{name}'\n{workload}\ntrigger.http.route = '{route}'\n");
+        fs::write(dir.path().join(format!("{name}.toml")), text).unwrap();
+    }
+    let server = up(&dir, &["a.toml", "b.toml", "c.toml"]);
+    for path in ["/a", "/b/x", "/else"] {
+        assert_eq!(server.get(path).text(), "hello\n", "{path}");
+    }
+    // Each under its own name.
+    for workload in ["a/w", "b/w", "c/w"] {
+        let requests = server.metric("reef_requests_total", &format!("workload=\"{workload}\""));
+        assert_eq!(requests, 1.0, "{workload}");
+    }
+    let mut command = reef();
+    command.current_dir(dir.path()).args(["up", "--addr", "127.0.0.1:0", "a.toml", "a.toml"]);
+    let ended = finish(command, b"");
+    assert_ne!(ended.status(), 0);
+    assert!(ended.stderr.contains("`a/w` and `a/w` both have the route /a/..."), "{ended:?}");
+}
+
+#[test]
+fn nothing_runs_of_what_cannot_run_whole() {
+    let dir = folder(&[("hello.wasm", "p3-hello-http")]);
+    let start = "name = 'a'\n[variables.x]\n[[workload]]\nname = 'w'\nsource = 'hello.wasm'\n";
+    let route = "trigger.http.route = '/...'\n";
+    let digest = format!("digest = 'sha256:{}'\n", "0".repeat(64));
+    for (text, args, said) in [
+        (format!("{start}{route}"), &[][..], "the variable `x` has no value; give it one with --var x=VALUE or REEF_VAR_X"),
+        (format!("{start}{route}"), &["--var", "y=1"], "no application here has a variable `y`"),
+        (format!("{start}{route}"), &["--var", "x"], "write NAME=VALUE"),
+        (start.to_owned(), &["--var", "x=1"], "nothing here answers requests"),
+        (format!("{start}{route}{digest}"), &["--var", "x=1"], "is not what the manifest pins"),
+        (format!("{start}{route}egress = ['{{{{ x }}}}']\n"), &["--var", "x=:"], "is not an egress destination"),
+        (format!("{start}{route}").replace("hello.wasm'", "oci://a/b:1'"), &["--var", "x=1"], "cannot be fetched yet"),
+        (format!("{start}{route}").replace("hello", "gone"), &[], "there is no file gone.wasm"),
+        (format!("{start}colour = 1\n"), &[], "`colour` is not a known field"),
+    ] {
+        fs::write(dir.path().join("reef.toml"), &text).unwrap();
+        let mut command = reef();
+        command.current_dir(dir.path()).args(["up", "--addr", "127.0.0.1:0"]).args(args);
+        let ended = finish(command, b"");
+        assert_ne!(ended.status(), 0, "{text}");
+        assert!(ended.stderr.contains(said), "{said:?} is not in\n{}\nfor\n{text}", ended.stderr);
+    }
+    let empty = tempdir().unwrap();
+    let mut command = reef();
+    command.current_dir(empty.path()).arg("up");
+    let ended = finish(command, b"");
+    assert!(ended.stderr.contains("has neither a reef.toml nor a .wasm file"), "{ended:?}");
+}
