@@ -10,21 +10,18 @@ use reef_app::Application;
 use reef_document::{Diagnostics, Severity, Source as Text};
 use serde_json::{Value, json};
 
-use crate::{
-    args::Check,
-    manifest::{self, DEFAULT},
-};
+use crate::{args::Check, manifest};
 
 /// Says what is wrong with manifests; the status is 1 when one of them cannot be used.
 pub(crate) fn check(args: &Check) -> anyhow::Result<i32> {
     let mut files = args.files.clone();
     if files.is_empty() {
-        files.push(DEFAULT.into());
+        files.push(".".into());
     }
     let mut usable = true;
     let mut answers = Vec::new();
     for file in &files {
-        let path = if file.is_dir() { file.join(DEFAULT) } else { file.clone() };
+        let path = manifest::manifest_of(file);
         let text = manifest::read(&path)?;
         let mut found = Diagnostics::default();
         let folder = path.parent().unwrap_or(Path::new(""));

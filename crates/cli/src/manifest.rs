@@ -14,7 +14,7 @@ use reef_document::{At, Diagnostic, Diagnostics, LARGEST, Source as Text};
 use crate::guest;
 
 /// The manifest of a folder.
-pub(crate) const DEFAULT: &str = "reef.toml";
+const DEFAULT: &str = "reef.toml";
 
 /// An application and the folder that its paths start from.
 pub(crate) struct Loaded {
@@ -77,7 +77,7 @@ pub(crate) fn load(
         let application = of_artifacts(&guest::name_of(path), &[path.to_owned()]);
         return Ok(Some(Loaded { application, folder: PathBuf::new() }));
     }
-    let manifest = if path.is_dir() { path.join(DEFAULT) } else { path.to_owned() };
+    let manifest = manifest_of(path);
     if path.is_dir() && !manifest.exists() {
         let artifacts = artifacts(path)?;
         if artifacts.is_empty() {
@@ -94,6 +94,17 @@ pub(crate) fn load(
     let folder = folder(&manifest);
     let application = application(&text, profile, &folder, found);
     Ok(application.map(|application| Loaded { application, folder }))
+}
+
+/// A folder's manifest, or the path itself.
+pub(crate) fn manifest_of(path: &Path) -> PathBuf {
+    if path == Path::new(".") {
+        DEFAULT.into()
+    } else if path.is_dir() {
+        path.join(DEFAULT)
+    } else {
+        path.to_owned()
+    }
 }
 
 fn is_artifact(path: &Path) -> bool {
@@ -123,7 +134,7 @@ fn of_artifacts(name: &str, artifacts: &[PathBuf]) -> Application {
             1 => "/...".parse(),
             _ => format!("/{name}/...").parse(),
         };
-        let http = route.into_iter().map(|route| HttpTrigger::at(route)).collect::<Vec<_>>();
+        let http = route.into_iter().map(HttpTrigger::at).collect::<Vec<_>>();
         let trigger = Triggers { http: http.into() };
         Workload { trigger, ..Workload::new(name, Source::File(path.clone())) }
     });

@@ -179,10 +179,7 @@ pub(crate) fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Com
 }
 
 /// The same of another command that serves.
-pub(crate) fn serving<A: AsRef<OsStr>>(
-    name: &str,
-    args: impl IntoIterator<Item = A>,
-) -> Command {
+pub(crate) fn serving<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> Command {
     let mut command = reef();
     command.args([name, "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     command.args(["--log-format", "json"]).args(args);

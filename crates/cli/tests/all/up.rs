@@ -106,13 +106,25 @@ fn nothing_runs_of_what_cannot_run_whole() {
     let route = "trigger.http.route = '/...'\n";
     let digest = format!("digest = 'sha256:{}'\n", "0".repeat(64));
     for (text, args, said) in [
-        (format!("{start}{route}"), &[][..], "the variable `x` has no value; give it one with --var x=VALUE or REEF_VAR_X"),
+        (
+            format!("{start}{route}"),
+            &[][..],
+            "the variable `x` has no value; give it one with --var x=VALUE or REEF_VAR_X",
+        ),
         (format!("{start}{route}"), &["--var", "y=1"], "no application here has a variable `y`"),
         (format!("{start}{route}"), &["--var", "x"], "write NAME=VALUE"),
         (start.to_owned(), &["--var", "x=1"], "nothing here answers requests"),
         (format!("{start}{route}{digest}"), &["--var", "x=1"], "is not what the manifest pins"),
-        (format!("{start}{route}egress = ['{{{{ x }}}}']\n"), &["--var", "x=:"], "is not an egress destination"),
-        (format!("{start}{route}").replace("hello.wasm'", "oci://a/b:1'"), &["--var", "x=1"], "cannot be fetched yet"),
+        (
+            format!("{start}{route}egress = ['{{{{ x }}}}']\n"),
+            &["--var", "x=:"],
+            "is not an egress destination",
+        ),
+        (
+            format!("{start}{route}").replace("hello.wasm'", "oci://a/b:1'"),
+            &["--var", "x=1"],
+            "cannot be fetched yet",
+        ),
         (format!("{start}{route}").replace("hello", "gone"), &[], "there is no file gone.wasm"),
         (format!("{start}colour = 1\n"), &[], "`colour` is not a known field"),
     ] {
