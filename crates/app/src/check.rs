@@ -35,7 +35,7 @@ fn variables(application: &Application, found: &mut Diagnostics) {
     }
     for workload in &application.workloads {
         let env = workload.env.values();
-        for template in env.chain(&workload.args).chain(&workload.egress) {
+        for template in env.chain(&workload.egress) {
             for name in unknown(application, template) {
                 let error = Diagnostic::error(format!("there is no variable `{name}`"));
                 let help = format!("declare it: `[variables.{name}]`");

@@ -43,8 +43,7 @@ digest = "sha256:000000000000000000000000000000000000000000000000000000000000000
 name = "front"
 description = "What people see"
 source = "front.wasm"
-args = ["--greet", "{{ greeting }}, you"]
-env = { TOKEN = "{{ token }}" }
+env = { TOKEN = "{{ token }}", GREET = "{{ greeting }}, you" }
 dirs = ["./assets::/assets:ro"]
 egress = ["pay.example.com:443", "{{ greeting }}:*"]
 listen = ["127.0.0.1:0"]
@@ -89,7 +88,7 @@ fn every_field_is_read_and_written_again() {
     assert_eq!(front.limits.cpu.unwrap().cores(), 0.5);
     assert_eq!(front.trigger.http[1].route.host(), Some("*.example.com"));
     let values = |name: &Name| (name.as_str() == "greeting").then_some("moin");
-    assert_eq!(front.args[1].resolve(values).unwrap(), "moin, you");
+    assert_eq!(front.env["GREET"].resolve(values).unwrap(), "moin, you");
     assert!(front.env["TOKEN"].resolve(values).is_err());
 
     let text = toml::to_string(&application).unwrap();
@@ -171,8 +170,8 @@ fn each_value_says_how_it_is_written() {
         ("trigger.http.route = 'example.com'", "5:22: `` is not a path"),
         ("trigger.http.route = 'a b/'", "5:22: `a b` is not a host"),
         ("trigger.http.route = '/:a/:a'", "5:22: `:a` is there twice"),
-        ("args = ['{{ x']", "5:9: `{{` has no `}}`"),
-        ("args = ['{{ x y }}']", "5:9: `{{ x y }}` names no variable"),
+        ("env.A = '{{ x'", "5:9: `{{` has no `}}`"),
+        ("env.A = '{{ x y }}'", "5:9: `{{ x y }}` names no variable"),
     ] {
         let (application, said) = read(&format!("{workload}{line}\n"), None);
         assert_eq!(application, None, "{line}");

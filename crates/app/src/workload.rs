@@ -27,9 +27,6 @@ pub struct Workload {
     /// What starts it.
     #[serde(default, skip_serializing_if = "Triggers::is_empty")]
     pub trigger: Triggers,
-    /// Its arguments.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<At<Template>>,
     /// Its environment variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, At<Template>>,
@@ -118,7 +115,6 @@ impl Workload {
             source: source.into(),
             digest: None,
             trigger: Triggers::default(),
-            args: Vec::new(),
             env: BTreeMap::new(),
             dirs: Vec::new(),
             egress: Vec::new(),

@@ -1,6 +1,7 @@
 //! From an application to workloads at their routes: the one way from a manifest to running code.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,8 +34,8 @@ pub(crate) struct Deployment<'a> {
 impl Deployment<'_> {
     /// Compiles and links what answers requests. `value` knows the values of variables, except for
     /// defaults.
-    pub(crate) fn mounts(
-        &self,
+    pub(crate) fn mounts<'s>(
+        &'s self,
         engine: &Arc<Engine>,
         value: impl Fn(&Name) -> Option<String>,
     ) -> anyhow::Result<Vec<Mount>> {
@@ -43,19 +44,24 @@ impl Deployment<'_> {
             values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
         };
         let mut mounts = Vec::new();
+        // Names tell workloads apart in logs and metrics: middleware at a second route has another.
+        let mut made = HashMap::<&Name, usize>::new();
+        let mut prepare = |described: &'s Described| {
+            let times = made.entry(&described.name.value).or_default();
+            *times += 1;
+            self.prepare(engine, described, self.qualified_name(described, *times), &value)
+        };
         for described in &self.application.workloads {
             let mut workload = None;
             for trigger in described.trigger.http.iter() {
                 let workload = match &workload {
                     Some(workload) => Arc::clone(workload),
-                    None => workload.insert(self.prepare(engine, described, &value)?).clone(),
+                    None => workload.insert(prepare(described)?).clone(),
                 };
                 // One of each a route: middleware knows what is behind it.
-                let middleware = trigger
-                    .middleware
-                    .iter()
-                    .map(|name| self.prepare(engine, self.workload(name)?, &value))
-                    .collect::<anyhow::Result<_>>()?;
+                let middleware =
+                    trigger.middleware.iter().map(|name| prepare(self.workload(name)?));
+                let middleware = middleware.collect::<anyhow::Result<_>>()?;
                 let route = trigger.route.value.clone();
                 mounts.push(Mount { route, workload, middleware, options: options(described) });
             }
@@ -88,17 +94,25 @@ impl Deployment<'_> {
         Ok(values)
     }
 
+    /// What a workload is called beside all others, and beside itself when it is made several times.
+    fn qualified_name(&self, described: &Described, times: usize) -> String {
+        let mut name = described.name.to_string();
+        if self.qualified {
+            name = format!("{}/{name}", self.application.name);
+        }
+        if times > 1 {
+            name = format!("{name}-{times}");
+        }
+        name
+    }
+
     fn prepare<'v>(
         &self,
         engine: &Arc<Engine>,
         described: &Described,
+        name: String,
         value: &impl Fn(&Name) -> Option<&'v str>,
     ) -> anyhow::Result<Arc<Workload>> {
-        let name = if self.qualified {
-            format!("{}/{}", self.application.name, described.name)
-        } else {
-            described.name.to_string()
-        };
         let artifact = self.artifact(described).with_context(|| name.clone())?;
         let grants = self.grants(described, value).with_context(|| name.clone())?;
         let limits = &described.limits;

@@ -35,7 +35,7 @@ fn application(args: &Serve) -> anyhow::Result<Application> {
     // Names tell workloads apart in logs and metrics: a file that is served twice has two.
     let mut names = HashMap::<String, usize>::new();
     let mut workload = |path: &Path, trigger: Triggers| {
-        let mut name = guest::name_of(path);
+        let mut name = Name::lenient(&guest::name_of(path)).to_string();
         let times = names.entry(name.clone()).or_default();
         *times += 1;
         if *times > 1 {

@@ -32,6 +32,12 @@ pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
         // What is wrong has been said, at its place.
         return Ok(1);
     }
+    for (at, one) in loaded.iter().enumerate() {
+        let name = &one.application.name;
+        if loaded[..at].iter().any(|other| other.application.name == *name) {
+            bail!("two applications are called `{name}`; give one of them another name");
+        }
+    }
     let declared = |name: &str| {
         loaded
             .iter()

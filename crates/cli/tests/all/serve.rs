@@ -1,5 +1,6 @@
 //! What `reef serve` serves, and how it speaks HTTP.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -506,6 +507,34 @@ fn middleware_stands_in_front_of_components() {
         assert_eq!(server.get("/").status, 200, "{name}");
         let behind = server.metric("reef_requests_total", &format!("\"{name}\""));
         assert_eq!(behind, 4.0, "{name}: both are metered");
+    }
+}
+
+/// One of it stands at each route, and metrics tell them apart.
+#[test]
+fn middleware_at_several_routes_has_a_name_at_each() {
+    let kit = guest("p3-http-kit");
+    let mut flags = [at("/a/...", &kit), at("/...", &kit)].map(OsString::from).to_vec();
+    flags.extend(["--middleware".into(), guest("p3-middleware").into_os_string()]);
+    let server = Server::start(flags);
+    assert_eq!(server.get("/").header("x-passed-through"), "middleware");
+    assert_eq!(server.get("/a").header("x-passed-through"), "middleware");
+    for name in ["p3-middleware", "p3-middleware-2", "p3-http-kit", "p3-http-kit-2"] {
+        let requests = server.metric("reef_requests_total", &format!("workload=\"{name}\""));
+        assert_eq!(requests, 1.0, "{name}");
+    }
+}
+
+#[test]
+fn a_cgi_script_is_told_what_follows_a_route_with_a_parameter() {
+    let server = Server::start([at("/users/:id/...", &guest("wagi-env"))]);
+    let env = server.get("/users/7/posts/1").text();
+    for line in [
+        "env SCRIPT_NAME=/users/7\n",
+        "env PATH_INFO=/posts/1\n",
+        "env X_MATCHED_ROUTE=/users/:id/...\n",
+    ] {
+        assert!(env.contains(line), "{line:?} is not in\n{env}");
     }
 }
 

@@ -92,11 +92,18 @@ fn several_applications_share_a_listener_unless_they_want_the_same_place() {
         let requests = server.metric("reef_requests_total", &format!("workload=\"{workload}\""));
         assert_eq!(requests, 1.0, "{workload}");
     }
-    let mut command = reef();
-    command.current_dir(dir.path()).args(["up", "--addr", "127.0.0.1:0", "a.toml", "a.toml"]);
-    let ended = finish(command, b"");
-    assert_ne!(ended.status(), 0);
-    assert!(ended.stderr.contains("`a/w` and `a/w` both have the route /a/..."), "{ended:?}");
+    let text = fs::read_to_string(dir.path().join("a.toml")).unwrap();
+    fs::write(dir.path().join("d.toml"), text.replace("name = 'a'", "name = 'd'")).unwrap();
+    for (other, said) in [
+        ("d.toml", "`a/w` and `d/w` both have the route /a/..."),
+        ("a.toml", "two applications are called `a`"),
+    ] {
+        let mut command = reef();
+        command.current_dir(dir.path()).args(["up", "--addr", "127.0.0.1:0", "a.toml", other]);
+        let ended = finish(command, b"");
+        assert_ne!(ended.status(), 0);
+        assert!(ended.stderr.contains(said), "{said:?}: {ended:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //!
 //! Pure: bytes in, typed model out. Nothing here runs a guest or touches a socket.
 //!
-//! * [`Route`]: which paths a handler answers, and how a path splits in `SCRIPT_NAME` and `PATH_INFO`;
 //! * [`environment`] and [`arguments`]: what the guest is started with, from [`RequestFacts`];
 //! * [`ResponseParser`]: what the guest wrote to standard output, as it arrives, read as a header
 //!   block and a body.
@@ -12,7 +11,6 @@
 
 mod request;
 mod response;
-mod route;
 
 pub use request::{
     DEFAULT_ARGV, GATEWAY_INTERFACE, RequestFacts, SERVER_SOFTWARE, arguments, environment,
@@ -20,4 +18,3 @@ pub use request::{
 pub use response::{
     Error, LineFault, MAX_HEADER_BLOCK, MAX_HEADERS, Progress, ResponseHead, ResponseParser,
 };
-pub use route::{Route, RouteError};

@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
-use crate::Route;
-
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +34,10 @@ pub struct RequestFacts<'a> {
     pub content_length: Option<u64>,
     /// The client's address.
     pub client: IpAddr,
-    /// The route that matched `uri`.
-    pub route: &'a Route,
+    /// The pattern of the route that matched `uri`, such as `/files/...`.
+    pub route: &'a str,
+    /// What of the path follows that route's base, still encoded: the end of `uri`'s path.
+    pub path_info: &'a str,
     /// `host[:port]` that this server answers as; used where the request does not say.
     pub default_host: &'a str,
     /// Whether the request came over TLS.
@@ -63,8 +63,12 @@ pub struct RequestFacts<'a> {
 ///   environment is a list of NUL-terminated strings.
 pub fn environment(facts: &RequestFacts<'_>) -> Vec<(String, String)> {
     let path = facts.uri.path();
-    let raw_path_info = facts.route.path_info(path).unwrap_or_default();
-    let path_info = percent_decode(raw_path_info);
+    let path_info = percent_decode(facts.path_info);
+    // Never empty.
+    let script_name = match path.strip_suffix(facts.path_info).unwrap_or(path) {
+        "" => "/",
+        base => base,
+    };
     let (server_name, server_port) = server_name_and_port(facts);
     let scheme = if facts.tls { "https" } else { "http" };
     let path_and_query = facts.uri.path_and_query().map_or("", |both| both.as_str());
@@ -86,14 +90,14 @@ pub fn environment(facts: &RequestFacts<'_>) -> Vec<(String, String)> {
         ("REMOTE_HOST", client),
         ("REMOTE_USER", String::new()),
         ("REQUEST_METHOD", facts.method.to_string()),
-        ("SCRIPT_NAME", facts.route.script_name().to_owned()),
+        ("SCRIPT_NAME", script_name.to_owned()),
         ("SERVER_NAME", server_name.clone()),
         ("SERVER_PORT", server_port.to_string()),
         ("SERVER_PROTOCOL", format!("{:?}", facts.version)),
         ("SERVER_SOFTWARE", SERVER_SOFTWARE.to_owned()),
         ("X_FULL_URL", format!("{scheme}://{server_name}:{server_port}{path_and_query}")),
         ("X_MATCHED_ROUTE", facts.route.to_string()),
-        ("X_RAW_PATH_INFO", raw_path_info.to_owned()),
+        ("X_RAW_PATH_INFO", facts.path_info.to_owned()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

@@ -269,7 +269,8 @@ impl Handler for Application {
         };
         let service = found.value;
         let span = service.span(&request);
-        service.answer(request, peer, span).await
+        let rest = found.rest.len();
+        service.answer(request, peer, span, rest).await
     }
 }
 
@@ -309,7 +310,7 @@ impl Service {
             (Served::Wagi, Linked::Module(pre)) => Guest::Wagi(Wagi::new(
                 workload.clone(),
                 pre.clone(),
-                &mount.route.path(),
+                mount.route.path(),
                 background,
             )),
             _ => return Err(not_servable()),
@@ -333,11 +334,13 @@ impl Service {
         span
     }
 
+    /// `rest`: bytes of the path that follow the route's base.
     async fn answer(
         &self,
         request: Request<RequestBody>,
         peer: Peer,
         mut span: RequestSpan,
+        rest: usize,
     ) -> Response<ResponseBody> {
         let meter = self.workload.meter();
         meter.wait();
@@ -368,7 +371,7 @@ impl Service {
             // Boxed: its state is several times the size of a component's, and every request of either
             // would carry room for it.
             Guest::Wagi(wagi) => {
-                Box::pin(wagi.answer(request, peer, self.deadline, exchange)).await
+                Box::pin(wagi.answer(request, rest, peer, self.deadline, exchange)).await
             }
         };
         result.unwrap_or_else(|failed| fail(*failed))

@@ -1,14 +1,14 @@
 //! A WASI 0.1 command as a CGI-style handler: one fresh instance a request, the body on standard
 //! input, the answer from standard output.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use reef_engine::{Background, Paced, within};
 use reef_http::{Peer, RequestBody, ResponseBody};
-use reef_wagi::{Progress, RequestFacts, ResponseParser, Route};
+use reef_wagi::{Progress, RequestFacts, ResponseParser};
 use reef_wasi::{ModuleGuest, Stdio};
 use tokio::task::AbortHandle;
 use tokio_util::io::StreamReader;
@@ -26,7 +26,7 @@ use crate::{Failure, Workload, failure::Trap};
 pub(super) struct Wagi {
     workload: Arc<Workload>,
     pre: InstancePre<ModuleGuest>,
-    route: Route,
+    route: String,
     background: Arc<Background>,
 }
 
@@ -43,23 +43,23 @@ impl Wagi {
     pub(super) fn new(
         workload: Arc<Workload>,
         pre: InstancePre<ModuleGuest>,
-        route: &str,
+        route: String,
         background: Arc<Background>,
     ) -> Self {
-        let route = Route::from_str(route).unwrap_or_else(|_| Route::everything());
         Self { workload, pre, route, background }
     }
 
     pub(super) async fn answer(
         &self,
         request: Request<RequestBody>,
+        rest: usize,
         peer: Peer,
         deadline: Option<Duration>,
         mut exchange: Exchange,
     ) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>> {
         let name = self.workload.name().clone();
         let (pipe, reader) = Pipe::new();
-        let running = match self.start(request, peer, pipe, reader) {
+        let running = match self.start(request, rest, peer, pipe, reader) {
             Ok(running) => running,
             Err(failure) => return Err(Box::new((failure, exchange))),
         };
@@ -86,12 +86,14 @@ impl Wagi {
     fn start(
         &self,
         request: Request<RequestBody>,
+        rest: usize,
         peer: Peer,
         pipe: Pipe,
         reader: Reader,
     ) -> Result<Running, Failure> {
         let (head, body) = request.into_parts();
         let host = peer.local.to_string();
+        let path = head.uri.path();
         let facts = RequestFacts {
             method: &head.method,
             uri: &head.uri,
@@ -100,6 +102,7 @@ impl Wagi {
             content_length: body.size_hint().exact(),
             client: peer.remote.ip(),
             route: &self.route,
+            path_info: path.get(path.len().saturating_sub(rest)..).unwrap_or_default(),
             default_host: &host,
             tls: peer.tls,
         };
