@@ -6,7 +6,13 @@ use reef_document::{At, Diagnostic, Diagnostics, Node, Syntax, decode, parse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{check::check, name::Name, workload::Workload};
+use crate::{
+    check::check,
+    fixed::{FixedResponse, Redirect, StaticFiles},
+    name::Name,
+    trigger::Labels,
+    workload::Workload,
+};
 
 /// A named, versioned set of workloads: what a person deploys. Its fields are those of `reef.toml`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -27,6 +33,18 @@ pub struct Application {
     /// Its workloads.
     #[serde(default, rename = "workload", skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<Workload>,
+    /// Files that are answered with.
+    #[serde(default, rename = "static", skip_serializing_if = "Vec::is_empty")]
+    pub statics: Vec<StaticFiles>,
+    /// Requests that are sent elsewhere.
+    #[serde(default, rename = "redirect", skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<Redirect>,
+    /// Requests that are answered without a guest.
+    #[serde(default, rename = "response", skip_serializing_if = "Vec::is_empty")]
+    pub responses: Vec<FixedResponse>,
+    /// What others say of it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// A value that is not in the manifest, or only as a default.
@@ -51,6 +69,29 @@ pub struct Manifest {
     source: reef_document::Source,
     base: Node,
     profiles: Vec<(String, Node)>,
+}
+
+impl Application {
+    /// An application without anything in it.
+    pub fn new(name: Name) -> Self {
+        Self {
+            name: name.into(),
+            version: None,
+            description: None,
+            variables: BTreeMap::new(),
+            workloads: Vec::new(),
+            statics: Vec::new(),
+            redirects: Vec::new(),
+            responses: Vec::new(),
+            labels: Labels::new(),
+        }
+    }
+
+    /// Adds what is wrong with it as a whole: names that are there twice or of nothing, routes that
+    /// take the same requests. For whoever reads another system's manifest into one.
+    pub fn check(&self, found: &mut Diagnostics) {
+        check(self, found);
+    }
 }
 
 impl Manifest {

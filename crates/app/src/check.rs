@@ -17,10 +17,13 @@ pub(crate) fn check(application: &Application, found: &mut Diagnostics) {
     variables(application, found);
     let names = names(application, found);
     routes(application, found);
+    statuses(application, found);
     for workload in &application.workloads {
         middleware(workload, &names, found);
         digest(workload, found);
+        links(workload, &names, found);
     }
+    cycles(application, found);
     unstarted(application, found);
 }
 
@@ -34,8 +37,10 @@ fn variables(application: &Application, found: &mut Diagnostics) {
         }
     }
     for workload in &application.workloads {
-        let env = workload.env.values();
-        for template in env.chain(&workload.egress) {
+        let values = workload.env.values().chain(workload.config.values());
+        let settings = workload.links.iter().flat_map(|link| link.config.values());
+        let triggers = workload.trigger.templates();
+        for template in values.chain(&workload.egress).chain(settings).chain(triggers) {
             for name in unknown(application, template) {
                 let error = Diagnostic::error(format!("there is no variable `{name}`"));
                 let help = format!("declare it: `[variables.{name}]`");
@@ -79,19 +84,53 @@ fn names<'a>(application: &'a Application, found: &mut Diagnostics) -> HashSet<&
 }
 
 fn routes(application: &Application, found: &mut Diagnostics) {
-    let mut taken: HashMap<String, (&Route, &Workload)> = HashMap::new();
-    for workload in &application.workloads {
-        for trigger in workload.trigger.http.iter() {
-            // Parameters take the same requests whatever they are called.
-            let key = plain(&trigger.route);
-            if let Some((_, first)) = taken.insert(key, (&trigger.route, workload)) {
-                let error = format!(
-                    "`{}` and `{}` both have the route {}",
-                    first.name, workload.name, trigger.route
-                );
-                let error = placed(Diagnostic::error(error), &trigger.route);
-                found.push(error.help("give one of them another path or host"));
-            }
+    let workloads = application.workloads.iter().flat_map(|workload| {
+        let triggers = workload.trigger.http.iter();
+        triggers.map(|trigger| (&trigger.route, format!("`{}`", workload.name)))
+    });
+    let statics = application.statics.iter();
+    let statics =
+        statics.map(|files| (&files.route, format!("the files in {}", files.dir.display())));
+    let redirects = application.redirects.iter();
+    let redirects = redirects.map(|one| (&one.route, format!("the redirect to {}", one.to.value)));
+    let responses = application.responses.iter();
+    let responses = responses.map(|one| (&one.route, "a fixed response".to_owned()));
+    let mut taken: HashMap<String, String> = HashMap::new();
+    for (route, by) in workloads.chain(statics).chain(redirects).chain(responses) {
+        // Parameters take the same requests whatever they are called.
+        if let Some(first) = taken.get(&plain(route)) {
+            let error = format!("{first} and {by} both have the route {route}");
+            let error = placed(Diagnostic::error(error), route);
+            found.push(error.help("give one of them another path or host"));
+        } else {
+            taken.insert(plain(route), by);
+        }
+    }
+}
+
+fn statuses(application: &Application, found: &mut Diagnostics) {
+    for status in application.redirects.iter().filter_map(|redirect| redirect.status.as_ref()) {
+        if !matches!(status.value, 301 | 302 | 303 | 307 | 308) {
+            let error = Diagnostic::error(format!("{} is no status of a redirect", status.value));
+            found.push(placed(error, status).help("write 301, 302, 303, 307 or 308"));
+        }
+    }
+    for redirect in &application.redirects {
+        let to = &redirect.to;
+        let known = to.starts_with('/') || to.starts_with("https://") || to.starts_with("http://");
+        if !known || to.starts_with("//") || to.contains(|c: char| c.is_control() || c == ' ') {
+            let error =
+                Diagnostic::error(format!("`{}` is no address to send somebody to", to.value));
+            found.push(
+                placed(error, to)
+                    .help("write a path, `/new`, or an address, `https://example.com/new`"),
+            );
+        }
+    }
+    for status in application.responses.iter().filter_map(|response| response.status.as_ref()) {
+        if !(200..600).contains(&status.value) {
+            let error = Diagnostic::error(format!("{} is no status of a response", status.value));
+            found.push(placed(error, status).help("write a number from 200 to 599"));
         }
     }
 }
@@ -123,6 +162,54 @@ fn middleware(workload: &Workload, names: &HashSet<&str>, found: &mut Diagnostic
     }
 }
 
+fn links(workload: &Workload, names: &HashSet<&str>, found: &mut Diagnostics) {
+    for link in &workload.links {
+        let targets = usize::from(link.workload.is_some())
+            + usize::from(link.component.is_some())
+            + usize::from(link.capability.is_some());
+        if targets != 1 {
+            let error = Diagnostic::error(format!(
+                "the link of `{}` has {targets} targets",
+                link.import.value
+            ));
+            let help = "give it one: `workload`, `component` or `capability`";
+            found.push(placed(error, &link.import).help(help));
+        }
+        let Some(name) = &link.workload else { continue };
+        if !names.contains(name.as_str()) {
+            let error = Diagnostic::error(format!("there is no workload `{name}`"));
+            found.push(
+                placed(error, name).help("a link is to another workload of this application"),
+            );
+        }
+    }
+}
+
+/// Requests that could go round for ever, in front of each other or by links.
+fn cycles(application: &Application, found: &mut Diagnostics) {
+    let of = |name: &str| application.workloads.iter().find(|one| one.name.as_str() == name);
+    for workload in &application.workloads {
+        let mut seen = HashSet::new();
+        let mut next: Vec<_> =
+            workload.links.iter().filter_map(|link| link.workload.as_ref()).collect();
+        let first: Vec<_> = next.clone();
+        while let Some(name) = next.pop() {
+            if *name == workload.name {
+                let place = first.first().copied().unwrap_or(name);
+                let error = format!("`{}` is linked to itself, by way of its links", workload.name);
+                found.push(
+                    placed(Diagnostic::error(error), place).help("take one of the links out"),
+                );
+                break;
+            }
+            if seen.insert(name.as_str()) {
+                let linked = of(name.as_str()).into_iter().flat_map(|workload| &workload.links);
+                next.extend(linked.filter_map(|link| link.workload.as_ref()));
+            }
+        }
+    }
+}
+
 fn digest(workload: &Workload, found: &mut Diagnostics) {
     let Some(digest) = &workload.digest else { return };
     let hex = digest.strip_prefix("sha256:").unwrap_or_default();
@@ -138,9 +225,15 @@ fn unstarted(application: &Application, found: &mut Diagnostics) {
         .workloads
         .iter()
         .flat_map(|workload| workload.trigger.http.iter())
-        .flat_map(|trigger| trigger.middleware.iter().map(|name| name.as_str()))
+        .flat_map(|trigger| trigger.middleware.iter())
+        .chain(
+            application.workloads.iter().flat_map(|w| &w.links).filter_map(|l| l.workload.as_ref()),
+        )
+        .map(|name| name.as_str())
         .collect();
-    if application.workloads.is_empty() {
+    let answers =
+        application.statics.len() + application.redirects.len() + application.responses.len();
+    if application.workloads.is_empty() && answers == 0 {
         let warning = format!("`{}` has no workload", application.name);
         let warning = placed(Diagnostic::warning(warning), &application.name);
         found.push(warning.help("add a table `[[workload]]` with its `name` and `source`"));

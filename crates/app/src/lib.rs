@@ -8,22 +8,33 @@
 
 mod application;
 mod check;
+mod fixed;
+mod link;
 mod name;
 mod route;
+mod schedule;
 mod source;
+mod subject;
 mod template;
 mod text;
 mod trigger;
 mod workload;
 
 pub use application::{Application, Manifest, Variable, schema};
-pub use name::Name;
+pub use fixed::{FixedResponse, Redirect, StaticFiles};
+pub use link::Link;
+pub use name::{Name, NameError};
 pub use route::{Route, RouteError, Segment};
+pub use schedule::{Schedule, ScheduleError};
 pub use source::{Source, SourceError};
+pub use subject::{Subject, SubjectError};
 pub use template::{Part, Template, TemplateError, Unresolved};
 pub use text::Written;
-pub use trigger::{HttpTrigger, Triggers};
-pub use workload::{Build, Limits, Scale, Workload};
+pub use trigger::{
+    CronTrigger, Handing, HttpTrigger, Labels, MessageTrigger, MqttTrigger, RedisTrigger,
+    ServiceTrigger, StartTrigger, TcpTrigger, TimerTrigger, Triggers,
+};
+pub use workload::{Build, Files, Limits, Ready, Scale, Spread, Workload};
 
 #[cfg(test)]
 mod tests;

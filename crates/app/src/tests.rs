@@ -58,6 +58,49 @@ middleware = ["auth"]
 [[workload.trigger.http]]
 route = "*.example.com/users/:id"
 
+[[workload]]
+name = "jobs"
+source = "jobs.wasm"
+config = { greeting = "{{ greeting }}" }
+files = [{ from = "templates/*.html", except = ["templates/old-*"] }, { from = "data", to = "/data" }]
+ready = { path = "/ready", within = "5s" }
+labels = { team = "billing" }
+trigger.start.args = ["migrate", "{{ greeting }}"]
+trigger.service = { restarts = 3, window = "1m", backoff = "100ms" }
+trigger.cron = { schedule = "*/5 * * * *", timezone = "Europe/Berlin", args = ["sweep"] }
+trigger.timer.every = "10s"
+trigger.tcp = { addr = "127.0.0.1:2323", idle = "1m" }
+trigger.message = { subject = "orders.>", queue = "jobs" }
+trigger.redis = { address = "redis://localhost", channel = "orders" }
+trigger.mqtt = { address = "mqtt://localhost", topic = "orders/#", qos = 1 }
+
+[[workload.link]]
+import = "wasi:http"
+workload = "auth"
+[[workload.link]]
+import = "acme:math/add"
+component = "math.wasm"
+inherit = true
+[[workload.link]]
+import = "wasi:keyvalue"
+capability = "key-value"
+config = { bucket = "{{ greeting }}" }
+
+[[static]]
+route = "/assets/..."
+dir = "public"
+max-age = "1h"
+
+[[redirect]]
+route = "/old/..."
+to = "/new/..."
+status = 301
+
+[[response]]
+route = "/healthz"
+body = "OK"
+headers = { content-type = "text/plain" }
+
 [profile.production]
 version = "1.2.0-production"
 [[profile.production.workload]]
@@ -136,7 +179,7 @@ source = "three.wasm"
     );
     assert_eq!(application, None);
     let starts = [
-        "2:1: `colour` is not a known field (there is `description`, `name`, `variables`,",
+        "2:1: `colour` is not a known field (there is `description`, `labels`, `name`,",
         "3:12: the secret `token` has a default (a manifest holds no secrets",
         "9:11: \"example.com\" is not an egress destination: the port is missing",
         "9:26: there is no variable `nowhere` (declare it: `[variables.nowhere]`)",
@@ -232,5 +275,80 @@ proptest! {
             prop_assert_eq!(route.to_string(), text);
             prop_assert!(route.is_same(&route.to_string().parse().unwrap()));
         }
+    }
+}
+
+#[test]
+fn links_have_one_target_each_and_go_nowhere_in_circles() {
+    let workload = |name: &str, link: &str| {
+        format!("[[workload]]\nname = '{name}'\nsource = 'a.wasm'\n{link}\n")
+    };
+    let one = workload("one", "link = [{ import = 'wasi:http', workload = 'two' }]");
+    let two = workload("two", "link = [{ import = 'wasi:http', workload = 'three' }]");
+    let round = workload("three", "link = [{ import = 'wasi:http', workload = 'one' }]");
+    let (application, said) = read(&format!("name = 'a'\n{one}{two}{round}"), None);
+    assert_eq!(application, None);
+    assert!(said.iter().any(|line| line.contains("`one` is linked to itself")), "{said:?}");
+    let (_, said) = read(&format!("name = 'a'\n{one}{two}"), None);
+    assert!(said.join(" ").contains("there is no workload `three`"), "{said:?}");
+    let both =
+        workload("one", "link = [{ import = 'a:b/c', component = 'x.wasm', capability = 'y' }]");
+    let (_, said) = read(&format!("name = 'a'\n{both}"), None);
+    assert!(said.join(" ").contains("has 2 targets (give it one:"), "{said:?}");
+}
+
+#[test]
+fn whatever_answers_a_route_has_it_alone() {
+    let text = "name = 'a'\n[[static]]\nroute = '/x/...'\ndir = 'public'\n\
+        [[redirect]]\nroute = '/x/...'\nto = '//evil.example'\nstatus = 200\n";
+    let (application, said) = read(text, None);
+    assert_eq!(application, None);
+    let all = said.join("\n");
+    assert!(
+        all.contains(
+            "the files in public and the redirect to //evil.example both have the route /x/..."
+        ),
+        "{all}"
+    );
+    assert!(all.contains("200 is no status of a redirect"), "{all}");
+    assert!(all.contains("`//evil.example` is no address to send somebody to"), "{all}");
+}
+
+#[test]
+fn schedules_say_when() {
+    let at = |text: &str| text.parse::<jiff::Zoned>().unwrap();
+    let next = |schedule: &str, time: &str| {
+        schedule.parse::<Schedule>().unwrap().after(&at(time)).map(|time| time.to_string())
+    };
+    let from = "2026-03-28T23:59:30[UTC]";
+    assert_eq!(next("*/5 * * * *", from).unwrap(), "2026-03-29T00:00:00+00:00[UTC]");
+    assert_eq!(next("*/10 * * * * *", from).unwrap(), "2026-03-28T23:59:40+00:00[UTC]");
+    assert_eq!(next("@monthly", from).unwrap(), "2026-04-01T00:00:00+00:00[UTC]");
+    for wrong in ["", "* * *", "61 * * * *", "a b c d e", &"* ".repeat(600)] {
+        assert!(wrong.parse::<Schedule>().is_err(), "{wrong:?}");
+    }
+}
+
+proptest! {
+    /// Against the definition, token by token.
+    #[test]
+    fn subjects_match_as_nats_has_it(
+        pattern in proptest::collection::vec("[ab*]", 1..4),
+        rest: bool,
+        subject in proptest::collection::vec("[ab]", 1..5),
+    ) {
+        let fixed = pattern.iter().zip(&subject).all(|(want, is)| want == "*" || want == is);
+        let expected = fixed && if rest { subject.len() > pattern.len() } else { subject.len() == pattern.len() };
+        let text = format!("{}{}", pattern.join("."), if rest { ".>" } else { "" });
+        let parsed: Subject = text.parse().unwrap();
+        prop_assert_eq!(parsed.matches(&subject.join(".")), expected);
+        prop_assert_eq!(parsed.to_string(), text);
+    }
+}
+
+#[test]
+fn what_is_no_subject_is_refused() {
+    for wrong in ["", ".", "a..b", "a.>.b", "a b", "a*", "a.", ">>"] {
+        assert!(wrong.parse::<Subject>().is_err(), "{wrong:?}");
     }
 }

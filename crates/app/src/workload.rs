@@ -7,7 +7,14 @@ use reef_grants::{ByteSize, CpuShare, DirGrant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{name::Name, source::Source, template::Template, text::Written, trigger::Triggers};
+use crate::{
+    link::Link,
+    name::Name,
+    source::Source,
+    template::Template,
+    text::Written,
+    trigger::{Labels, Triggers},
+};
 
 /// A workload.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -24,12 +31,21 @@ pub struct Workload {
     /// The artifact's digest, `sha256:` and 64 hexadecimal digits: another one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<At<String>>,
+    /// The language runtime that runs its source, where that is a script: `javascript`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<At<Name>>,
     /// What starts it.
     #[serde(default, skip_serializing_if = "Triggers::is_empty")]
     pub trigger: Triggers,
     /// Its environment variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, At<Template>>,
+    /// Its configuration, as `wasi:config` tells it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, At<Template>>,
+    /// Files that it sees, read-only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Files>,
     /// Directories that it sees, by `HOST::GUEST[:ro]`; `HOST` from the manifest's folder on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dirs: Vec<At<Written<DirGrant>>>,
@@ -39,15 +55,51 @@ pub struct Workload {
     /// Where it may listen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<At<Written<SocketAddr>>>,
+    /// What its imports are bound to.
+    #[serde(default, rename = "link", skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// How much it may use.
     #[serde(default, skip_serializing_if = "Limits::is_default")]
     pub limits: Limits,
     /// How many instances, and how they are used again.
     #[serde(default, skip_serializing_if = "Scale::is_default")]
     pub scale: Scale,
+    /// What shows that it is ready to take over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
     /// How its artifact is built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
+    /// What others say of it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+}
+
+/// Files that a workload sees, read-only: copies of those there were when it was deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Files {
+    /// A folder, or a pattern of files: `images/*.png`; from the manifest's folder on.
+    pub from: At<String>,
+    /// Where the guest sees them. A pattern's files keep their paths below it; `/` if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<At<String>>,
+    /// Those that are left out, as patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<At<String>>,
+}
+
+/// What shows that a workload is ready: the answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Ready {
+    /// The path of the request, which a 2xx status answers.
+    pub path: At<String>,
+    /// How long that may take: `10s` if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Written<Duration>>,
 }
 
 /// How much a workload may use. What is not said has the host's default.
@@ -73,9 +125,12 @@ pub struct Limits {
     /// How long they may wait: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_timeout: Option<Written<Duration>>,
+    /// Outgoing requests of one instance at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outgoing: Option<u32>,
 }
 
-/// How instances are used again.
+/// How many instances, and how they are used again.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields)]
@@ -89,6 +144,28 @@ pub struct Scale {
     /// How long an instance without work is kept: `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Written<Duration>>,
+    /// How many at most, over all hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
+    /// On which hosts, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spread: Vec<Spread>,
+}
+
+/// A part of the instances, and the hosts that it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Spread {
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Labels that a host must have.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// Its share beside the others'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
 }
 
 /// How an artifact is built.
@@ -114,14 +191,20 @@ impl Workload {
             description: None,
             source: source.into(),
             digest: None,
+            runtime: None,
             trigger: Triggers::default(),
             env: BTreeMap::new(),
+            config: BTreeMap::new(),
+            files: Vec::new(),
             dirs: Vec::new(),
             egress: Vec::new(),
             listen: Vec::new(),
+            links: Vec::new(),
             limits: Limits::default(),
             scale: Scale::default(),
+            ready: None,
             build: None,
+            labels: Labels::new(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What is to be run, whatever it is written in.
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -135,17 +134,11 @@ fn of_artifacts(name: &str, artifacts: &[PathBuf]) -> Application {
             _ => format!("/{name}/...").parse(),
         };
         let http = route.into_iter().map(HttpTrigger::at).collect::<Vec<_>>();
-        let trigger = Triggers { http: http.into() };
+        let trigger = Triggers::http(http);
         Workload { trigger, ..Workload::new(name, Source::File(path.clone())) }
     });
     let workloads = workloads.collect();
-    Application {
-        name: Name::lenient(name).into(),
-        version: None,
-        description: None,
-        variables: BTreeMap::new(),
-        workloads,
-    }
+    Application { workloads, ..Application::new(Name::lenient(name)) }
 }
 
 /// Says which files and folders are not there.

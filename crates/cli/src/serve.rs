@@ -1,7 +1,7 @@
 //! `reef serve`: an application that flags describe.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
 };
 
@@ -52,16 +52,10 @@ fn application(args: &Serve) -> anyhow::Result<Application> {
     }
     for file in &args.files {
         let (route, path) = mount_of(file)?;
-        let trigger = HttpTrigger { route: route.into(), middleware: middleware.clone() };
-        workloads.push(workload(&path, Triggers { http: vec![trigger].into() }));
+        let trigger = HttpTrigger { middleware: middleware.clone(), ..HttpTrigger::at(route) };
+        workloads.push(workload(&path, Triggers::http(vec![trigger])));
     }
-    Ok(Application {
-        name: Name::lenient("serve").into(),
-        version: None,
-        description: None,
-        variables: BTreeMap::new(),
-        workloads,
-    })
+    Ok(Application { workloads, ..Application::new(Name::lenient("serve")) })
 }
 
 fn describe(args: &Serve, grants: &Grants, name: Name, path: &Path, trigger: Triggers) -> Workload {
@@ -79,11 +73,13 @@ fn describe(args: &Serve, grants: &Grants, name: Name, path: &Path, trigger: Tri
             requests: Some(args.instances.max_requests),
             queue: Some(args.instances.max_queue),
             queue_timeout: Some(args.instances.queue_timeout.into()),
+            outgoing: None,
         },
         scale: Scale {
             reuse: args.instances.reuse,
             concurrent: args.instances.concurrent,
             idle: Some(args.instances.instance_idle.into()),
+            ..Scale::default()
         },
         ..Workload::new(name, Source::File(path.to_owned()))
     }

@@ -1,0 +1,56 @@
+//! What a workload's imports are bound to.
+
+use std::collections::BTreeMap;
+
+use reef_document::At;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{name::Name, source::Source, template::Template};
+
+/// An import, and what it is bound to: exactly one of `workload`, `component` and `capability`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Link {
+    /// The import: an interface (`acme:math/add`), a package (`wasi:keyvalue`), or a function's name.
+    pub import: At<String>,
+    /// Which of several of its kind, as the guest names it: `default` if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Another workload of the application. Bound to `wasi:http`, requests to `http://NAME.internal`
+    /// go to it without leaving the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<At<Name>>,
+    /// A component that is composed into this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<At<Source>>,
+    /// The export of that component, where its name is another than the import's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<String>,
+    /// Whether that component has the grants of this workload. Without, it has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherit: bool,
+    /// A capability of the host: `key-value`, `blob-store`, `sqlite`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<At<Name>>,
+    /// Settings of the capability.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, At<Template>>,
+}
+
+impl Link {
+    /// An import that is bound to nothing yet.
+    pub fn of(import: impl Into<String>) -> Self {
+        Self {
+            import: import.into().into(),
+            name: None,
+            workload: None,
+            component: None,
+            export: None,
+            inherit: false,
+            capability: None,
+            config: BTreeMap::new(),
+        }
+    }
+}
