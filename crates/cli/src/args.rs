@@ -25,6 +25,13 @@ pub(crate) enum Command {
     Up(Box<Up>),
     Inspect(Inspect),
     Check(Check),
+    Ps(Ps),
+    Logs(Logs),
+    Top(Top),
+    Apply(Apply),
+    Rollback(Rollback),
+    Restart(Restart),
+    Stop(Stop),
     Completions(Completions),
     Man(Man),
 }
@@ -150,6 +157,12 @@ pub(crate) struct Up {
     /// The value of a variable; REEF_VAR_NAME in the environment does the same
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub(crate) var: Vec<(String, String)>,
+    /// Run in the background; `reef ps`, `logs`, `apply`, `stop` talk to it
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// Where it listens for those [default: one of its own in the user's runtime folder]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }
@@ -260,6 +273,102 @@ pub(crate) struct Check {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Ps {
+    /// The host's socket [default: all of this user]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Logs {
+    /// An application, or one workload of it: APPLICATION/WORKLOAD [default: all]
+    pub(crate) name: Option<String>,
+    /// Go on with what is logged from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many lines from the end
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) tail: usize,
+    /// Print lines as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The host's socket [default: found by the application's name]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Top {
+    /// How often
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) every: Duration,
+    /// Stop after so many times
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// The host's socket [default: all of this user]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Apply {
+    /// A manifest, a folder with a reef.toml or .wasm files, or a .wasm file [default: here]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: Option<PathBuf>,
+    /// The profile to put over the manifest's own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// The value of a variable, over the host's own
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub(crate) var: Vec<(String, String)>,
+    /// The host's socket [default: found by the application's name]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Print what changed as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Rollback {
+    /// The application
+    pub(crate) application: String,
+    /// The revision to go back to [default: the one before]
+    #[arg(long, value_name = "N")]
+    pub(crate) to: Option<u64>,
+    /// The host's socket [default: found by the application's name]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Print what changed as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Restart {
+    /// An application, or one workload of it: APPLICATION/WORKLOAD
+    pub(crate) name: String,
+    /// The host's socket [default: found by the application's name]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Print what changed as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Stop {
+    /// The application [default: the whole host]
+    pub(crate) application: Option<String>,
+    /// The host's socket [default: found by the application's name]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
@@ -294,6 +403,22 @@ impl Subcommand for Command {
                 "Say what a file is, what it needs, and whether Reef can run it",
             ))
             .subcommand(sub::<Check>("check", "Say what is wrong with a manifest, and where"))
+            .subcommand(sub::<Ps>("ps", "Say what runs"))
+            .subcommand(sub::<Logs>("logs", "Print what workloads said"))
+            .subcommand(sub::<Top>("top", "Show what workloads do, again and again"))
+            .subcommand(sub::<Apply>(
+                "apply",
+                "Put a changed application in place of the one that runs",
+            ))
+            .subcommand(sub::<Rollback>(
+                "rollback",
+                "Go back to an earlier revision of an application",
+            ))
+            .subcommand(sub::<Restart>(
+                "restart",
+                "Give an application or workload fresh instances",
+            ))
+            .subcommand(sub::<Stop>("stop", "End an application, or a whole host"))
             .subcommand(sub::<Completions>("completions", "Print a completion script for a shell"))
             .subcommand(sub::<Man>(
                 "man",
@@ -308,7 +433,23 @@ impl Subcommand for Command {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        matches!(name, "run" | "serve" | "up" | "inspect" | "check" | "completions" | "man")
+        matches!(
+            name,
+            "run"
+                | "serve"
+                | "up"
+                | "inspect"
+                | "check"
+                | "ps"
+                | "logs"
+                | "top"
+                | "apply"
+                | "rollback"
+                | "restart"
+                | "stop"
+                | "completions"
+                | "man"
+        )
     }
 }
 
@@ -320,6 +461,13 @@ impl FromArgMatches for Command {
             Some(("up", of)) => Self::Up(Box::new(Up::from_arg_matches(of)?)),
             Some(("inspect", of)) => Self::Inspect(Inspect::from_arg_matches(of)?),
             Some(("check", of)) => Self::Check(Check::from_arg_matches(of)?),
+            Some(("ps", of)) => Self::Ps(Ps::from_arg_matches(of)?),
+            Some(("logs", of)) => Self::Logs(Logs::from_arg_matches(of)?),
+            Some(("top", of)) => Self::Top(Top::from_arg_matches(of)?),
+            Some(("apply", of)) => Self::Apply(Apply::from_arg_matches(of)?),
+            Some(("rollback", of)) => Self::Rollback(Rollback::from_arg_matches(of)?),
+            Some(("restart", of)) => Self::Restart(Restart::from_arg_matches(of)?),
+            Some(("stop", of)) => Self::Stop(Stop::from_arg_matches(of)?),
             Some(("completions", of)) => Self::Completions(Completions::from_arg_matches(of)?),
             Some(("man", of)) => Self::Man(Man::from_arg_matches(of)?),
             _ => return Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),

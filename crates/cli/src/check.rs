@@ -40,8 +40,18 @@ pub(crate) fn check(args: &Check) -> anyhow::Result<i32> {
     Ok((!usable).into())
 }
 
+/// A manifest that cannot be used, with all that is wrong as it is shown to people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Wrong(pub(crate) String);
+
 /// Shows what is wrong, to people.
 pub(crate) fn show(name: &str, found: &Diagnostics) -> anyhow::Result<()> {
+    Ok(io::stderr().lock().write_all(rendered(name, found)?.as_bytes())?)
+}
+
+/// What is wrong, for people.
+pub(crate) fn rendered(name: &str, found: &Diagnostics) -> anyhow::Result<String> {
     let terminal = io::stderr().is_terminal();
     let theme = match (terminal, std::env::var_os("NO_COLOR")) {
         (false, _) => GraphicalTheme::none(),
@@ -49,16 +59,18 @@ pub(crate) fn show(name: &str, found: &Diagnostics) -> anyhow::Result<()> {
         (true, Some(_)) => GraphicalTheme::unicode_nocolor(),
     };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false);
-    let mut errors = io::stderr().lock();
+    let mut said = String::new();
     for diagnostic in found.iter() {
         let mut report = String::new();
         handler.render_report(&mut report, diagnostic)?;
         if diagnostic.span().is_none() {
-            write!(errors, "{}:", name)?;
+            said.push_str(name);
+            said.push(':');
         }
-        writeln!(errors, "{}", report.trim_end())?;
+        said.push_str(report.trim_end());
+        said.push('\n');
     }
-    Ok(())
+    Ok(said)
 }
 
 fn print(

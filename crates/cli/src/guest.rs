@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal as _, Read as _},
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -13,68 +13,30 @@ use reef_artifact::Artifact;
 use reef_engine::{Allocation, Engine, EngineConfig};
 use reef_grants::{ByteSize, EnvGrant, Grants, Limits};
 use reef_host::{Failure, Spec, Workload};
-use reef_telemetry::LogConfig;
+use reef_telemetry::{Journal, LogConfig};
 
 use crate::args::{CacheArgs, GrantArgs, LimitArgs, Log, LogFormat};
 
-/// Larger files are no WebAssembly that anything could run.
-const LARGEST_FILE: u64 = 2 << 30;
 /// After this, a person is told what takes so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts logging.
 pub(crate) fn log(log: &Log, default: &str) -> anyhow::Result<()> {
+    log_to(log, default, None)
+}
+
+/// The same, and keeps the last lines.
+pub(crate) fn log_to(
+    log: &Log,
+    default: &str,
+    journal: Option<Arc<Journal>>,
+) -> anyhow::Result<()> {
     let format = match log.log_format {
         LogFormat::Human => reef_telemetry::LogFormat::Human,
         LogFormat::Json => reef_telemetry::LogFormat::Json,
     };
-    let config = LogConfig::from_env(format, log.log.clone(), default);
+    let config = LogConfig { journal, ..LogConfig::from_env(format, log.log.clone(), default) };
     Ok(reef_telemetry::init(&config)?)
-}
-
-/// Reads an artifact from a file, or from standard input for `-`.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Artifact> {
-    let standard_input = path == Path::new("-");
-    let name =
-        if standard_input { "standard input".to_owned() } else { path.display().to_string() };
-    let mut bytes = Vec::new();
-    if standard_input {
-        std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-    } else {
-        let file = match fs::File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match std::env::current_dir() {
-                    Ok(here) if path.is_relative() => {
-                        bail!("there is no file {name} in {}; check its path", here.display())
-                    }
-                    _ => bail!("there is no file {name}; check its path"),
-                }
-            }
-            opened => opened.with_context(|| format!("cannot open {name}"))?,
-        };
-        let meta = file.metadata().with_context(|| format!("cannot read {name}"))?;
-        if meta.is_dir() {
-            bail!("{name} is a folder; name a .wasm or .wat file in it");
-        }
-        check_size(&name, meta.len())?;
-        bytes.reserve(usize::try_from(meta.len())?.saturating_add(1));
-        // What is no file, or grows, does not say how much there is.
-        file.take(LARGEST_FILE + 1)
-            .read_to_end(&mut bytes)
-            .with_context(|| format!("cannot read {name}"))?;
-    }
-    check_size(&name, bytes.len() as u64)?;
-    Ok(Artifact::read(&name, bytes)?)
-}
-
-fn check_size(name: &str, bytes: u64) -> anyhow::Result<()> {
-    if bytes > LARGEST_FILE {
-        bail!(
-            "{name} is larger than {}, more than any WebAssembly engine takes",
-            ByteSize(LARGEST_FILE)
-        );
-    }
-    Ok(())
 }
 
 /// The engine that flags ask for.

@@ -3,14 +3,19 @@
 
 mod args;
 mod check;
-mod deploy;
+mod control;
+mod detach;
 mod generate;
 mod guest;
 mod inspect;
+mod logs;
+mod manage;
 mod manifest;
 mod run;
 mod serve;
 mod server;
+mod table;
+mod top;
 mod up;
 
 use std::process::ExitCode;
@@ -39,6 +44,13 @@ fn main() -> ExitCode {
         args::Command::Up(up) => up::up(&up, &arguments.log),
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
         args::Command::Check(check) => check::check(&check),
+        args::Command::Ps(ps) => manage::ps(&ps),
+        args::Command::Logs(logs) => logs::logs(&logs),
+        args::Command::Top(top) => top::top(&top),
+        args::Command::Apply(apply) => manage::apply(&apply),
+        args::Command::Rollback(rollback) => manage::rollback(&rollback),
+        args::Command::Restart(restart) => manage::restart(&restart),
+        args::Command::Stop(stop) => manage::stop(&stop),
         args::Command::Completions(of) => generate::completions(of.shell),
         args::Command::Man(man) => generate::man(man.folder.as_deref()),
     };

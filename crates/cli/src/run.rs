@@ -26,7 +26,7 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
     let limits = guest::limits(&args.limits, default);
     let call = args.invoke.as_deref().map(str::parse::<invoke::Call>).transpose()?;
 
-    let artifact = guest::read(&args.file)?;
+    let artifact = reef_host::fetch::read(&args.file)?;
     let (shares, deadline) = (limits.cpu.is_some(), limits.deadline);
     let ticks = shares || deadline.is_some();
     let engine = guest::engine(&args.cache, Allocation::OnDemand, ticks);

@@ -1,7 +1,7 @@
 //! `reef serve`: an application that flags describe.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -11,23 +11,19 @@ use reef_app::{
     Written,
 };
 use reef_grants::Grants;
+use reef_host::deploy::Order;
 
 use crate::{
     args::{Log, Serve},
-    deploy, guest, server,
+    guest, server,
 };
 
 /// Serves until a signal says to stop.
 pub(crate) fn serve(args: &Serve, log: &Log) -> anyhow::Result<i32> {
     let application = application(args)?;
-    server::serve(&args.server, log, |engine| {
-        let deployment = deploy::Deployment {
-            application: &application,
-            folder: Path::new(""),
-            qualified: false,
-        };
-        deployment.mounts(engine, |_| None)
-    })
+    let order =
+        Order { application, folder: PathBuf::new(), values: BTreeMap::new(), qualified: false };
+    server::serve(&args.server, log, vec![order], None)
 }
 
 fn application(args: &Serve) -> anyhow::Result<Application> {

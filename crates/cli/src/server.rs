@@ -1,30 +1,53 @@
-//! A server of workloads, from the engine to the drain: the same for files and for applications.
+//! A host of applications, from the engine to the drain: the same for files and for manifests.
 
-use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal as _,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use http::Request;
-use reef_engine::{Allocation, Background, Engine};
-use reef_host::serve::{Application, Mount};
+use reef_engine::{Allocation, Background};
+use reef_host::{
+    deploy::{Host, Order, TriggerStatus},
+    serve::Ingress,
+};
 use reef_http::{HandlerFn, Peer, RequestBody, ResponseBody, Server, ServerConfig, Tls, Workers};
-use reef_telemetry::{Family, Kind, Telemetry, TraceConfig, Value};
-use tokio::signal::unix::{SignalKind, signal};
+use reef_telemetry::{Family, Journal, Kind, Telemetry, TraceConfig, Value};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use crate::{
     args::{Log, ServerArgs},
+    control::{self, Control},
     guest,
+    up::Sources,
 };
 
 /// How long traces that wait may take to be sent at the end.
 const FLUSH: Duration = Duration::from_secs(3);
+/// Lines and bytes of the log that are kept for `reef logs`.
+const JOURNAL: (usize, usize) = (10_000, 8 << 20);
 
-/// Serves what `mounts` makes with the engine, until a signal says to stop.
+/// Where applications come from, for a host that is told to change them.
+pub(crate) struct Managed {
+    pub(crate) sources: Arc<Sources>,
+    /// Where it is told.
+    pub(crate) socket: control::Socket,
+}
+
+/// Runs applications until a signal or the control socket says to stop.
 pub(crate) fn serve(
     args: &ServerArgs,
     log: &Log,
-    mounts: impl FnOnce(&Arc<Engine>) -> anyhow::Result<Vec<Mount>>,
+    orders: Vec<Order>,
+    managed: Option<Managed>,
 ) -> anyhow::Result<i32> {
-    guest::log(log, "info")?;
+    let journal = managed.as_ref().map(|_| Journal::new(JOURNAL.0, JOURNAL.1));
+    guest::log_to(log, "info", journal.clone())?;
     reef_http::raise_open_files();
     let allocation = Allocation::Pooling { instances: args.max_instances };
     let engine = guest::engine(&args.cache, allocation, true);
@@ -47,24 +70,46 @@ pub(crate) fn serve(
     let server = Server::bind(config, &workers)?;
     let admin =
         args.admin.map(|addr| Server::bind(ServerConfig::new(addr), &workers)).transpose()?;
-    let mounts = mounts(&engine)?;
     let background = Arc::new(Background::new(cores, workers.handle(0).clone()));
-    let application = Application::new(mounts, &workers, background, telemetry.tracer().clone())?;
+    let ingress = Ingress::new(&workers, background.clone(), telemetry.tracer().clone());
+    let host = Host::new(engine, ingress.clone(), workers, background);
     let telemetry = Arc::new(telemetry);
-    register(&telemetry, &application, &server);
+    register(&telemetry, &host, &server);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        announce(&application, &server, admin.as_ref(), tls.is_some());
-        telemetry.health().set_ready();
-
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let until_stopped = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+        let (stop, stopped) = watch::channel(false);
+        let until_stopped = |mut stopped: watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
+        let starting = async {
+            for order in orders {
+                host.apply(order).await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        };
+        tokio::select! {
+            started = starting => started?,
+            _ = terminate.recv() => return Ok(1),
+            _ = interrupt.recv() => return Ok(130),
+        }
+        let (ask, mut asked) = tokio::sync::mpsc::channel(1);
+        let control = managed.map(|managed| Control {
+            host: host.clone(),
+            sources: managed.sources,
+            socket: managed.socket,
+            journal: journal.unwrap_or_else(|| Journal::new(0, 0)),
+            addrs: server.local_addrs(),
+            tls: tls.is_some(),
+            stop: ask,
+        });
+        let control = control.map(Control::listen).transpose()?;
+        announce(&host, &server, admin.as_ref(), tls.is_some());
+        telemetry.health().set_ready();
+
         if let Some(admin) = admin {
             let (telemetry, mut done) = (telemetry.clone(), stopped.clone());
             let handler = HandlerFn(move |request: Request<RequestBody>, _: Peer| {
@@ -78,14 +123,19 @@ pub(crate) fn serve(
                 std::future::pending::<()>().await;
             }));
         }
-        let mut serving = std::pin::pin!(server.serve(application.clone(), until_stopped(stopped)));
+        let mut serving = std::pin::pin!(server.serve(ingress.clone(), until_stopped(stopped)));
+        let mut ending = None;
         let report: reef_http::DrainReport = loop {
             tokio::select! {
                 report = &mut serving => break report?,
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                Some(()) = asked.recv() => {}
                 _ = hangup.recv() => {
                     reload(tls.as_ref());
+                    if let Some(control) = &control {
+                        control.reload();
+                    }
                     continue;
                 }
             }
@@ -94,12 +144,17 @@ pub(crate) fn serve(
                 return Ok::<_, anyhow::Error>(1);
             }
             telemetry.health().set_draining();
+            let (host, drain) = (host.clone(), args.http.drain);
+            ending = Some(tokio::spawn(async move { host.end_tasks(drain).await }));
             tracing::info!(
                 seconds = args.http.drain.as_secs(),
                 "Stopping: requests in progress are answered, new ones are not taken."
             );
         };
-        application.close();
+        if let Some(ending) = ending {
+            let _ = ending.await;
+        }
+        host.close();
         tracing::info!(completed = report.completed, cut = report.cut, "Stopped.");
         Ok((report.cut > 0).into())
     })?;
@@ -126,21 +181,39 @@ fn reload(tls: Option<&Tls>) {
     }
 }
 
-fn announce(application: &Application, server: &Server, admin: Option<&Server>, tls: bool) {
+fn announce(host: &Host, server: &Server, admin: Option<&Server>, tls: bool) {
     let scheme = if tls { "https" } else { "http" };
+    // For people on standard output; the log has it for machines.
+    let terminal = std::io::stdout().is_terminal();
     for addr in server.local_addrs() {
-        for (route, workload) in application.routes() {
+        for mounted in host.ingress().mounted() {
+            let (route, workload) = (mounted.route(), mounted.workload());
             let path = route.path();
             let path = path.trim_end_matches("...");
             let url = match route.host() {
                 None => format!("{scheme}://{addr}{path}"),
                 Some(host) => format!("{scheme}://{host}:{}{path}", addr.port()),
             };
-            // For people on standard output; the log has it for machines.
-            if std::io::stdout().is_terminal() {
+            if terminal {
                 println!("Serving {} at {url}", workload.name());
             } else {
                 tracing::info!(workload = &**workload.name(), url, "Serving.");
+            }
+        }
+    }
+    for application in host.status() {
+        for workload in application.workloads {
+            for trigger in workload.triggers {
+                let TriggerStatus::Task(task) = trigger else { continue };
+                if terminal {
+                    println!("Running {}: {}", workload.qualified, task.trigger);
+                } else {
+                    tracing::info!(
+                        workload = &*workload.qualified,
+                        trigger = task.trigger,
+                        "Running."
+                    );
+                }
             }
         }
     }
@@ -149,12 +222,13 @@ fn announce(application: &Application, server: &Server, admin: Option<&Server>, 
     }
 }
 
-fn register(telemetry: &Telemetry, application: &Arc<Application>, server: &Server) {
-    let weak = Arc::downgrade(application);
+fn register(telemetry: &Telemetry, host: &Arc<Host>, server: &Server) {
+    let weak: Weak<Host> = Arc::downgrade(host);
     telemetry.metrics().register(move |out| {
-        let Some(application) = weak.upgrade() else { return };
-        let meters: Vec<_> = application
+        let Some(host) = weak.upgrade() else { return };
+        let meters: Vec<_> = host
             .workloads()
+            .into_iter()
             .map(|workload| (workload.name().clone(), workload.meter().snapshot()))
             .collect();
         let named = meters.iter().map(|(name, meter)| (&**name, meter.clone()));

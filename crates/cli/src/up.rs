@@ -1,15 +1,88 @@
 //! `reef up`: applications on this machine.
 
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use anyhow::bail;
 use reef_app::Name;
 use reef_document::Diagnostics;
+use reef_host::deploy::{Order, environment_name};
 
 use crate::{
     args::{Log, Up},
-    check,
-    deploy::{Deployment, environment_name},
-    manifest, server,
+    check, control, detach, manifest,
+    server::{self, Managed},
 };
+
+/// Where the applications of a host come from.
+pub(crate) struct Sources {
+    /// Values of variables, the last of a name counts.
+    vars: Vec<(String, String)>,
+    /// By what each is called.
+    known: Mutex<BTreeMap<String, Origin>>,
+}
+
+/// Where an application comes from.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) path: PathBuf,
+    pub(crate) profile: Option<String>,
+}
+
+impl Sources {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Origin>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what a path stands for. What is wrong with it is the error, in full.
+    pub(crate) fn order(
+        &self,
+        origin: &Origin,
+        more: &[(String, String)],
+    ) -> anyhow::Result<Order> {
+        let mut found = Diagnostics::default();
+        let loaded = manifest::load(&origin.path, origin.profile.as_deref(), &mut found)?;
+        let name = origin.path.display().to_string();
+        let Some(loaded) = loaded else { bail!(check::Wrong(check::rendered(&name, &found)?)) };
+        if found.iter().next().is_some() {
+            check::show(&name, &found)?;
+        }
+        let value = |name: &Name| {
+            let given =
+                self.vars.iter().chain(more).rev().find(|(given, _)| given == name.as_str());
+            given
+                .map(|(_, value)| value.clone())
+                .or_else(|| std::env::var(environment_name(name)).ok())
+        };
+        let variables = loaded.application.variables.keys();
+        let values =
+            variables.filter_map(|name| Some((name.value.clone(), value(name)?))).collect();
+        Ok(Order {
+            application: loaded.application,
+            folder: loaded.folder,
+            values,
+            qualified: true,
+        })
+    }
+
+    /// Remembers where an application came from.
+    pub(crate) fn remember(&self, application: &str, origin: Origin) {
+        self.lock().insert(application.to_owned(), origin);
+    }
+
+    /// Forgets it.
+    pub(crate) fn forget(&self, application: &str) {
+        self.lock().remove(application);
+    }
+
+    /// Where all come from.
+    pub(crate) fn all(&self) -> Vec<(String, Origin)> {
+        self.lock().iter().map(|(name, origin)| (name.clone(), origin.clone())).collect()
+    }
+}
 
 /// Runs applications until a signal says to stop.
 pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
@@ -17,53 +90,59 @@ pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
     if paths.is_empty() {
         paths.push(".".into());
     }
-    let mut loaded = Vec::new();
-    let mut usable = true;
+    let sources = Sources { vars: args.var.clone(), known: Mutex::default() };
+    let (mut orders, mut usable) = (Vec::<Order>::new(), true);
     for path in &paths {
-        let mut found = Diagnostics::default();
-        let application = manifest::load(path, args.profile.as_deref(), &mut found)?;
-        check::show(&path.display().to_string(), &found)?;
-        match application {
-            Some(application) => loaded.push(application),
-            None => usable = false,
-        }
-    }
-    if !usable {
-        // What is wrong has been said, at its place.
-        return Ok(1);
-    }
-    for (at, one) in loaded.iter().enumerate() {
-        let name = &one.application.name;
-        if loaded[..at].iter().any(|other| other.application.name == *name) {
+        // Read again later, from wherever this process then is.
+        let origin = Origin { path: absolute(path)?, profile: args.profile.clone() };
+        let shown = Origin { path: path.clone(), profile: args.profile.clone() };
+        let order = match sources.order(&shown, &[]) {
+            Ok(order) => order,
+            Err(error) => match error.downcast_ref::<check::Wrong>() {
+                // What is wrong is said at its place; the others have a turn too.
+                Some(check::Wrong(said)) => {
+                    eprint!("{said}");
+                    usable = false;
+                    continue;
+                }
+                None => return Err(error),
+            },
+        };
+        let name = order.application.name.to_string();
+        if orders.iter().any(|other| other.application.name == order.application.name) {
             bail!("two applications are called `{name}`; give one of them another name");
         }
+        sources.remember(&name, origin);
+        orders.push(order);
+    }
+    if !usable {
+        return Ok(1);
     }
     let declared = |name: &str| {
-        loaded
+        orders
             .iter()
-            .flat_map(|l| l.application.variables.keys())
+            .flat_map(|order| order.application.variables.keys())
             .any(|known| known.as_str() == name)
     };
     if let Some((name, _)) = args.var.iter().find(|(name, _)| !declared(name)) {
         bail!("--var {name}: no application here has a variable `{name}`");
     }
-    let value = |name: &Name| {
-        let given = args.var.iter().rev().find(|(given, _)| given == name.as_str());
-        given.map(|(_, value)| value.clone()).or_else(|| std::env::var(environment_name(name)).ok())
-    };
-    server::serve(&args.server, log, |engine| {
-        let mut mounts = Vec::new();
-        for one in &loaded {
-            let deployment = Deployment {
-                application: &one.application,
-                folder: &one.folder,
-                qualified: loaded.len() > 1,
-            };
-            mounts.extend(deployment.mounts(engine, value)?);
+    for order in &orders {
+        let application = &order.application;
+        if application.workloads.iter().all(|workload| workload.trigger.is_empty()) {
+            bail!(
+                "nothing starts a workload of `{}`: give one `trigger.http.route = \"/...\"`",
+                application.name
+            );
         }
-        if mounts.is_empty() {
-            bail!("nothing here answers requests: give a workload `trigger.http.route = \"/...\"`");
-        }
-        Ok(mounts)
-    })
+    }
+    if args.detach {
+        return detach::start(args.socket.as_deref());
+    }
+    let socket = control::Socket::new(args.socket.as_deref())?;
+    server::serve(&args.server, log, orders, Some(Managed { sources: sources.into(), socket }))
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    Ok(std::path::absolute(path)?)
 }

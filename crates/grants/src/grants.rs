@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 use crate::destination::Destination;
 
 /// Everything that was granted to one workload. The default is nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Directories.
     pub dirs: Vec<DirGrant>,

@@ -1,6 +1,10 @@
 //! The command line as a trigger: a guest runs once, from start to exit status.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use reef_artifact::{Kind, Wasi};
 use reef_engine::{Background, Paced, within};
@@ -27,7 +31,7 @@ impl std::fmt::Debug for Ended {
 
 /// Runs a command with the caller's standard streams, to its end.
 ///
-/// `args` are what the guest sees after its own name. With a background, a share of the processor
+/// `args` are what the guest sees, its own name first. With a background, a share of the processor
 /// can be enforced.
 ///
 /// # Errors
@@ -37,22 +41,42 @@ pub async fn run(
     args: Vec<String>,
     background: Option<Arc<Background>>,
 ) -> Result<Ended, Failure> {
-    let name = workload.name().clone();
-    let start = Instant::now();
     let deadline = workload.world.limits().deadline;
-    let (activity, running) = prepare(&workload, &args)?;
-    match within(deadline, start, Paced::new(activity, background, running)).await {
-        Ok(Some(result)) => result,
-        Ok(None) => Err(Failure::Shutdown { workload: name }),
-        Err(passed) => Err(Failure::Deadline { workload: name, passed }),
-    }
+    run_with(workload, args, Stdio::Inherit, deadline, background).await
 }
 
-type Running = std::pin::Pin<Box<dyn Future<Output = Result<Ended, Failure>> + Send>>;
+/// The same with other streams, and a deadline that is the trigger's.
+pub(crate) fn run_with(
+    workload: Arc<Workload>,
+    args: Vec<String>,
+    stdio: Stdio,
+    deadline: Option<Duration>,
+    background: Option<Arc<Background>>,
+) -> Running {
+    let name = workload.name().clone();
+    let start = Instant::now();
+    let (activity, running) = match prepare(&workload, &args, stdio) {
+        Ok(prepared) => prepared,
+        Err(failure) => return Box::pin(std::future::ready(Err(failure))),
+    };
+    // Boxed for the compiler, which forgets inside a future that `Running` borrows nothing.
+    let paced: Pin<Box<dyn Future<Output = _> + Send>> =
+        Box::pin(Paced::new(activity, background, running));
+    Box::pin(async move {
+        match within(deadline, start, paced).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(Failure::Shutdown { workload: name }),
+            Err(passed) => Err(Failure::Deadline { workload: name, passed }),
+        }
+    })
+}
+
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Ended, Failure>> + Send>>;
 
 fn prepare(
     workload: &Arc<Workload>,
     args: &[String],
+    stdio: Stdio,
 ) -> Result<(Arc<reef_engine::Activity>, Running), Failure> {
     let (world, name) = (&workload.world, workload.name().clone());
     let refusal = || Failure::NotCallable {
@@ -65,7 +89,7 @@ fn prepare(
     });
     match (&workload.linked, wasi.ok_or_else(refusal)?) {
         (Linked::Module(pre), _) => {
-            let guest = world.module(args, &[], Stdio::Inherit)?;
+            let guest = world.module(args, &[], stdio)?;
             let (mut store, activity) =
                 workload.engine.store(workload.flavour, world.share(), guest)?;
             let pre = pre.clone();
@@ -89,7 +113,7 @@ fn prepare(
                 workload: workload.name().clone(),
                 reason: format!("{cause:#}"),
             })?;
-            let guest = world.component(args, Stdio::Inherit)?;
+            let guest = world.component(args, stdio)?;
             let (mut store, activity) =
                 workload.engine.store(workload.flavour, world.share(), guest)?;
             let running = Box::pin(async move {

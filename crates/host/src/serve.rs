@@ -7,10 +7,11 @@
 mod answer;
 mod component;
 mod dispatch;
+mod ingress;
 mod instances;
-mod pipe;
 mod turn;
 mod uri;
 mod wagi;
 
-pub use dispatch::{Application, Mount, Queueing, Reuse, ServeError, ServeOptions};
+pub use dispatch::{Queueing, Reuse, ServeError, ServeOptions};
+pub use ingress::{Ingress, Mount, Mounted, Table};

@@ -1,13 +1,21 @@
 //! A workload, ready to be called.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use reef_artifact::{Artifact, CanRun, Form, Import, Kind, Verdict, Wasi};
-use reef_engine::{Code, CompileError, Engine, EngineError, Flavour, Share};
+use reef_engine::{
+    Background, Code, CompileError, Engine, EngineError, Flavour, Paced, Share, within,
+};
 use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
-use reef_wasi::{ComponentGuest, ModuleGuest, World, WorldError};
+use reef_wasi::{ComponentGuest, ModuleGuest, Stdio, World, WorldError};
 use wasmtime::{InstancePre, component};
+
+use crate::{Failure, failure::Trap};
 
 /// What a workload is made from.
 #[derive(Clone, Debug)]
@@ -108,6 +116,72 @@ impl Workload {
             kinds: artifact.kinds().to_vec(),
             imports: artifact.imports().to_vec(),
         })
+    }
+
+    /// The same once more, with nothing behind it yet: for middleware, which knows what it stands in
+    /// front of.
+    ///
+    /// # Errors
+    /// When a granted directory has gone.
+    pub fn again(&self) -> Result<Self, PrepareError> {
+        let (name, limits) = (self.name().clone(), self.world.limits().clone());
+        let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
+        let world = World::new(name, self.world.grants().clone(), limits, share)?;
+        let linked = match &self.linked {
+            Linked::Module(pre) => Linked::Module(pre.clone()),
+            Linked::Component(pre) => Linked::Component(pre.clone()),
+        };
+        Ok(Self {
+            engine: self.engine.clone(),
+            flavour: self.flavour,
+            world,
+            linked,
+            kinds: self.kinds.clone(),
+            imports: self.imports.clone(),
+        })
+    }
+
+    /// Makes an instance and drops it: whether one can be made is then known, and its code is in
+    /// memory.
+    ///
+    /// # Errors
+    /// When it cannot be made, or not within the deadline.
+    pub async fn try_instance(
+        &self,
+        deadline: Duration,
+        background: Option<Arc<Background>>,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        let name = || self.name().clone();
+        let (world, share) = (&self.world, self.world.share());
+        let instantiated = match &self.linked {
+            Linked::Module(pre) => {
+                let guest = world.module(&[], &[], Stdio::Log)?;
+                let (mut store, activity) = self.engine.store(self.flavour, share, guest)?;
+                let pre = pre.clone();
+                let made = async move {
+                    let made = pre.instantiate_async(&mut store).await.map(drop);
+                    made.map_err(|error| Trap::new(error, Some(store.data().limits())))
+                };
+                within(deadline.into(), start, Paced::new(activity, background, made)).await
+            }
+            Linked::Component(pre) => {
+                let guest = world.component(&[], Stdio::Log)?;
+                let (mut store, activity) = self.engine.store(self.flavour, share, guest)?;
+                let pre = pre.clone();
+                let made = async move {
+                    let made = pre.instantiate_async(&mut store).await.map(drop);
+                    made.map_err(|error| Trap::new(error, Some(store.data().limits())))
+                };
+                within(deadline.into(), start, Paced::new(activity, background, made)).await
+            }
+        };
+        match instantiated {
+            Ok(Some(Ok(()))) => Ok(()),
+            Ok(Some(Err(cause))) => Err(Failure::Instantiate { workload: name(), cause }),
+            Ok(None) => Err(Failure::Shutdown { workload: name() }),
+            Err(passed) => Err(Failure::Deadline { workload: name(), passed }),
+        }
     }
 
     /// Its name.

@@ -1,6 +1,7 @@
 use std::env;
 use std::fmt::Debug;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -12,6 +13,9 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::Error;
 
+pub use self::journal::{Journal, JournalEntry};
+
+mod journal;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -60,6 +64,8 @@ pub struct LogConfig {
     pub filter: String,
     /// Colour, for human lines.
     pub color: Color,
+    /// Keeps the last lines, for whoever asks for them later.
+    pub journal: Option<Arc<Journal>>,
 }
 
 impl LogConfig {
@@ -68,7 +74,7 @@ impl LogConfig {
     pub fn from_env(format: LogFormat, flag: Option<String>, default: &str) -> Self {
         let variable = || env::var("REEF_LOG").ok().filter(|filter| !filter.trim().is_empty());
         let filter = flag.or_else(variable).unwrap_or_else(|| default.to_owned());
-        Self { format, filter, color: Color::Auto }
+        Self { format, filter, color: Color::Auto, journal: None }
     }
 }
 
@@ -101,7 +107,12 @@ where
         .filter
         .parse()
         .map_err(|source| Error::LogFilter { filter: config.filter.clone(), source })?;
-    let lines = Lines { format: config.format, color: config.color.wanted(), sink: Box::new(sink) };
+    let lines = Lines {
+        format: config.format,
+        color: config.color.wanted(),
+        sink: Box::new(sink),
+        journal: config.journal.clone(),
+    };
     Ok(Registry::default().with(filter).with(lines))
 }
 
@@ -111,6 +122,7 @@ struct Lines {
     format: LogFormat,
     color: bool,
     sink: Box<Sink>,
+    journal: Option<Arc<Journal>>,
 }
 
 impl<S> Layer<S> for Lines
@@ -149,6 +161,15 @@ where
             LogFormat::Json => line.json(),
         };
         (self.sink)(text.as_bytes());
+        if let Some(journal) = &self.journal {
+            let line = match self.format {
+                LogFormat::Human => line.json(),
+                LogFormat::Json => text,
+            };
+            let workload = fields.0.iter().find(|(name, _)| *name == "workload");
+            let workload = workload.and_then(|(_, value)| value.as_str()).map(Into::into);
+            journal.record(JournalEntry { workload, line: line.into() });
+        }
     }
 }
 

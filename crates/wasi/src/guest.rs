@@ -111,6 +111,11 @@ impl World {
         &self.limits
     }
 
+    /// What the workload may do.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
     /// The workload's processor time and meter.
     pub fn share(&self) -> &Arc<Share> {
         &self.share

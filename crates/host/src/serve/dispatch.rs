@@ -5,12 +5,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::channel::oneshot;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
-use reef_app::Route;
 use reef_artifact::{Kind, Served, Wasi};
 use reef_engine::{Background, DeadlinePassed, within};
 use reef_http::{
-    Admission, BodyError, BoxError, Handler, Peer, RequestBody, ResponseBody, Router,
-    RouterBuilder, Workers, overloaded_response, request_host,
+    Admission, BodyError, BoxError, Peer, RequestBody, ResponseBody, Workers, overloaded_response,
 };
 use reef_telemetry::{RequestSpan, Tracer};
 use reef_wasi::{Handled, Next};
@@ -21,18 +19,12 @@ use wasmtime_wasi_http::{
 use super::{
     answer::{Broken, Exchange, FromInstance, Streamed},
     component::{GuestError, NoAnswer, Pool, Uninstantiable},
+    ingress::Mount,
     instances::{Claim, Job},
     uri::absolute,
     wagi::Wagi,
 };
 use crate::{Failure, Workload, command::advice, failure::Trap, workload::Linked};
-
-/// How often a worker looks after its instances, at most and at least.
-///
-/// It has a second purpose: tokio wakes a thread for a new timer that is due before all others, even the
-/// thread that sets it, which is a system call. With this timer always running ahead, a request's
-/// deadline is never the first.
-const BEAT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// How instances are used again. `None` is the default of the guest's WASI version: fresh instances
 /// for 0.2, shared ones for 0.3.
@@ -66,7 +58,7 @@ pub struct Queueing {
 }
 
 /// How a workload is served.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServeOptions {
     /// How instances are used again.
     pub reuse: Reuse,
@@ -74,37 +66,17 @@ pub struct ServeOptions {
     pub queueing: Queueing,
 }
 
-/// One workload at one route.
-#[derive(Debug)]
-pub struct Mount {
-    /// Where it answers.
-    pub route: Route,
-    /// What answers there.
-    pub workload: Arc<Workload>,
-    /// What a request goes through before, outermost first: components of the world
-    /// `wasi:http/middleware`.
-    pub middleware: Vec<Arc<Workload>>,
-    /// How.
-    pub options: ServeOptions,
-}
-
-/// The workloads behind one listener.
-pub struct Application {
-    router: Router<Arc<Service>>,
-    /// What stands behind middleware, to be looked after as well.
-    inner: Vec<Arc<Service>>,
-}
-
-struct Service {
-    workload: Arc<Workload>,
+/// A workload at a route, with its queue and its instances.
+pub(super) struct Service {
+    pub(super) workload: Arc<Workload>,
     admission: Admission,
-    deadline: Option<Duration>,
-    guest: Guest,
+    pub(super) deadline: Option<Duration>,
+    pub(super) guest: Guest,
     tracer: Tracer,
     route: String,
 }
 
-enum Guest {
+pub(super) enum Guest {
     Component(Arc<Pool>),
     Wagi(Wagi),
 }
@@ -124,9 +96,6 @@ pub enum ServeError {
         /// What to do with it.
         advice: &'static str,
     },
-    /// Two workloads at one place.
-    #[error(transparent)]
-    Route(#[from] reef_http::RouteConflict),
     /// Cannot stand in front of another.
     #[error(
         "{name} cannot stand in front of {next} as middleware: middleware is a component of the world wasi:http/middleware 0.3 (it imports and exports wasi:http/handler), in front of a wasi:http component"
@@ -176,114 +145,10 @@ impl Default for Queueing {
     }
 }
 
-// === impl Application ===
-
-impl Application {
-    /// Puts workloads at their routes.
-    ///
-    /// # Errors
-    /// When one cannot be served, or two want the same place.
-    pub fn new(
-        mounts: Vec<Mount>,
-        workers: &Workers,
-        background: Arc<Background>,
-        tracer: Tracer,
-    ) -> Result<Arc<Self>, ServeError> {
-        let mut router = RouterBuilder::new();
-        let mut inner = Vec::new();
-        for mount in mounts {
-            let name = mount.workload.name().to_string();
-            let make = |workload: &Arc<Workload>| {
-                let background = background.clone();
-                Service::new(workload, &mount, workers, background, tracer.clone()).map(Arc::new)
-            };
-            let mut service = make(&mount.workload)?;
-            for middleware in mount.middleware.iter().rev() {
-                if !takes_next(middleware) || matches!(service.guest, Guest::Wagi(_)) {
-                    let (name, next) = (middleware.name().clone(), service.workload.name().clone());
-                    return Err(ServeError::NotMiddleware { name, next });
-                }
-                middleware.world.set_next(Arc::new(Behind(service.clone())));
-                inner.push(service);
-                service = make(middleware)?;
-            }
-            if mount.middleware.is_empty() && takes_next(&mount.workload) {
-                return Err(ServeError::NothingBehind { name: mount.workload.name().clone() });
-            }
-            router.add(&name, mount.route.clone(), service)?;
-        }
-        let application = Arc::new(Self { router: router.build(), inner });
-        let weak = Arc::downgrade(&application);
-        let soonest = application.services().filter_map(|service| service.deadline).min();
-        let beat = soonest.map_or(BEAT.1, |deadline| (deadline / 2).clamp(BEAT.0, BEAT.1));
-        for worker in 0..workers.len() {
-            let weak = weak.clone();
-            workers.spawn_on(worker, async move {
-                loop {
-                    tokio::time::sleep(beat).await;
-                    let Some(application) = weak.upgrade() else { return };
-                    application.tidy(worker);
-                }
-            });
-        }
-        Ok(application)
-    }
-
-    /// The workloads and where they answer.
-    pub fn routes(&self) -> impl Iterator<Item = (&Route, &Arc<Workload>)> {
-        self.router.routes().map(|(route, service)| (route, &service.workload))
-    }
-
-    /// Every workload, those behind middleware too.
-    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
-        self.services().map(|service| &service.workload)
-    }
-
-    fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.router.routes().map(|(_, service)| service).chain(&self.inner)
-    }
-
-    /// Ends idle instances; those at work end with their work.
-    pub fn close(&self) {
-        for service in self.services() {
-            if let Guest::Component(pool) = &service.guest {
-                pool.instances.close();
-            }
-        }
-    }
-
-    fn tidy(&self, worker: usize) {
-        for service in self.services() {
-            if let Guest::Component(pool) = &service.guest {
-                pool.instances.tidy(worker, pool.reuse.idle, service.deadline);
-            }
-        }
-    }
-}
-
-impl Handler for Application {
-    async fn handle(&self, request: Request<RequestBody>, peer: Peer) -> Response<ResponseBody> {
-        let found = self.router.find(request_host(&request), request.uri().path());
-        let Some(found) = found else {
-            return text(StatusCode::NOT_FOUND, "Nothing is served at this address.\n");
-        };
-        let service = found.value;
-        let span = service.span(&request);
-        let rest = found.rest.len();
-        service.answer(request, peer, span, rest).await
-    }
-}
-
-impl fmt::Debug for Application {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.routes().map(|(route, _)| route)).finish()
-    }
-}
-
 // === impl Service ===
 
 impl Service {
-    fn new(
+    pub(super) fn new(
         workload: &Arc<Workload>,
         mount: &Mount,
         workers: &Workers,
@@ -326,7 +191,29 @@ impl Service {
         })
     }
 
-    fn span<B>(&self, request: &Request<B>) -> RequestSpan {
+    /// Takes no more requests than those that are on their way.
+    pub(super) fn close(&self) {
+        if let Guest::Component(pool) = &self.guest {
+            pool.instances.close();
+        }
+    }
+
+    /// Whether instances of it are still there.
+    pub(super) fn is_live(&self) -> bool {
+        match &self.guest {
+            Guest::Component(pool) => pool.instances.any(),
+            // Each is the affair of its request.
+            Guest::Wagi(_) => false,
+        }
+    }
+
+    pub(super) fn tidy(&self, worker: usize) {
+        if let Guest::Component(pool) = &self.guest {
+            pool.instances.tidy(worker, pool.reuse.idle, self.deadline);
+        }
+    }
+
+    pub(super) fn span<B>(&self, request: &Request<B>) -> RequestSpan {
         let (headers, method) = (request.headers(), request.method());
         let mut span =
             self.tracer.start_request(headers, method, &self.route, self.workload.name());
@@ -335,7 +222,7 @@ impl Service {
     }
 
     /// `rest`: bytes of the path that follow the route's base.
-    async fn answer(
+    pub(super) async fn answer(
         &self,
         request: Request<RequestBody>,
         peer: Peer,
@@ -449,7 +336,7 @@ impl Service {
 type Answered = (http::response::Parts, Streamed<WasiBody, FromInstance>);
 
 /// A service as what stands behind a middleware.
-struct Behind(Arc<Service>);
+pub(super) struct Behind(pub(super) Arc<Service>);
 
 impl Next for Behind {
     fn handle(&self, request: Request<WasiBody>) -> Handled {
@@ -487,7 +374,7 @@ impl Next for Behind {
 }
 
 /// Whether a workload imports the handler behind it.
-fn takes_next(workload: &Workload) -> bool {
+pub(super) fn takes_next(workload: &Workload) -> bool {
     workload.imports_interface("wasi:http/handler")
 }
 
@@ -560,7 +447,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn text(status: StatusCode, said: &'static str) -> Response<ResponseBody> {
+pub(super) fn text(status: StatusCode, said: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(said));
     *response.status_mut() = status;
     let plain = http::HeaderValue::from_static("text/plain; charset=utf-8");

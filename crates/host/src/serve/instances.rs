@@ -83,6 +83,8 @@ struct Mailbox {
 /// The instances of one workload.
 pub(super) struct Instances {
     shards: Box<[Shard]>,
+    /// Not reachable any more: an instance ends when it has done what it has.
+    closed: AtomicBool,
 }
 
 /// Those of one worker.
@@ -319,7 +321,8 @@ impl Slot {
 
 impl Instances {
     pub(super) fn new(workers: usize) -> Self {
-        Self { shards: (0..workers.max(1)).map(|_| Shard::default()).collect() }
+        let shards = (0..workers.max(1)).map(|_| Shard::default()).collect();
+        Self { shards, closed: AtomicBool::new(false) }
     }
 
     fn shard(&self, worker: usize) -> &Shard {
@@ -371,6 +374,9 @@ impl Instances {
 
     /// The instance takes another job.
     pub(super) fn list(&self, worker: usize, slot: &Arc<Slot>) {
+        if self.closed.load(Ordering::SeqCst) {
+            return slot.close();
+        }
         if !slot.is_closed() && !slot.listed.swap(true, Ordering::SeqCst) {
             let shard = self.shard(worker);
             shard.open.lock().unwrap_or_else(PoisonError::into_inner).push(slot.clone());
@@ -420,8 +426,18 @@ impl Instances {
         open.retain(|slot| !slot.is_closed());
     }
 
+    /// Whether any instance is there.
+    pub(super) fn any(&self) -> bool {
+        self.shards.iter().any(|shard| {
+            let all = shard.all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().any(|slot| slot.strong_count() > 0)
+        })
+    }
+
     /// Ends all instances, after what they are doing.
     pub(super) fn close(&self) {
+        // Before the instances are: what is made or comes to rest from here on ends by itself.
+        self.closed.store(true, Ordering::SeqCst);
         for shard in &self.shards {
             for slot in shard.all.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 if let Some(slot) = slot.upgrade() {

@@ -18,9 +18,12 @@ use wasmtime_wasi::cli::AsyncStdinStream;
 use super::{
     answer::{Exchange, Source, Streamed},
     dispatch::{Named, finish},
+};
+use crate::{
+    Failure, Workload,
+    failure::Trap,
     pipe::{Pipe, PipeBody, Reader},
 };
-use crate::{Failure, Workload, failure::Trap};
 
 /// A workload that answers as a CGI script does.
 pub(super) struct Wagi {

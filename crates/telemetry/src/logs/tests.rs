@@ -18,11 +18,17 @@ fn lines(config: &LogConfig, log: impl FnOnce()) -> Vec<String> {
 }
 
 fn json(filter: &str) -> LogConfig {
-    LogConfig { format: LogFormat::Json, filter: filter.to_owned(), color: Color::Never }
+    LogConfig {
+        color: Color::Never,
+        ..LogConfig::from_env(LogFormat::Json, Some(filter.to_owned()), "")
+    }
 }
 
 fn human() -> LogConfig {
-    LogConfig { format: LogFormat::Human, filter: "info".to_owned(), color: Color::Never }
+    LogConfig {
+        color: Color::Never,
+        ..LogConfig::from_env(LogFormat::Human, Some("info".to_owned()), "")
+    }
 }
 
 fn parse(line: &str) -> Value {
@@ -136,4 +142,41 @@ proptest! {
         prop_assert!(line.split('\n').skip(1).all(|next| next.starts_with("    ")));
         prop_assert!(!line.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
     }
+}
+
+#[test]
+fn a_journal_keeps_the_last_lines_and_tells_the_next() {
+    let journal = Journal::new(3, 10_000);
+    let config = LogConfig { journal: Some(journal.clone()), ..human() };
+    let subscriber = subscriber(&config, |_: &[u8]| {}).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        for number in 0..5 {
+            tracing::info!(workload = "shop/front", number, "Said.");
+        }
+        tracing::info!("Nobody's.");
+        let (last, mut news) = journal.follow(10, |entry| entry.workload.is_some());
+        // Three are kept, and one of them is nobody's.
+        let numbers: Vec<_> =
+            last.iter().map(|entry| entry.line.contains("\"number\":3")).collect();
+        assert_eq!(numbers, [true, false]);
+        assert!(serde_json::from_str::<serde_json::Value>(&last[1].line).is_ok());
+        tracing::info!(workload = "shop/front", "Later.");
+        let next = news.try_recv().unwrap();
+        assert_eq!(next.workload.as_deref(), Some("shop/front"));
+        assert!(next.line.contains("Later."));
+    });
+}
+
+#[test]
+fn a_journal_is_bounded_in_bytes() {
+    let journal = Journal::new(1000, 2000);
+    let config = LogConfig { journal: Some(journal.clone()), ..human() };
+    let subscriber = subscriber(&config, |_: &[u8]| {}).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..100 {
+            tracing::info!("{}", "x".repeat(500));
+        }
+    });
+    let (last, _) = journal.follow(1000, |_| true);
+    assert!(!last.is_empty() && last.iter().map(|entry| entry.line.len()).sum::<usize>() <= 2000);
 }

@@ -27,7 +27,7 @@ const CAPACITY: usize = 256 << 10;
 /// A pipe out of a guest. Cloning shares it; the guest has any number of writing ends, the host one
 /// reading end.
 #[derive(Clone, Default)]
-pub(super) struct Pipe(Arc<Mutex<State>>);
+pub(crate) struct Pipe(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -44,10 +44,10 @@ struct State {
 }
 
 /// The reading end.
-pub(super) struct Reader(Pipe);
+pub(crate) struct Reader(Pipe);
 
 impl Pipe {
-    pub(super) fn new() -> (Self, Reader) {
+    pub(crate) fn new() -> (Self, Reader) {
         let pipe = Self::default();
         (pipe.clone(), Reader(pipe))
     }
@@ -57,12 +57,12 @@ impl Pipe {
     }
 
     /// The guest ended.
-    pub(super) fn end(&self, well: bool) {
+    pub(crate) fn end(&self, well: bool) {
         self.end_with(well, None);
     }
 
     /// The guest could not be started, or trapped.
-    pub(super) fn fail(&self, failure: Failure) {
+    pub(crate) fn fail(&self, failure: Failure) {
         self.end_with(false, Some(failure));
     }
 
@@ -103,7 +103,7 @@ impl Pipe {
 
 impl Reader {
     /// The next piece; `None` at the end.
-    pub(super) fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(crate) fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.0.lock();
         if let Some(piece) = state.pieces.pop_front() {
             state.length -= piece.len();
@@ -119,12 +119,12 @@ impl Reader {
         Poll::Pending
     }
 
-    pub(super) async fn next(&self) -> Option<Bytes> {
+    pub(crate) async fn next(&self) -> Option<Bytes> {
         poll_fn(|cx| self.poll_piece(cx)).await
     }
 
     /// Puts back what was read too far.
-    pub(super) fn unread(&self, bytes: Bytes) {
+    pub(crate) fn unread(&self, bytes: Bytes) {
         if !bytes.is_empty() {
             let mut state = self.0.lock();
             state.length += bytes.len();
@@ -133,12 +133,12 @@ impl Reader {
     }
 
     /// Why the guest did not end well; once.
-    pub(super) fn failure(&self) -> Option<Failure> {
+    pub(crate) fn failure(&self) -> Option<Failure> {
         self.0.lock().failure.take()
     }
 
     /// The guest ended badly.
-    pub(super) fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.0.lock().ended == Some(false)
     }
 }
@@ -156,7 +156,7 @@ impl Drop for Reader {
 }
 
 /// The reading end as a body that shares it.
-pub(super) struct PipeBody(pub(super) Arc<Reader>);
+pub(crate) struct PipeBody(pub(crate) Arc<Reader>);
 
 impl Body for PipeBody {
     type Data = Bytes;

@@ -1,0 +1,541 @@
+//! Applications on this host: the one way from a description to running code.
+//!
+//! A [`Host`] holds applications, each with its revisions. [`Host::apply`] makes a revision ready beside
+//! the one that runs, lets traffic move when it is, and ends the old one: what did not change is kept as
+//! it is, instances and all. When anything of the new one fails, it is dropped, and the old one goes on.
+
+mod error;
+mod make;
+mod status;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::{Request, header};
+use reef_app::{Application, HttpTrigger, Name, Ready};
+use reef_engine::{Background, Engine};
+use reef_http::{Peer, RequestBody, Workers};
+use reef_wasi::Stdio;
+
+pub use self::{
+    error::DeployError,
+    make::environment_name,
+    status::{ApplicationStatus, TriggerStatus, WorkloadStatus},
+};
+pub use crate::task::{Phase, TaskStatus};
+use crate::{
+    Workload, command,
+    serve::{Ingress, Mounted, ServeOptions, Table},
+    task::{Plan, Task},
+};
+
+/// How many revisions of an application are kept to go back to.
+const REVISIONS: usize = 10;
+/// How long an instance may take to be made, when nothing else is said.
+const STARTING: Duration = Duration::from_secs(30);
+/// How long a workload may take to be ready, when nothing else is said.
+const READY: Duration = Duration::from_secs(10);
+/// How long runs and connections of a revision that was replaced may go on.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// What is to be deployed.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The application.
+    pub application: Application,
+    /// What its paths start from.
+    pub folder: PathBuf,
+    /// Values of its variables, over their defaults.
+    pub values: BTreeMap<Name, String>,
+    /// Whether the application's name stands before its workloads', as there may be others beside it.
+    pub qualified: bool,
+}
+
+/// What an apply has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The application.
+    pub application: String,
+    /// The revision that runs now.
+    pub revision: u64,
+    /// Workloads that were made anew, by name.
+    pub made: Vec<String>,
+    /// Workloads that went on as they were.
+    pub kept: Vec<String>,
+    /// Workloads that are gone.
+    pub gone: Vec<String>,
+}
+
+/// Applications on this machine, behind one listener.
+pub struct Host {
+    engine: Arc<Engine>,
+    ingress: Arc<Ingress>,
+    workers: Workers,
+    background: Arc<Background>,
+    applications: Mutex<BTreeMap<String, Deployed>>,
+    /// One change at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// An application and its revisions, the present one last.
+struct Deployed {
+    revisions: VecDeque<Arc<Revision>>,
+    tasks: Vec<Running>,
+    count: u64,
+}
+
+/// One accepted version of an application, everything in it made.
+struct Revision {
+    number: u64,
+    since: SystemTime,
+    order: Order,
+    units: Vec<Arc<Unit>>,
+    chains: Vec<Arc<Chain>>,
+    plans: Vec<(Arc<Unit>, Plan)>,
+}
+
+/// A workload that was made.
+struct Unit {
+    identity: make::Identity,
+    /// Its name in the application.
+    name: Name,
+    workload: Arc<Workload>,
+}
+
+/// A workload at a route, with what stands in front.
+struct Chain {
+    trigger: HttpTrigger,
+    options: ServeOptions,
+    /// The workload, then its middleware, outermost first.
+    units: Vec<Arc<Unit>>,
+    mounted: Mounted,
+}
+
+struct Running {
+    unit: Arc<Unit>,
+    task: Task,
+}
+
+// === impl Host ===
+
+impl Host {
+    /// A host without applications.
+    pub fn new(
+        engine: Arc<Engine>,
+        ingress: Arc<Ingress>,
+        workers: Workers,
+        background: Arc<Background>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            ingress,
+            workers,
+            background,
+            applications: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Deployed>> {
+        self.applications.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes what is ordered run, in the place of what runs under its name.
+    ///
+    /// # Errors
+    /// When anything of it cannot be made, started or reached: then nothing has changed.
+    pub async fn apply(self: &Arc<Self>, order: Order) -> Result<Applied, DeployError> {
+        let _turn = self.changing.lock().await;
+        let before = self.current(order.application.name.as_str());
+        self.replace(order, before).await
+    }
+
+    /// Makes an application anew, or one of its workloads: with fresh instances, though nothing of it
+    /// has changed.
+    ///
+    /// # Errors
+    /// When there is no such application or workload; otherwise as [`Host::apply`].
+    pub async fn restart(
+        self: &Arc<Self>,
+        application: &str,
+        workload: Option<&str>,
+    ) -> Result<Applied, DeployError> {
+        let _turn = self.changing.lock().await;
+        let before = self.current(application).ok_or_else(|| self.unknown(application))?;
+        if let Some(workload) = workload
+            && !before.order.application.workloads.iter().any(|one| one.name.as_str() == workload)
+        {
+            let (application, workload) = (application.to_owned(), workload.to_owned());
+            return Err(DeployError::NoWorkload { application, workload });
+        }
+        let order = before.order.clone();
+        // What is not restarted is offered to be kept.
+        let kept = workload.map(|workload| Arc::new(before.without(workload)));
+        self.replace(order, kept).await
+    }
+
+    /// Goes back to a revision that ran before: the one before the present, if none is named.
+    ///
+    /// # Errors
+    /// When there is none such; otherwise as [`Host::apply`].
+    pub async fn rollback(
+        self: &Arc<Self>,
+        application: &str,
+        to: Option<u64>,
+    ) -> Result<Applied, DeployError> {
+        let _turn = self.changing.lock().await;
+        let (wanted, current, there) = {
+            let applications = self.lock();
+            let deployed =
+                applications.get(application).ok_or_else(|| unknown(application, &applications))?;
+            let earlier = deployed.revisions.iter().rev().skip(1);
+            let wanted = match to {
+                None => earlier.clone().next(),
+                Some(number) => earlier.clone().find(|revision| revision.number == number),
+            };
+            let there = earlier.map(|revision| revision.number).collect::<Vec<_>>();
+            (wanted.cloned(), deployed.revisions.back().cloned(), there)
+        };
+        let Some(wanted) = wanted else {
+            let application = application.to_owned();
+            return Err(DeployError::NoRevision { application, there });
+        };
+        let runs = |chain: &Arc<Chain>| {
+            current.as_ref().is_some_and(|now| now.chains.iter().any(|one| Arc::ptr_eq(one, chain)))
+        };
+        let chains = wanted.chains.iter().map(|chain| match runs(chain) {
+            true => Ok(chain.clone()),
+            false => self.mount_again(chain),
+        });
+        // What it was made of is still there: the files may have changed since.
+        let again = Revision {
+            number: 0,
+            since: SystemTime::now(),
+            order: wanted.order.clone(),
+            units: wanted.units.clone(),
+            chains: chains.collect::<Result<_, _>>()?,
+            plans: wanted.plans.clone(),
+        };
+        self.put(again).await
+    }
+
+    /// Ends an application.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn stop(&self, application: &str) -> Result<(), DeployError> {
+        let _turn = self.changing.lock().await;
+        let removed = {
+            let mut applications = self.lock();
+            match applications.remove(application) {
+                Some(removed) => removed,
+                None => return Err(unknown(application, &applications)),
+            }
+        };
+        if let Ok(table) = Table::new(self.mounted()) {
+            self.ingress.install(table);
+        }
+        stop_all(removed.tasks, GRACE).await;
+        Ok(())
+    }
+
+    /// Begins no run and takes no connection any more; ends when those in progress have, or after
+    /// `grace`. Requests are answered on.
+    pub async fn end_tasks(&self, grace: Duration) {
+        let _turn = self.changing.lock().await;
+        let tasks = self
+            .lock()
+            .values_mut()
+            .flat_map(|deployed| std::mem::take(&mut deployed.tasks))
+            .collect();
+        stop_all(tasks, grace).await;
+    }
+
+    /// Takes everything down. Instances that are at work end with their work.
+    pub fn close(&self) {
+        self.ingress.close();
+        self.lock().clear();
+    }
+
+    /// What answers requests here.
+    pub fn ingress(&self) -> &Arc<Ingress> {
+        &self.ingress
+    }
+
+    /// Every workload that is deployed, each time that it was made.
+    pub fn workloads(&self) -> Vec<Arc<Workload>> {
+        let applications = self.lock();
+        let current = applications.values().filter_map(|deployed| deployed.revisions.back());
+        current.flat_map(|revision| revision.workloads().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    fn current(&self, application: &str) -> Option<Arc<Revision>> {
+        self.lock().get(application).and_then(|deployed| deployed.revisions.back().cloned())
+    }
+
+    fn unknown(&self, application: &str) -> DeployError {
+        unknown(application, &self.lock())
+    }
+
+    /// What is reachable of all applications.
+    fn mounted(&self) -> Vec<Mounted> {
+        let applications = self.lock();
+        let current = applications.values().filter_map(|deployed| deployed.revisions.back());
+        current.flat_map(|revision| revision.mounted().collect::<Vec<_>>()).collect()
+    }
+
+    /// `before`: what may be kept of what runs.
+    async fn replace(
+        self: &Arc<Self>,
+        order: Order,
+        before: Option<Arc<Revision>>,
+    ) -> Result<Applied, DeployError> {
+        let host = self.clone();
+        // Compiling takes as long as it takes, and must not hold anything else up.
+        let making = tokio::task::spawn_blocking(move || host.make(order, before.as_deref()));
+        let made = making.await.map_err(|_| DeployError::Stopped)??;
+        self.put(made).await
+    }
+
+    /// Lets a revision take over, if it is ready.
+    async fn put(&self, mut made: Revision) -> Result<Applied, DeployError> {
+        let name = made.order.application.name.to_string();
+        let before = self.current(&name);
+        // Conflicts first: they cost nothing to find.
+        let table = self.table_with(&name, &made)?;
+        self.starts(&made, before.as_deref()).await?;
+        let binding = self.bind(&name, &made)?;
+
+        // From here on nothing fails.
+        self.ingress.install(table);
+        let (applied, old) = {
+            let mut applications = self.lock();
+            let deployed = applications.entry(name.clone()).or_insert_with(|| Deployed {
+                revisions: VecDeque::new(),
+                tasks: Vec::new(),
+                count: 0,
+            });
+            deployed.count += 1;
+            made.number = deployed.count;
+            let old = std::mem::take(&mut deployed.tasks);
+            let applied = made.compared(before.as_deref());
+            deployed.revisions.push_back(Arc::new(made));
+            if deployed.revisions.len() > REVISIONS {
+                deployed.revisions.pop_front();
+            }
+            (applied, old)
+        };
+        let (kept, ended): (Vec<_>, Vec<_>) =
+            old.into_iter().partition(|running| binding.iter().any(|bound| bound.is_same(running)));
+        // The old ones end first: two of a service at once would want the same files and ports.
+        let services = ended.iter().any(|running| running.task.is_service());
+        let ending = stop_all(ended, GRACE);
+        if services {
+            ending.await;
+        } else {
+            tokio::spawn(ending);
+        }
+        let mut tasks = kept;
+        for bound in binding {
+            if !tasks.iter().any(|running| bound.is_same(running)) {
+                let (workers, background) = (&self.workers, self.background.clone());
+                let workload = bound.unit.workload.clone();
+                let task = bound.plan.start(workload, bound.listener, workers, background);
+                tasks.push(Running { unit: bound.unit, task });
+            }
+        }
+        if let Some(deployed) = self.lock().get_mut(&name) {
+            deployed.tasks = tasks;
+        }
+        Ok(applied)
+    }
+
+    /// All routes, with those of this revision for its application's.
+    fn table_with(&self, name: &str, made: &Revision) -> Result<Table, DeployError> {
+        let others: Vec<_> = {
+            let applications = self.lock();
+            let others = applications.iter().filter(|(other, _)| *other != name);
+            let current = others.filter_map(|(_, deployed)| deployed.revisions.back());
+            current.flat_map(|revision| revision.mounted().collect::<Vec<_>>()).collect()
+        };
+        Ok(Table::new(others.into_iter().chain(made.mounted()))?)
+    }
+
+    /// Whether what is new can be instantiated, has run its commands of the start, and says that it is
+    /// ready.
+    async fn starts(&self, made: &Revision, before: Option<&Revision>) -> Result<(), DeployError> {
+        let is_new = |unit: &Arc<Unit>| {
+            !before.is_some_and(|before| before.all_units().any(|old| Arc::ptr_eq(old, unit)))
+        };
+        let background = || Some(self.background.clone());
+        for unit in made.all_units().filter(|unit| is_new(unit)) {
+            unit.workload.try_instance(STARTING, background()).await?;
+        }
+        for unit in made.units.iter().filter(|unit| is_new(unit)) {
+            let Some(described) = made.described(&unit.name) else { continue };
+            for start in described.trigger.start.iter() {
+                let mut args = vec![unit.workload.name().to_string()];
+                args.extend(made.order.resolved(&start.args)?);
+                let deadline = described.limits.deadline.map(|limit| limit.0);
+                let deadline = deadline.or(Some(make::RUN_DEADLINE));
+                let workload = unit.workload.clone();
+                let run =
+                    command::run_with(workload, args, Stdio::Log, deadline, background()).await?;
+                if run.status != 0 {
+                    let (workload, status) = (unit.workload.name().clone(), run.status);
+                    return Err(DeployError::StartFailed { workload, status });
+                }
+            }
+        }
+        for chain in &made.chains {
+            let new = chain.units.iter().any(is_new);
+            let described = chain.units.first().and_then(|unit| made.described(&unit.name));
+            if let Some(ready) = described.and_then(|described| described.ready.as_ref())
+                && new
+            {
+                is_ready(chain, ready).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the addresses that tasks listen at.
+    fn bind(&self, name: &str, made: &Revision) -> Result<Vec<Bound>, DeployError> {
+        let applications = self.lock();
+        let old = applications.get(name).map(|deployed| &deployed.tasks[..]).unwrap_or_default();
+        let mut bound = Vec::new();
+        for (unit, plan) in &made.plans {
+            let other = old.iter().find(|running| running.task.listens_like(plan));
+            let listener = plan.bind(other.map(|running| &running.task));
+            let listener = listener.map_err(|cause| DeployError::Listen {
+                workload: unit.workload.name().clone(),
+                cause,
+            })?;
+            bound.push(Bound { unit: unit.clone(), plan: plan.clone(), listener });
+        }
+        Ok(bound)
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.lock().keys()).finish()
+    }
+}
+
+/// A task that is to be started, with the address it listens at.
+struct Bound {
+    unit: Arc<Unit>,
+    plan: Plan,
+    listener: Option<std::net::TcpListener>,
+}
+
+impl Bound {
+    fn is_same(&self, running: &Running) -> bool {
+        Arc::ptr_eq(&self.unit, &running.unit) && self.plan == running.task.plan
+    }
+}
+
+// === impl Revision ===
+
+impl Revision {
+    fn mounted(&self) -> impl Iterator<Item = Mounted> {
+        self.chains.iter().map(|chain| chain.mounted.clone())
+    }
+
+    /// Each workload, and each middleware as often as it was made.
+    fn all_units(&self) -> impl Iterator<Item = &Arc<Unit>> {
+        let middleware = self.chains.iter().flat_map(|chain| chain.units.iter().skip(1));
+        self.units.iter().chain(middleware)
+    }
+
+    fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.all_units().map(|unit| &unit.workload)
+    }
+
+    fn described(&self, name: &Name) -> Option<&reef_app::Workload> {
+        self.order.application.workloads.iter().find(|workload| *workload.name == *name)
+    }
+
+    /// The same as if one workload had not been made yet.
+    fn without(&self, workload: &str) -> Self {
+        let other = |unit: &Arc<Unit>| unit.name.as_str() != workload;
+        Self {
+            number: self.number,
+            since: self.since,
+            order: self.order.clone(),
+            units: self.units.iter().filter(|unit| other(unit)).cloned().collect(),
+            chains: self
+                .chains
+                .iter()
+                .filter(|chain| chain.units.iter().all(other))
+                .cloned()
+                .collect(),
+            plans: Vec::new(),
+        }
+    }
+
+    fn compared(&self, before: Option<&Self>) -> Applied {
+        let old: Vec<_> = before.into_iter().flat_map(|before| &before.units).collect();
+        let is_old = |unit: &&Arc<Unit>| old.iter().any(|old| Arc::ptr_eq(old, unit));
+        let names =
+            |units: Vec<&Arc<Unit>>| units.iter().map(|unit| unit.name.to_string()).collect();
+        let (kept, made) = self.units.iter().partition(is_old);
+        let gone = old.iter().filter(|old| !self.units.iter().any(|unit| unit.name == old.name));
+        Applied {
+            application: self.order.application.name.to_string(),
+            revision: self.number,
+            made: names(made),
+            kept: names(kept),
+            gone: gone.map(|unit| unit.name.to_string()).collect(),
+        }
+    }
+}
+
+/// Asks the workload until it says that it is ready.
+async fn is_ready(chain: &Chain, ready: &Ready) -> Result<(), DeployError> {
+    let within = ready.within.map_or(READY, |within| within.0);
+    let until = Instant::now() + within;
+    let workload = chain.mounted.workload().name().clone();
+    let asking = async {
+        let mut last = None;
+        loop {
+            let request = Request::get(ready.path.as_str())
+                .header(header::HOST, chain.trigger.route.host().unwrap_or("localhost"))
+                .body(RequestBody::empty());
+            let Ok(request) = request else {
+                return Some("its path is not one that can be asked for".to_owned());
+            };
+            let local = std::net::SocketAddr::from(([127, 0, 0, 1], 80));
+            let peer = Peer { remote: local, local, tls: false };
+            let status = chain.mounted.answer(request, peer).await.status();
+            if status.is_success() {
+                return None;
+            }
+            if Instant::now() >= until {
+                return last.or(Some(format!("it answered with status {}", status.as_u16())));
+            }
+            last = Some(format!("it answered with status {}", status.as_u16()));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let why = match tokio::time::timeout(within, asking).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(why)) => why,
+        Err(_) => "it did not say so in time".to_owned(),
+    };
+    Err(DeployError::NotReady { workload, path: ready.path.value.clone(), within, why })
+}
+
+async fn stop_all(tasks: Vec<Running>, grace: Duration) {
+    futures::future::join_all(tasks.into_iter().map(|running| running.task.stop(grace))).await;
+}
+
+fn unknown(application: &str, there: &BTreeMap<String, Deployed>) -> DeployError {
+    let there = there.keys().cloned().collect();
+    DeployError::NoApplication { application: application.to_owned(), there }
+}

@@ -1,0 +1,134 @@
+//! Why an application does not run.
+
+use std::{io, sync::Arc, time::Duration};
+
+use crate::{Failure, PrepareError, fetch::FetchError, serve::ServeError};
+
+/// Why an application does not run as it was ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// A variable without a value.
+    #[error(
+        "{application}: the variable `{name}` has no value; give it one with --var {name}=VALUE or {environment}"
+    )]
+    NoValue {
+        /// Which application.
+        application: String,
+        /// Which variable.
+        name: String,
+        /// Where the environment would hold it.
+        environment: String,
+    },
+    /// A value, put together from variables, that is not what is wanted there.
+    #[error("{workload}: {why}")]
+    Value {
+        /// Which workload.
+        workload: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A workload that is named and not there.
+    #[error("{application} has no workload `{workload}`")]
+    NoWorkload {
+        /// Which application.
+        application: String,
+        /// The name.
+        workload: String,
+    },
+    /// No artifact.
+    #[error("{workload}: {cause}")]
+    Fetch {
+        /// Which workload.
+        workload: String,
+        /// Why not.
+        cause: FetchError,
+    },
+    /// Another artifact than the one that was pinned.
+    #[error(
+        "{workload}: {artifact} is not what the manifest pins: its digest is {is}, not {pinned}"
+    )]
+    Digest {
+        /// Which workload.
+        workload: String,
+        /// Where it is from.
+        artifact: String,
+        /// What it is.
+        is: String,
+        /// What it should be.
+        pinned: String,
+    },
+    /// Something that Reef does not do yet.
+    #[error("{workload}: {what} is not there yet in Reef; leave it out to run the rest")]
+    NotYet {
+        /// Which workload.
+        workload: String,
+        /// What.
+        what: String,
+    },
+    /// Cannot be compiled or linked.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// Cannot answer requests.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Two want the same requests.
+    #[error(transparent)]
+    Route(#[from] reef_http::RouteConflict),
+    /// Cannot be instantiated, or its command of the start did not end.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// Its command of the start ended with an error.
+    #[error("{workload}: the command of its start ended with status {status}; its log says why")]
+    StartFailed {
+        /// Which workload.
+        workload: Arc<str>,
+        /// Its exit status.
+        status: i32,
+    },
+    /// Does not say that it is ready.
+    #[error("{workload} is not ready: {why}, asked at {path} for {within:?}")]
+    NotReady {
+        /// Which workload.
+        workload: Arc<str>,
+        /// The path it was asked at.
+        path: String,
+        /// For how long.
+        within: Duration,
+        /// What it did instead.
+        why: String,
+    },
+    /// An address cannot be listened at.
+    #[error("{workload} cannot listen: {cause}; free the address, or name another one")]
+    Listen {
+        /// Which workload.
+        workload: Arc<str>,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// No such application.
+    #[error("there is no application `{application}`{}", among(.there))]
+    NoApplication {
+        /// The name.
+        application: String,
+        /// Those that there are.
+        there: Vec<String>,
+    },
+    /// No such revision.
+    #[error("{application} has no such revision to go back to{}", .there.iter().map(u64::to_string).reduce(|a, b| format!("{a}, {b}")).map(|all| format!("; there is {all}")).unwrap_or_default())]
+    NoRevision {
+        /// Which application.
+        application: String,
+        /// Those that there are.
+        there: Vec<u64>,
+    },
+    /// The host ends.
+    #[error("the host is stopping")]
+    Stopped,
+}
+
+fn among(there: &[String]) -> String {
+    match there {
+        [] => "; none is running".to_owned(),
+        there => format!("; there is {}", there.join(", ")),
+    }
+}

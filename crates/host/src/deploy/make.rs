@@ -1,0 +1,375 @@
+//! From a description to what can be started.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::tz::TimeZone;
+use reef_app::{HttpTrigger, Link, Name, Template, Workload as Described};
+use reef_artifact::Digest;
+use reef_document::At;
+use reef_grants::{DirGrant, Grants, Limits};
+
+use super::{Chain, DeployError, Host, Order, Revision, Unit};
+use crate::{
+    Spec, Workload, fetch,
+    serve::{Mount, Queueing, Reuse, ServeOptions},
+    task::{Plan, When},
+};
+
+/// Wall time of a request where nothing else is said.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Wall time of a run that a start or a time begins, where nothing else is said.
+pub(super) const RUN_DEADLINE: Duration = Duration::from_secs(600);
+/// How long a connection may be silent, where nothing else is said.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// Everything that the making of a workload depends on: alike, they are the same.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Identity {
+    name: String,
+    digest: Digest,
+    grants: Grants,
+    limits: Limits,
+    links: Vec<Link>,
+}
+
+impl Identity {
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
+// === impl Order ===
+
+impl Order {
+    /// What a variable is.
+    fn value(&self, name: &Name) -> Option<&str> {
+        let given = self.values.get(name).map(String::as_str);
+        given.or_else(|| self.application.variables.get(&name.clone().into())?.default.as_deref())
+    }
+
+    /// One without a value is an error here, before anything runs.
+    fn check_values(&self) -> Result<(), DeployError> {
+        for name in self.application.variables.keys() {
+            if self.value(name).is_none() {
+                return Err(DeployError::NoValue {
+                    application: self.application.name.to_string(),
+                    name: name.to_string(),
+                    environment: environment_name(name),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, template: &Template) -> Result<String, DeployError> {
+        template.resolve(|name| self.value(name)).map_err(|unresolved| DeployError::NoValue {
+            application: self.application.name.to_string(),
+            environment: environment_name(&unresolved.0),
+            name: unresolved.0.to_string(),
+        })
+    }
+
+    /// Arguments with the values of variables in them.
+    pub(super) fn resolved(&self, args: &[At<Template>]) -> Result<Vec<String>, DeployError> {
+        args.iter().map(|arg| self.text(arg)).collect()
+    }
+
+    /// What a workload is called beside all others, and beside itself when it is made several times.
+    fn qualified_name(&self, described: &Described, times: usize) -> String {
+        let mut name = described.name.to_string();
+        if self.qualified {
+            name = format!("{}/{name}", self.application.name);
+        }
+        if times > 1 {
+            name = format!("{name}-{times}");
+        }
+        name
+    }
+
+    fn grants(&self, described: &Described) -> Result<Grants, DeployError> {
+        let mut env = Vec::new();
+        for (key, template) in &described.env {
+            env.push((key.clone(), self.text(template)?));
+        }
+        let mut egress = Vec::new();
+        for template in &described.egress {
+            let text = self.text(template)?;
+            egress.push(text.parse().map_err(|error: reef_grants::DestinationError| {
+                let workload = described.name.to_string();
+                DeployError::Value { workload, why: error.to_string() }
+            })?);
+        }
+        let dirs = described.dirs.iter().map(|dir| {
+            let host: PathBuf = self.folder.join(&dir.host);
+            DirGrant { host, ..dir.value.0.clone() }
+        });
+        let listen = described.listen.iter().map(|addr| addr.value.0);
+        Ok(Grants { dirs: dirs.collect(), env, egress, listen: listen.collect() })
+    }
+}
+
+// === impl Host ===
+
+impl Host {
+    /// Makes all that an order describes, or takes it from `before` where it is the same.
+    pub(super) fn make(
+        &self,
+        order: Order,
+        before: Option<&Revision>,
+    ) -> Result<Revision, DeployError> {
+        order.check_values()?;
+        for described in &order.application.workloads {
+            refuse(described)?;
+        }
+        let mut making = Making { host: self, order: &order, before, times: HashMap::new() };
+        let (mut units, mut chains, mut plans) = (Vec::new(), Vec::new(), Vec::new());
+        for described in &order.application.workloads {
+            if described.trigger.is_empty() {
+                // Middleware is made for each that it stands in front of.
+                continue;
+            }
+            let unit = making.unit(described)?;
+            for trigger in described.trigger.http.iter() {
+                chains.push(making.chain(described, trigger, &unit)?);
+            }
+            for plan in order.plans(described)? {
+                plans.push((unit.clone(), plan));
+            }
+            units.push(unit);
+        }
+        let since = std::time::SystemTime::now();
+        Ok(Revision { number: 0, since, units, chains, plans, order })
+    }
+
+    /// The same at the same place, with instances of its own: those that it had have ended.
+    pub(super) fn mount_again(&self, chain: &Chain) -> Result<Arc<Chain>, DeployError> {
+        let [handler, middleware @ ..] = &chain.units[..] else { return Err(DeployError::Stopped) };
+        // What stands in front knows what is behind it, which is made anew.
+        let front = middleware.iter().map(|unit| {
+            let workload = Arc::new(unit.workload.again()?);
+            Ok(Arc::new(Unit {
+                identity: unit.identity.clone(),
+                name: unit.name.clone(),
+                workload,
+            }))
+        });
+        let front = front.collect::<Result<Vec<_>, DeployError>>()?;
+        let mounted = self.ingress.mount(&Mount {
+            route: chain.trigger.route.value.clone(),
+            workload: handler.workload.clone(),
+            middleware: front.iter().map(|unit| unit.workload.clone()).collect(),
+            options: chain.options,
+        })?;
+        let units = std::iter::once(handler.clone()).chain(front).collect();
+        Ok(Arc::new(Chain {
+            trigger: chain.trigger.clone(),
+            options: chain.options,
+            units,
+            mounted,
+        }))
+    }
+}
+
+struct Making<'a> {
+    host: &'a Host,
+    order: &'a Order,
+    before: Option<&'a Revision>,
+    /// How often each workload was made. Names tell them apart in logs and metrics.
+    times: HashMap<Name, usize>,
+}
+
+impl Making<'_> {
+    fn unit(&mut self, described: &Described) -> Result<Arc<Unit>, DeployError> {
+        let old = self.before.map(|before| &before.units[..]).unwrap_or_default();
+        self.unit_or(described, old)
+    }
+
+    /// The workload, or one of these if it is the same.
+    fn unit_or(
+        &mut self,
+        described: &Described,
+        old: &[Arc<Unit>],
+    ) -> Result<Arc<Unit>, DeployError> {
+        let times = self.times.entry(described.name.value.clone()).or_default();
+        *times += 1;
+        let name = self.order.qualified_name(described, *times);
+        let artifact = fetch::source(&described.source, &self.order.folder)
+            .map_err(|cause| DeployError::Fetch { workload: name.clone(), cause })?;
+        let digest = artifact.digest().clone();
+        if let Some(pinned) = &described.digest
+            && !pinned.eq_ignore_ascii_case(&digest.to_string())
+        {
+            return Err(DeployError::Digest {
+                workload: name,
+                artifact: described.source.to_string(),
+                is: digest.to_string(),
+                pinned: pinned.value.clone(),
+            });
+        }
+        let identity = Identity {
+            name: name.clone(),
+            digest,
+            grants: self.order.grants(described)?,
+            limits: limits(described),
+            links: described.links.clone(),
+        };
+        if let Some(old) = old.iter().find(|old| old.identity == identity) {
+            return Ok(old.clone());
+        }
+        let spec = Spec {
+            name: name.into(),
+            grants: identity.grants.clone(),
+            limits: identity.limits.clone(),
+        };
+        let workload = Workload::prepare(self.host.engine.clone(), &artifact, spec)?;
+        let name = described.name.value.clone();
+        Ok(Arc::new(Unit { identity, name, workload: Arc::new(workload) }))
+    }
+
+    fn chain(
+        &mut self,
+        described: &Described,
+        trigger: &HttpTrigger,
+        unit: &Arc<Unit>,
+    ) -> Result<Arc<Chain>, DeployError> {
+        let options = options(described);
+        let before = self.before.into_iter().flat_map(|before| &before.chains);
+        let old = before
+            .filter(|chain| chain.trigger == *trigger && chain.options == options)
+            .find(|chain| chain.units.first().is_some_and(|first| Arc::ptr_eq(first, unit)));
+        let mut units = vec![unit.clone()];
+        // One of each a route: middleware knows what is behind it.
+        for name in &trigger.middleware {
+            let workloads = &self.order.application.workloads;
+            let found = workloads.iter().find(|workload| *workload.name == **name);
+            let described = found.ok_or_else(|| DeployError::NoWorkload {
+                application: self.order.application.name.to_string(),
+                workload: name.to_string(),
+            })?;
+            let old = old.map(|old| &old.units[1..]).unwrap_or_default();
+            units.push(self.unit_or(described, old)?);
+        }
+        if let Some(old) = old
+            && old.units.len() == units.len()
+            && old.units.iter().zip(&units).all(|(old, unit)| Arc::ptr_eq(old, unit))
+        {
+            return Ok(old.clone());
+        }
+        // What stood in front of something else cannot be used again: it knows that still.
+        for unit in units.iter_mut().skip(1) {
+            if old.is_some_and(|old| old.units.iter().any(|other| Arc::ptr_eq(other, unit))) {
+                let workload = Arc::new(unit.workload.again()?);
+                let (identity, name) = (unit.identity.clone(), unit.name.clone());
+                *unit = Arc::new(Unit { identity, name, workload });
+            }
+        }
+        let mounted = self.host.ingress.mount(&Mount {
+            route: trigger.route.value.clone(),
+            workload: unit.workload.clone(),
+            middleware: units.iter().skip(1).map(|unit| unit.workload.clone()).collect(),
+            options,
+        })?;
+        Ok(Arc::new(Chain { trigger: trigger.clone(), options, units, mounted }))
+    }
+}
+
+impl Order {
+    /// What runs beside requests.
+    fn plans(&self, described: &Described) -> Result<Vec<Plan>, DeployError> {
+        let limit = described.limits.deadline.map(|deadline| deadline.0);
+        let run = limit.or(Some(RUN_DEADLINE));
+        let mut plans = Vec::new();
+        for trigger in described.trigger.service.iter() {
+            let when = When::Service {
+                restarts: trigger.restarts.unwrap_or(10),
+                window: trigger.window.map_or(Duration::from_secs(600), |window| window.0),
+                backoff: trigger.backoff.map_or(Duration::from_millis(500), |backoff| backoff.0),
+            };
+            // It is to go on.
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: None });
+        }
+        for trigger in described.trigger.cron.iter() {
+            let zone = match &trigger.timezone {
+                None => TimeZone::UTC,
+                Some(name) => TimeZone::get(name).map_err(|error| DeployError::Value {
+                    workload: described.name.to_string(),
+                    why: format!(
+                        "`{}` is no time zone that this machine knows: {error}",
+                        name.value
+                    ),
+                })?,
+            };
+            let when = When::Cron { schedule: trigger.schedule.value.clone(), zone };
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: run });
+        }
+        for trigger in described.trigger.timer.iter() {
+            let when = When::Timer { every: trigger.every.value.0.max(Duration::from_millis(1)) };
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: run });
+        }
+        for trigger in described.trigger.tcp.iter() {
+            let when = When::Tcp {
+                addr: trigger.addr.value.0,
+                idle: trigger.idle.map_or(IDLE, |idle| idle.0),
+                most: options(described).queueing.concurrent as usize,
+            };
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: limit });
+        }
+        Ok(plans)
+    }
+}
+
+/// Where the environment holds a variable's value.
+pub fn environment_name(name: &Name) -> String {
+    let name = name.as_str().to_uppercase();
+    format!("REEF_VAR_{}", name.replace(['-', '.'], "_"))
+}
+
+/// Says no to what would otherwise be passed over in silence.
+fn refuse(described: &Described) -> Result<(), DeployError> {
+    let trigger = &described.trigger;
+    let what = if let Some(runtime) = &described.runtime {
+        format!("the language runtime `{runtime}`")
+    } else if !described.config.is_empty() {
+        "`config`".to_owned()
+    } else if !described.files.is_empty() {
+        "`files`".to_owned()
+    } else if let Some(link) = described.links.first() {
+        format!("the link of `{}`", link.import.value)
+    } else if !trigger.message.is_empty() {
+        "the trigger `message`".to_owned()
+    } else if !trigger.redis.is_empty() {
+        "the trigger `redis`".to_owned()
+    } else if !trigger.mqtt.is_empty() {
+        "the trigger `mqtt`".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(DeployError::NotYet { workload: described.name.to_string(), what })
+}
+
+fn limits(described: &Described) -> Limits {
+    let limits = &described.limits;
+    let default = Limits { deadline: Some(DEADLINE), ..Limits::default() };
+    Limits {
+        deadline: limits.deadline.map(|deadline| deadline.0).or(default.deadline),
+        memory: limits.memory.map_or(default.memory, |memory| memory.0),
+        cpu: limits.cpu.map(|cpu| cpu.0),
+        ..default
+    }
+}
+
+fn options(described: &Described) -> ServeOptions {
+    let (limits, scale, default) = (&described.limits, &described.scale, Queueing::default());
+    ServeOptions {
+        reuse: Reuse {
+            requests: scale.reuse,
+            concurrent: scale.concurrent,
+            idle: scale.idle.map(|idle| idle.0),
+        },
+        queueing: Queueing {
+            concurrent: limits.requests.unwrap_or(default.concurrent),
+            waiting: limits.queue.unwrap_or(default.waiting),
+            patience: limits.queue_timeout.map_or(default.patience, |timeout| timeout.0),
+        },
+    }
+}
