@@ -39,6 +39,8 @@ const REVISIONS: usize = 10;
 const STARTING: Duration = Duration::from_secs(30);
 /// How long a workload may take to be ready, when nothing else is said.
 const READY: Duration = Duration::from_secs(10);
+/// The pause between two questions whether it is.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long runs and connections of a revision that was replaced may go on.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -501,33 +503,29 @@ async fn is_ready(chain: &Chain, ready: &Ready) -> Result<(), DeployError> {
     let within = ready.within.map_or(READY, |within| within.0);
     let until = Instant::now() + within;
     let workload = chain.mounted.workload().name().clone();
-    let asking = async {
-        let mut last = None;
-        loop {
-            let request = Request::get(ready.path.as_str())
-                .header(header::HOST, chain.trigger.route.host().unwrap_or("localhost"))
-                .body(RequestBody::empty());
-            let Ok(request) = request else {
-                return Some("its path is not one that can be asked for".to_owned());
-            };
-            let local = std::net::SocketAddr::from(([127, 0, 0, 1], 80));
-            let peer = Peer { remote: local, local, tls: false };
-            let status = chain.mounted.answer(request, peer).await.status();
-            if status.is_success() {
-                return None;
-            }
-            if Instant::now() >= until {
-                return last.or(Some(format!("it answered with status {}", status.as_u16())));
-            }
-            last = Some(format!("it answered with status {}", status.as_u16()));
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut why = "it did not say so in time".to_owned();
+    loop {
+        let request = Request::get(ready.path.as_str())
+            .header(header::HOST, chain.trigger.route.host().unwrap_or("localhost"))
+            .body(RequestBody::empty());
+        let Ok(request) = request else {
+            why = "its path is not one that can be asked for".to_owned();
+            break;
+        };
+        let local = std::net::SocketAddr::from(([127, 0, 0, 1], 80));
+        let peer = Peer { remote: local, local, tls: false };
+        let asking = tokio::time::timeout_at(until.into(), chain.mounted.answer(request, peer));
+        let Ok(answer) = asking.await else { break };
+        if answer.status().is_success() {
+            return Ok(());
         }
-    };
-    let why = match tokio::time::timeout(within, asking).await {
-        Ok(None) => return Ok(()),
-        Ok(Some(why)) => why,
-        Err(_) => "it did not say so in time".to_owned(),
-    };
+        why = format!("it answered with status {}", answer.status().as_u16());
+        let again = Instant::now() + ASK_AGAIN;
+        if again >= until {
+            break;
+        }
+        tokio::time::sleep_until(again.into()).await;
+    }
     Err(DeployError::NotReady { workload, path: ready.path.value.clone(), within, why })
 }
 

@@ -175,12 +175,12 @@ impl Run {
     async fn once(&self, stdio: Stdio) -> Result<i32, Failure> {
         let mut args = vec![self.workload.name().to_string()];
         args.extend_from_slice(&self.args);
-        self.book.begun();
+        let begun = self.book.begun();
         let background = Some(self.background.clone());
         let ran =
             command::run_with(self.workload.clone(), args, stdio, self.deadline, background).await;
         let ended = ran.map(|ended| ended.status);
-        self.book.ended(&ended);
+        begun.ended(&ended);
         let workload = &**self.workload.name();
         match &ended {
             Ok(0) => tracing::debug!(workload, "It ran to its end."),

@@ -13,6 +13,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// settings.
 pub(crate) fn reef() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reef"));
+    // Sockets of hosts that the tests of another process started are none of its business.
+    let runtime = Path::new(env!("CARGO_TARGET_TMPDIR")).join("run");
+    std::fs::create_dir_all(&runtime).unwrap();
+    command.env("XDG_RUNTIME_DIR", runtime);
     command.env("REEF_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("code"));
     for name in ["REEF_LOG", "NO_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
         command.env_remove(name);

@@ -120,7 +120,7 @@ fn nothing_runs_of_what_cannot_run_whole() {
         ),
         (format!("{start}{route}"), &["--var", "y=1"], "no application here has a variable `y`"),
         (format!("{start}{route}"), &["--var", "x"], "write NAME=VALUE"),
-        (start.to_owned(), &["--var", "x=1"], "nothing here answers requests"),
+        (start.to_owned(), &["--var", "x=1"], "nothing starts a workload of `a`"),
         (format!("{start}{route}{digest}"), &["--var", "x=1"], "is not what the manifest pins"),
         (
             format!("{start}{route}egress = ['{{{{ x }}}}']\n"),

@@ -89,27 +89,13 @@ impl Book {
         self.lock().clone()
     }
 
-    pub(super) fn begun(&self) {
+    pub(super) fn begun(&self) -> Begun<'_> {
         let mut status = self.lock();
         status.runs += 1;
         status.running += 1;
         status.next = None;
         status.phase(Phase::Running);
-    }
-
-    pub(super) fn ended(&self, how: &Result<i32, Failure>) {
-        let mut status = self.lock();
-        status.running = status.running.saturating_sub(1);
-        if status.running == 0 {
-            status.phase(Phase::Waiting);
-        }
-        let why = match how {
-            Ok(0) => return,
-            Ok(code) => format!("it exited with status {code}"),
-            Err(failure) => failure.to_string(),
-        };
-        status.failures += 1;
-        status.last_failure = Some(why.lines().next().unwrap_or_default().to_owned());
+        Begun(self)
     }
 
     pub(super) fn next(&self, next: Option<SystemTime>) {
@@ -118,6 +104,32 @@ impl Book {
 
     pub(super) fn phase(&self, phase: Phase) {
         self.lock().phase(phase);
+    }
+}
+
+/// A run in progress; one that is broken off has ended, too.
+pub(super) struct Begun<'a>(&'a Book);
+
+impl Begun<'_> {
+    pub(super) fn ended(self, how: &Result<i32, Failure>) {
+        let why = match how {
+            Ok(0) => return,
+            Ok(code) => format!("it exited with status {code}"),
+            Err(failure) => failure.to_string(),
+        };
+        let mut status = self.0.lock();
+        status.failures += 1;
+        status.last_failure = Some(why.lines().next().unwrap_or_default().to_owned());
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let mut status = self.0.lock();
+        status.running = status.running.saturating_sub(1);
+        if status.running == 0 {
+            status.phase(Phase::Waiting);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! World `wasi:http/middleware`: sits between the server and another handler, adds a header to the
-//! request on its way in and one to the response on its way out, and leaves both bodies alone.
+//! request on its way in and one to the response on its way out, and leaves both bodies alone. The
+//! headers say what the variable `NAME` does.
 
 wit_bindgen::generate!({
     // The WIT of the `wasip3` crate, found by `cargo xtask guests`.
@@ -18,7 +19,7 @@ export!(Middleware);
 
 impl Guest for Middleware {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let headers = with(&request.get_headers(), "x-seen-by", "middleware")?;
+        let headers = with(&request.get_headers(), "x-seen-by", &name())?;
         let method = request.get_method();
         let (scheme, authority) = (request.get_scheme(), request.get_authority());
         let path = request.get_path_with_query();
@@ -33,13 +34,17 @@ impl Guest for Middleware {
 
         let response = next::handle(onwards).await?;
 
-        let headers = with(&response.get_headers(), "x-passed-through", "middleware")?;
+        let headers = with(&response.get_headers(), "x-passed-through", &name())?;
         let status = response.get_status_code();
         let (body, trailers) = Response::consume_body(response, done());
         let (answer, _sent) = Response::new(headers, Some(body), trailers);
         answer.set_status_code(status).map_err(refused)?;
         Ok(answer)
     }
+}
+
+fn name() -> String {
+    std::env::var("NAME").unwrap_or_else(|_| "middleware".to_owned())
 }
 
 /// A copy of the headers with one more.
