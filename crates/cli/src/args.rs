@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Up(Box<Up>),
     Inspect(Inspect),
     Check(Check),
+    Dev(Box<Dev>),
     Ps(Ps),
     Logs(Logs),
     Top(Top),
@@ -273,6 +274,24 @@ pub(crate) struct Check {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Dev {
+    /// A manifest, a folder with a reef.toml or with .wasm files, or a .wasm file [default: here]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: Option<PathBuf>,
+    /// The profile to put over the manifest's own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// The value of a variable; REEF_VAR_NAME in the environment does the same
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub(crate) var: Vec<(String, String)>,
+    /// Where `reef ps`, `logs` and the like reach it [default: one of its own]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Ps {
     /// The host's socket [default: all of this user]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -403,6 +422,10 @@ impl Subcommand for Command {
                 "Say what a file is, what it needs, and whether Reef can run it",
             ))
             .subcommand(sub::<Check>("check", "Say what is wrong with a manifest, and where"))
+            .subcommand(sub::<Dev>(
+                "dev",
+                "Run an application while it is worked on: build, swap, explain",
+            ))
             .subcommand(sub::<Ps>("ps", "Say what runs"))
             .subcommand(sub::<Logs>("logs", "Print what workloads said"))
             .subcommand(sub::<Top>("top", "Show what workloads do, again and again"))
@@ -461,6 +484,7 @@ impl FromArgMatches for Command {
             Some(("up", of)) => Self::Up(Box::new(Up::from_arg_matches(of)?)),
             Some(("inspect", of)) => Self::Inspect(Inspect::from_arg_matches(of)?),
             Some(("check", of)) => Self::Check(Check::from_arg_matches(of)?),
+            Some(("dev", of)) => Self::Dev(Box::new(Dev::from_arg_matches(of)?)),
             Some(("ps", of)) => Self::Ps(Ps::from_arg_matches(of)?),
             Some(("logs", of)) => Self::Logs(Logs::from_arg_matches(of)?),
             Some(("top", of)) => Self::Top(Top::from_arg_matches(of)?),

@@ -176,7 +176,7 @@ impl Control {
     }
 
     /// Reads what an origin holds and makes it run.
-    async fn apply(
+    pub(crate) async fn apply(
         &self,
         origin: Origin,
         values: Vec<(String, String)>,

@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod control;
 mod detach;
+mod dev;
 mod generate;
 mod guest;
 mod inspect;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         args::Command::Up(up) => up::up(&up, &arguments.log),
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
         args::Command::Check(check) => check::check(&check),
+        args::Command::Dev(dev) => dev::dev(&dev, &arguments.log),
         args::Command::Ps(ps) => manage::ps(&ps),
         args::Command::Logs(logs) => logs::logs(&logs),
         args::Command::Top(top) => top::top(&top),

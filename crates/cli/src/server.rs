@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     args::{Log, ServerArgs},
     control::{self, Control},
+    dev::Watch,
     guest,
     up::Sources,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Managed {
     pub(crate) sources: Arc<Sources>,
     /// Where it is told.
     pub(crate) socket: control::Socket,
+    /// Watches the files of an application that is worked on.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// Runs applications until a signal or the control socket says to stop.
@@ -47,7 +50,10 @@ pub(crate) fn serve(
     managed: Option<Managed>,
 ) -> anyhow::Result<i32> {
     let journal = managed.as_ref().map(|_| Journal::new(JOURNAL.0, JOURNAL.1));
-    guest::log_to(log, "info", journal.clone())?;
+    match managed.as_ref().and_then(|managed| managed.watch.as_ref()) {
+        Some(watch) => watch.log(log, journal.clone())?,
+        None => guest::log_to(log, "info", journal.clone())?,
+    }
     reef_http::raise_open_files();
     let allocation = Allocation::Pooling { instances: args.max_instances };
     let engine = guest::engine(&args.cache, allocation, true);
@@ -97,10 +103,14 @@ pub(crate) fn serve(
             _ = interrupt.recv() => return Ok(130),
         }
         let (ask, mut asked) = tokio::sync::mpsc::channel(1);
+        let mut watch = None;
         let control = managed.map(|managed| Control {
             host: host.clone(),
             sources: managed.sources,
-            socket: managed.socket,
+            socket: {
+                watch = managed.watch;
+                managed.socket
+            },
             journal: journal.unwrap_or_else(|| Journal::new(0, 0)),
             addrs: server.local_addrs(),
             tls: tls.is_some(),
@@ -109,6 +119,9 @@ pub(crate) fn serve(
         let control = control.map(Control::listen).transpose()?;
         announce(&host, &server, admin.as_ref(), tls.is_some());
         telemetry.health().set_ready();
+        if let (Some(watch), Some(control)) = (watch, &control) {
+            tokio::spawn(watch.run(control.clone()));
+        }
 
         if let Some(admin) = admin {
             let (telemetry, mut done) = (telemetry.clone(), stopped.clone());

@@ -84,13 +84,20 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// Where nothing comes from yet; with these values of variables.
+    pub(crate) fn new(vars: Vec<(String, String)>) -> Self {
+        Self { vars, known: Mutex::default() }
+    }
+}
+
 /// Runs applications until a signal says to stop.
 pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
     let mut paths = args.paths.clone();
     if paths.is_empty() {
         paths.push(".".into());
     }
-    let sources = Sources { vars: args.var.clone(), known: Mutex::default() };
+    let sources = Sources::new(args.var.clone());
     let (mut orders, mut usable) = (Vec::<Order>::new(), true);
     for path in &paths {
         // Read again later, from wherever this process then is.
@@ -140,7 +147,8 @@ pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
         return detach::start(args.socket.as_deref());
     }
     let socket = control::Socket::new(args.socket.as_deref())?;
-    server::serve(&args.server, log, orders, Some(Managed { sources: sources.into(), socket }))
+    let managed = Managed { sources: sources.into(), socket, watch: None };
+    server::serve(&args.server, log, orders, Some(managed))
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {

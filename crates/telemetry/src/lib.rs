@@ -15,7 +15,7 @@ mod trace;
 pub use admin::respond;
 pub use error::Error;
 pub use health::{Answer, Health, State};
-pub use logs::{Color, Journal, JournalEntry, LogConfig, LogFormat, init, subscriber};
+pub use logs::{Color, Journal, JournalEntry, LogConfig, LogFormat, init, init_to, subscriber};
 pub use metrics::{
     CONTENT_TYPE, Family, Kind, MAX_SAMPLES_PER_FAMILY, Metrics, Sample, Value, workload_families,
 };

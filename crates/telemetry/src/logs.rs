@@ -87,8 +87,18 @@ impl LogConfig {
 /// [`Error::LogFilter`] and [`Error::LogsAlreadySetUp`].
 pub fn init(config: &LogConfig) -> Result<(), Error> {
     // One write per line: standard error is not buffered, and lines of several threads must not mix.
-    let to_stderr = |line: &[u8]| drop(io::stderr().lock().write_all(line));
-    tracing::subscriber::set_global_default(subscriber(config, to_stderr)?)
+    init_to(config, |line: &[u8]| drop(io::stderr().lock().write_all(line)))
+}
+
+/// The same with each line, ending in a line feed, given to `sink`.
+///
+/// # Errors
+/// [`Error::LogFilter`] and [`Error::LogsAlreadySetUp`].
+pub fn init_to<F>(config: &LogConfig, sink: F) -> Result<(), Error>
+where
+    F: Fn(&[u8]) + Send + Sync + 'static,
+{
+    tracing::subscriber::set_global_default(subscriber(config, sink)?)
         .map_err(|_| Error::LogsAlreadySetUp)
 }
 

@@ -59,7 +59,8 @@ impl WasiHttpHooks for Outbound {
             let response = client.send(request, timeouts(options)).await.map_err(|error| {
                 match &error {
                     SendError::Refused(refusal) => {
-                        tracing::warn!(workload = &*workload, "{refusal}")
+                        let grant = refusal.grant().map(|grant| grant.to_string());
+                        tracing::warn!(workload = &*workload, denied = "egress", grant, "{refusal}")
                     }
                     other => tracing::debug!(workload = &*workload, "{other}"),
                 }

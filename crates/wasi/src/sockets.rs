@@ -115,6 +115,9 @@ impl SocketRules {
             _ => ("connect to", "--egress"),
         };
         tracing::warn!(
+            workload,
+            denied = flag.trim_start_matches('-'),
+            grant = %addr,
             "workload `{workload}` may not {what} {addr}: it was not granted; allow it with \
              `{flag} {addr}`"
         );
@@ -139,6 +142,9 @@ impl SocketRules {
             // A guest chooses its length; no name is longer than this (RFC 1035, section 2.3.4).
             let name: String = name.chars().take(253).flat_map(char::escape_debug).collect();
             tracing::warn!(
+                workload,
+                denied = "egress",
+                grant = format!("{name}:*"),
                 "workload `{workload}` may not look up {name}: it was not granted; allow it with \
                  `--egress {name}:PORT`"
             );

@@ -5,6 +5,7 @@ mod bad_input;
 mod cache;
 mod check;
 mod client;
+mod dev;
 mod help;
 mod host;
 mod inspect;
