@@ -263,7 +263,9 @@ proptest! {
     }
 
     #[test]
-    fn sources_are_written_as_they_are_read(text in "[a-z:/.+-]{1,16}") {
+    fn sources_are_written_as_they_are_read(
+        text in "((file|oci|bindle|https):(//)?){0,2}[a-z:/.+-]{0,16}"
+    ) {
         if let Ok(source) = text.parse::<Source>() {
             prop_assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
         }
