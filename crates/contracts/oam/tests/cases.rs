@@ -78,6 +78,27 @@ fn other_manifests_are_told_apart() {
     }
 }
 
+/// A provider's configuration is copied to each of its links: a small manifest could be a large
+/// application.
+#[test]
+fn copies_are_bounded() {
+    let mut text = "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata:\n  name: a\n\
+        spec:\n  components:\n    - name: store\n      type: capability\n      properties:\n        \
+        image: keyvalue-redis\n        config:\n          - name: c\n            properties:\n"
+        .to_owned();
+    text.extend((0..400).map(|at| format!("              k{at}: v\n")));
+    text += "    - name: worker\n      type: component\n      properties:\n        image: a\n      traits:\n";
+    text.extend((0..400).map(|at| {
+        format!(
+            "        - type: link\n          properties: {{ target: store, name: n{at}, namespace: wasi, package: keyvalue, interfaces: [store] }}\n"
+        )
+    }));
+    let mut found = Diagnostics::default();
+    assert_eq!(read(&Source::new("a.yaml", text), &mut found), None);
+    let said: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(said.iter().any(|said| said.contains("have more than 100000 values")), "{said:?}");
+}
+
 proptest! {
     /// A manifest with anything in the place of anything panics nobody, and problems have places.
     #[test]
