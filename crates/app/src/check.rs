@@ -185,29 +185,49 @@ fn links(workload: &Workload, names: &HashSet<&str>, found: &mut Diagnostics) {
     }
 }
 
-/// Requests that could go round for ever, in front of each other or by links.
+/// Requests that could go round for ever, by links. Each circle is found once, in time linear in the
+/// number of links.
 fn cycles(application: &Application, found: &mut Diagnostics) {
-    let of = |name: &str| application.workloads.iter().find(|one| one.name.as_str() == name);
-    for workload in &application.workloads {
-        let mut seen = HashSet::new();
-        let mut next: Vec<_> =
-            workload.links.iter().filter_map(|link| link.workload.as_ref()).collect();
-        let first: Vec<_> = next.clone();
-        while let Some(name) = next.pop() {
-            if *name == workload.name {
-                let place = first.first().copied().unwrap_or(name);
-                let error = format!("`{}` is linked to itself, by way of its links", workload.name);
-                found.push(
-                    placed(Diagnostic::error(error), place).help("take one of the links out"),
-                );
-                break;
-            }
-            if seen.insert(name.as_str()) {
-                let linked = of(name.as_str()).into_iter().flat_map(|workload| &workload.links);
-                next.extend(linked.filter_map(|link| link.workload.as_ref()));
+    let all = application.workloads.iter().map(|workload| (workload.name.as_str(), workload));
+    let all: HashMap<_, _> = all.collect();
+    let mut state: HashMap<&str, Visit> = HashMap::new();
+    for start in &application.workloads {
+        // The way from `start`: each workload with how many of its links were followed.
+        let mut way = vec![(start, 0)];
+        while let Some((workload, followed)) = way.last_mut() {
+            let name = workload.name.as_str();
+            let link = match state.get(name) {
+                // A start that was come to before.
+                Some(Visit::Done) => None,
+                _ => workload.links.get(*followed),
+            };
+            let Some(link) = link else {
+                state.insert(name, Visit::Done);
+                way.pop();
+                continue;
+            };
+            state.insert(name, Visit::OnTheWay);
+            *followed += 1;
+            let Some(target) = &link.workload else { continue };
+            let Some(next) = all.get(target.as_str()) else { continue };
+            match state.get(target.as_str()) {
+                Some(Visit::OnTheWay) => {
+                    let error = format!("`{target}` is linked to itself, by way of its links");
+                    let error = placed(Diagnostic::error(error), target);
+                    found.push(error.help("take one of the links out"));
+                }
+                Some(Visit::Done) => {}
+                None => way.push((next, 0)),
             }
         }
     }
+}
+
+/// How far a look for circles has come with a workload.
+#[derive(Clone, Copy, PartialEq)]
+enum Visit {
+    OnTheWay,
+    Done,
 }
 
 fn digest(workload: &Workload, found: &mut Diagnostics) {

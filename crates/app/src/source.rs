@@ -65,9 +65,14 @@ impl FromStr for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            // A file's name may look like an address: it is written so that it reads as a file.
+            Self::File(path) => match path.display().to_string().parse::<Self>() {
+                Ok(read) if read == *self => path.display().fmt(f),
+                _ => write!(f, "file://{}", path.display()),
+            },
             Self::Url(url) => f.write_str(url),
             Self::Oci(reference) => write!(f, "oci://{reference}"),
+            Self::Bindle(invoice) if invoice.starts_with("//") => write!(f, "bindle://{invoice}"),
             Self::Bindle(invoice) => write!(f, "bindle:{invoice}"),
         }
     }

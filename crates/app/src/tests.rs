@@ -263,7 +263,9 @@ proptest! {
     }
 
     #[test]
-    fn sources_are_written_as_they_are_read(text in "[a-z:/.+-]{1,16}") {
+    fn sources_are_written_as_they_are_read(
+        text in "((file|oci|bindle|https):(//)?){0,2}[a-z:/.+-]{0,16}"
+    ) {
         if let Ok(source) = text.parse::<Source>() {
             prop_assert_eq!(source.to_string().parse::<Source>().unwrap(), source);
         }
@@ -295,6 +297,31 @@ fn links_have_one_target_each_and_go_nowhere_in_circles() {
         workload("one", "link = [{ import = 'a:b/c', component = 'x.wasm', capability = 'y' }]");
     let (_, said) = read(&format!("name = 'a'\n{both}"), None);
     assert!(said.join(" ").contains("has 2 targets (give it one:"), "{said:?}");
+}
+
+proptest! {
+    /// Against the definition: who comes to whom in any number of steps.
+    #[test]
+    fn circles_of_links_are_found(links in proptest::collection::btree_set((0_usize..6, 0_usize..6), 0..12)) {
+        let mut comes = [[false; 6]; 6];
+        links.iter().for_each(|(from, to)| comes[*from][*to] = true);
+        for by in 0..6 {
+            for (from, to) in (0..36).map(|at| (at / 6, at % 6)) {
+                comes[from][to] |= comes[from][by] && comes[by][to];
+            }
+        }
+        let circle = (0..6).any(|at| comes[at][at]);
+        let workload = |at: usize| {
+            let links = links.iter().filter(|(from, _)| *from == at);
+            let links = links.map(|(_, to)| format!("{{ import = 'a:b', workload = 'w{to}' }}"));
+            let links = links.collect::<Vec<_>>().join(", ");
+            format!("[[workload]]\nname = 'w{at}'\nsource = 'a'\nlink = [{links}]\n")
+        };
+        let text = format!("name = 'a'\n{}", (0..6).map(workload).collect::<String>());
+        let (_, said) = read(&text, None);
+        let found = said.iter().any(|line| line.contains("is linked to itself"));
+        prop_assert_eq!(found, circle, "{}", text);
+    }
 }
 
 #[test]

@@ -18,6 +18,29 @@ pub const SERVER_SOFTWARE: &str = "WAGI/1";
 /// The `argv` template that stands for "no template" in WAGI and Spin manifests.
 pub const DEFAULT_ARGV: &str = "${SCRIPT_NAME} ${ARGS}";
 
+/// The names of the variables that every request has. The others begin with `HTTP_`.
+pub const META_VARIABLES: [&str; 19] = [
+    "AUTH_TYPE",
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "GATEWAY_INTERFACE",
+    "PATH_INFO",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REMOTE_HOST",
+    "REMOTE_USER",
+    "REQUEST_METHOD",
+    "SCRIPT_NAME",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+    "SERVER_SOFTWARE",
+    "X_FULL_URL",
+    "X_MATCHED_ROUTE",
+    "X_RAW_PATH_INFO",
+];
+
 const SCRIPT_NAME: &str = "${SCRIPT_NAME}";
 const ARGS: &str = "${ARGS}";
 
@@ -55,9 +78,12 @@ pub struct RequestFacts<'a> {
 /// * a header sent several times is one variable with the values joined (`, `, and `; ` for
 ///   cookies), as RFC 3875 section 4.1.18 demands; WAGI keeps the last one;
 /// * `Proxy` is dropped (HTTP libraries in guests would take `HTTP_PROXY` for configuration), and so
-///   are `Proxy-Authorization` beside `Authorization` and `Connection`, and every name with a
-///   character other than a letter, a digit or `-` (`X_Real_IP` would pass for `X-Real-IP`);
+///   are `Proxy-Authorization` beside `Authorization` and `Connection`, the other headers of the
+///   connection (`Transfer-Encoding` would tell of chunks that are no longer there), and every name
+///   with a character other than a letter, a digit or `-` (`X_Real_IP` would pass for `X-Real-IP`);
 /// * `CONTENT_LENGTH` is empty for a body of unknown length: the guest reads to the end;
+/// * `X_RAW_PATH_INFO`, `X_FULL_URL` and the `HTTP_` values are what was sent, with bytes that are not
+///   UTF-8 replaced; a control character other than a tab cannot come that far (RFC 9110 section 5.5);
 /// * in HTTP/2 the `:authority` counts as the `Host` header;
 /// * a NUL byte (`%00`) in `PATH_INFO` becomes U+FFFD, like bytes that are not UTF-8, because a WASI
 ///   environment is a list of NUL-terminated strings.
@@ -188,7 +214,19 @@ fn http2_authority<'a>(facts: &RequestFacts<'a>) -> Option<&'a Authority> {
 /// RFC 3875 section 4.1.18 lets a server withhold headers that carry credentials or concern the
 /// connection only.
 fn reaches_the_guest(name: &HeaderName) -> bool {
-    const WITHHELD: [&str; 4] = ["authorization", "proxy-authorization", "connection", "proxy"];
+    const WITHHELD: [&str; 11] = [
+        "authorization",
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
     !WITHHELD.contains(&name.as_str())
         && name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
@@ -212,7 +250,7 @@ fn header_text(value: &HeaderValue) -> Cow<'_, str> {
 }
 
 /// Undoes percent-encoding (RFC 3986 section 2.1); what is not an escape stays as it is.
-fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

@@ -145,12 +145,41 @@ fn headers_that_could_mislead_the_guest_are_withheld() {
             .header("authorization", "Basic c2VjcmV0")
             .header("proxy-authorization", "Basic c2VjcmV0")
             .header("connection", "x-test-header")
+            .header("keep-alive", "timeout=5")
+            .header("transfer-encoding", "chunked")
+            .header("te", "trailers")
+            .header("trailer", "x-sum")
+            .header("upgrade", "h2c")
+            .header("http2-settings", "AAMAAABk")
+            .header("proxy-connection", "keep-alive")
             .header("x_real_ip", "10.0.0.1")
+            .header("http~proxy", "http://attacker:80")
             .header("x-test-header", "hello"),
     );
     let environment = case.environment();
     let headers: Vec<_> = environment.keys().filter(|name| name.starts_with("HTTP_")).collect();
     assert_eq!(headers, ["HTTP_X_TEST_HEADER"]);
+}
+
+/// A client cannot replace a variable: what it sends is told apart by `HTTP_`.
+#[test]
+fn no_header_replaces_a_variable() {
+    let names = META_VARIABLES.map(|name| name.to_lowercase().replace('_', "-"));
+    let request = names.iter().fold(get("/"), |request, name| request.header(name, "evil"));
+    let environment = Case::new("/...", request).environment();
+    for name in META_VARIABLES {
+        // The one header that is a variable.
+        let expected = if name == "CONTENT_TYPE" { "evil" } else { "" };
+        assert_eq!(environment[name].matches("evil").collect::<String>(), expected, "{name}");
+    }
+    // RFC 9110 section 5.5: the host's HTTP library lets no line break or NUL through.
+    for value in ["a\r\nb", "a\nHTTP_PROXY=b", "a\0b", "a\u{7f}"] {
+        assert!(HeaderValue::from_bytes(value.as_bytes()).is_err(), "{value:?}");
+    }
+    let request = get("/").header("x-tab", "a\tb").header("x-latin", &b"caf\xe9"[..]);
+    let environment = Case::new("/...", request).environment();
+    assert_eq!(environment["HTTP_X_TAB"], "a\tb");
+    assert_eq!(environment["HTTP_X_LATIN"], "caf\u{fffd}");
 }
 
 #[test]
@@ -246,7 +275,11 @@ proptest! {
             }
         }
         let case = Case::new("/...", request);
-        for (name, value) in case.environment() {
+        let environment = case.environment();
+        prop_assert!(META_VARIABLES.iter().all(|name| environment.contains_key(*name)));
+        let other = |name: &&String| !META_VARIABLES.contains(&name.as_str());
+        prop_assert!(environment.keys().filter(other).all(|name| name.starts_with("HTTP_")));
+        for (name, value) in environment {
             prop_assert!(!name.contains(['=', '\0']) && !name.is_empty());
             prop_assert!(!value.contains('\0'));
         }
