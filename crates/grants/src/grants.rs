@@ -11,6 +11,8 @@ pub struct Grants {
     pub dirs: Vec<DirGrant>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// Its configuration.
+    pub config: Vec<(String, String)>,
     /// Where it may connect.
     pub egress: Vec<Destination>,
     /// Where it may listen.

@@ -13,11 +13,19 @@ pub struct Limits {
     pub cpu: Option<CpuShare>,
     /// Elements of one table.
     pub table_elements: usize,
+    /// Responses that a CGI-style guest has open at once.
+    pub outgoing: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { deadline: None, memory: ByteSize(256 << 20), cpu: None, table_elements: 1_000_000 }
+        Self {
+            deadline: None,
+            memory: ByteSize(256 << 20),
+            cpu: None,
+            table_elements: 1_000_000,
+            outgoing: None,
+        }
     }
 }
 

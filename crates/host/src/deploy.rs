@@ -106,6 +106,8 @@ struct Unit {
     /// Its name in the application.
     name: Name,
     workload: Arc<Workload>,
+    /// Routes that it tells of itself.
+    routes: Option<reef_wagi::routes::DynamicRoutes>,
 }
 
 /// A workload at a route, with what stands in front.

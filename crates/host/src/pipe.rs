@@ -43,6 +43,15 @@ struct State {
     writer: Option<Waker>,
 }
 
+/// Says at its end that the guest has ended, if nobody has said so before.
+pub(crate) struct Ending(pub(crate) Pipe);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end(true);
+    }
+}
+
 /// The reading end.
 pub(crate) struct Reader(Pipe);
 

@@ -15,7 +15,11 @@ use reef_meter::Meter;
 use reef_wasi::{ComponentGuest, ModuleGuest, Stdio, World, WorldError};
 use wasmtime::{InstancePre, component};
 
-use crate::{Failure, failure::Trap};
+use crate::{
+    Failure,
+    failure::Trap,
+    pipe::{Ending, Pipe},
+};
 
 /// What a workload is made from.
 #[derive(Clone, Debug)]
@@ -181,6 +185,74 @@ impl Workload {
             Ok(Some(Err(cause))) => Err(Failure::Instantiate { workload: name(), cause }),
             Ok(None) => Err(Failure::Shutdown { workload: name() }),
             Err(passed) => Err(Failure::Deadline { workload: name(), passed }),
+        }
+    }
+
+    /// Whether it is a module with a function of that name.
+    pub fn exports_function(&self, name: &str) -> bool {
+        match &self.linked {
+            Linked::Module(pre) => {
+                pre.module().get_export(name).is_some_and(|export| export.func().is_some())
+            }
+            Linked::Component(_) => false,
+        }
+    }
+
+    /// What a module's function prints when it is called with nothing: no environment, no directory.
+    /// At most so many bytes and one, so that more can be told from as many.
+    ///
+    /// # Errors
+    /// When it cannot be called, traps, or is not done within the deadline.
+    pub async fn printed_by(
+        &self,
+        function: &str,
+        most: usize,
+        deadline: Duration,
+        background: Option<Arc<Background>>,
+    ) -> Result<Vec<u8>, Failure> {
+        let start = Instant::now();
+        let (name, share) = (self.name().clone(), self.world.share());
+        let Linked::Module(pre) = &self.linked else { return Ok(Vec::new()) };
+        let (pipe, reader) = Pipe::new();
+        let guest = self.world.bare_module(Stdio::Piped {
+            stdin: Box::new(tokio::io::empty()),
+            stdout: Box::new(pipe.clone()),
+        })?;
+        let (mut store, activity) = self.engine.store(self.flavour, share, guest)?;
+        let (pre, function) = (pre.clone(), function.to_owned());
+        let running = async move {
+            // Told also when this is dropped.
+            let _ending = Ending(pipe);
+            let called = async {
+                let instance = pre.instantiate_async(&mut store).await?;
+                let function = instance.get_typed_func::<(), ()>(&mut store, &function)?;
+                function.call_async(&mut store, ()).await
+            };
+            match called.await {
+                Ok(()) => Ok(()),
+                Err(error) if Trap::exit_status(&error) == Some(0) => Ok(()),
+                Err(error) => Err(Trap::new(error, Some(store.data().limits()))),
+            }
+        };
+        let reading = async {
+            let mut printed = Vec::new();
+            while let Some(piece) = reader.next().await {
+                printed.extend_from_slice(&piece);
+                if printed.len() > most {
+                    printed.truncate(most + 1);
+                    break;
+                }
+            }
+            // Whatever it prints beyond that is not wanted.
+            drop(reader);
+            printed
+        };
+        let paced = Paced::new(activity, background, running);
+        match within(deadline.into(), start, futures::future::join(paced, reading)).await {
+            Ok((Some(Ok(())), printed)) => Ok(printed),
+            Ok((Some(Err(cause)), _)) => Err(Failure::Trapped { workload: name, cause }),
+            Ok((None, _)) => Err(Failure::Shutdown { workload: name }),
+            Err(passed) => Err(Failure::Deadline { workload: name, passed }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The data of a guest's store.
 
 use std::{
+    collections::BTreeMap,
     fmt, io,
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -16,6 +17,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1:
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
+    experimental_http::Requests,
     next::{Next, Onward},
     outbound::Outbound,
     sockets::SocketRules,
@@ -35,6 +37,7 @@ pub struct World {
     share: Arc<Share>,
     client: Client,
     sockets: Arc<SocketRules>,
+    config: Arc<BTreeMap<String, String>>,
     next: OnceLock<Arc<dyn Next>>,
 }
 
@@ -65,12 +68,14 @@ pub struct ComponentGuest {
     rules: Arc<SocketRules>,
     onward: Onward,
     traces: Traces,
+    config: Arc<BTreeMap<String, String>>,
 }
 
 /// What belongs to one instance of a core module.
 pub struct ModuleGuest {
     limiter: Limiter,
     wasi: WasiP1Ctx,
+    pub(crate) requests: Requests,
 }
 
 // === impl World ===
@@ -98,7 +103,8 @@ impl World {
         let sockets =
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
         let client = Client::new(config);
-        Ok(Self { name, grants, limits, share, client, sockets, next: OnceLock::new() })
+        let config = Arc::new(grants.config.iter().cloned().collect());
+        Ok(Self { name, grants, limits, share, client, sockets, config, next: OnceLock::new() })
     }
 
     /// The workload's name, as messages say it.
@@ -147,6 +153,7 @@ impl World {
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: HeaderMap::new() },
             traces: Traces::default(),
+            config: self.config.clone(),
         })
     }
 
@@ -162,7 +169,23 @@ impl World {
         stdio: Stdio,
     ) -> Result<ModuleGuest, WorldError> {
         let wasi = self.context(args, env, stdio)?.build_p1();
-        Ok(ModuleGuest { limiter: self.limiter(), wasi })
+        Ok(ModuleGuest { limiter: self.limiter(), wasi, requests: self.requests() })
+    }
+
+    /// Data for an instance of a core module that is granted nothing.
+    ///
+    /// # Errors
+    /// None that is expected: nothing is opened.
+    pub fn bare_module(&self, stdio: Stdio) -> Result<ModuleGuest, WorldError> {
+        let mut wasi = WasiCtxBuilder::new();
+        self.streams(&mut wasi, stdio);
+        // It is only asked; it sends nothing.
+        let requests = Requests::none(self.name.clone());
+        Ok(ModuleGuest { limiter: self.limiter(), wasi: wasi.build_p1(), requests })
+    }
+
+    fn requests(&self) -> Requests {
+        Requests::new(self.name.clone(), self.client.clone(), self.limits.outgoing)
     }
 
     fn limiter(&self) -> Limiter {
@@ -176,7 +199,32 @@ impl World {
         stdio: Stdio,
     ) -> Result<WasiCtxBuilder, WorldError> {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.args(args).envs(&self.grants.env).envs(env);
+        wasi.args(args);
+        for (key, value) in &self.grants.env {
+            // A trigger's own variables count: guests take the first of a name.
+            if !env.iter().any(|(own, _)| own == key) {
+                wasi.env(key, value);
+            }
+        }
+        wasi.envs(env);
+        self.streams(&mut wasi, stdio);
+
+        for dir in &self.grants.dirs {
+            let perms = match dir.access {
+                Access::ReadOnly => FsPerms::ReadOnly,
+                Access::ReadWrite => FsPerms::ReadWrite,
+            };
+            wasi.preopened_dir(&dir.host, &dir.guest, perms).map_err(|error| WorldError::Dir {
+                workload: self.name.clone(),
+                path: dir.host.clone(),
+                source: io::Error::other(format!("{error:#}")),
+            })?;
+        }
+        self.sockets.apply(&mut wasi);
+        Ok(wasi)
+    }
+
+    fn streams(&self, wasi: &mut WasiCtxBuilder, stdio: Stdio) {
         match stdio {
             Stdio::Inherit => {
                 wasi.stdin(Stdin).inherit_stdout().inherit_stderr();
@@ -191,19 +239,6 @@ impl World {
                 wasi.stderr(Lines::new(self.name.clone(), "stderr"));
             }
         }
-        for dir in &self.grants.dirs {
-            let perms = match dir.access {
-                Access::ReadOnly => FsPerms::ReadOnly,
-                Access::ReadWrite => FsPerms::ReadWrite,
-            };
-            wasi.preopened_dir(&dir.host, &dir.guest, perms).map_err(|error| WorldError::Dir {
-                workload: self.name.clone(),
-                path: dir.host.clone(),
-                source: io::Error::other(format!("{error:#}")),
-            })?;
-        }
-        self.sockets.apply(&mut wasi);
-        Ok(wasi)
     }
 }
 
@@ -249,6 +284,10 @@ impl ComponentGuest {
 
     pub(crate) fn onward(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.onward, table: &mut self.table, ctx: &mut self.http }
+    }
+
+    pub(crate) fn config(&self) -> &BTreeMap<String, String> {
+        &self.config
     }
 
     pub(crate) fn rules(&self) -> &SocketRules {

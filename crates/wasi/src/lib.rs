@@ -3,6 +3,8 @@
 //! [`Grants`] say what one workload may do; a [`World`] holds them ready and makes the data of a store
 //! for each instance; [`link`] offers the interfaces of WASI to modules and components.
 
+mod config;
+mod experimental_http;
 mod guest;
 mod link;
 mod next;

@@ -8,13 +8,14 @@ use wasmtime::{
 use wasmtime_wasi::p3;
 
 use crate::{
+    config, experimental_http,
     guest::{ComponentGuest, ModuleGuest},
     next, preview1, preview2, response, sockets, trace,
 };
 
 const UNSTABLE: &str = "wasi_unstable";
 
-/// What a core module imports of `wasi_snapshot_preview1` and `wasi_unstable`. Linking is a part of
+/// What a core module imports of `wasi_snapshot_preview1`, `wasi_unstable` and `wasi_experimental_http`. Linking is a part of
 /// every short run, so what it does not import is left out.
 ///
 /// # Errors
@@ -28,6 +29,7 @@ pub fn module_linker(module: &Module) -> wasmtime::Result<Linker<ModuleGuest>> {
         match import.module() {
             preview1::MODULE => preview1::define(&mut linker, import.name())?,
             UNSTABLE => unstable = true,
+            experimental_http::MODULE => experimental_http::define(&mut linker, import.name())?,
             _ => {}
         }
     }
@@ -84,6 +86,7 @@ pub(crate) fn packages_linker(
             sockets::check_names_concurrent(&mut linker)?;
         }
     }
+    config::add_to_linker(&mut linker, &wanted)?;
     if wanted("wasi:http/") {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         if concurrent {

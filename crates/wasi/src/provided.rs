@@ -1,6 +1,7 @@
 //! What Reef offers, as data: for `inspect --can-run` and for explaining what is missing.
 
 use reef_artifact::Provided;
+use reef_wagi::experimental_http::{self, FUNCTIONS as HTTP};
 
 /// Interfaces of WASI 0.2, at the version that Reef implements. Older 0.2 versions are parts of it.
 const WASI_0_2: &[&str] = &[
@@ -63,6 +64,15 @@ const WASI_0_3: &[&str] = &[
     "wasi:sockets/types@0.3.0",
 ];
 
+/// Configuration, in every version that there is of it, and Spin's.
+const CONFIG: &[&str] = &[
+    "wasi:config/store@0.2.0-rc.1",
+    "wasi:config/store@0.2.0-draft-2024-09-27",
+    "wasi:config/store@0.2.0-draft",
+    "wasi:config/runtime@0.2.0-draft",
+    "fermyon:spin/variables@2.0.0",
+];
+
 /// Functions of `wasi_snapshot_preview1`, which `wasi_unstable` has too but for `sock_accept`.
 const WASI_0_1: &[&str] = &[
     "args_get",
@@ -114,11 +124,12 @@ const WASI_0_1: &[&str] = &[
 
 /// Everything that a guest may import.
 pub fn provided() -> Vec<Provided> {
-    let interfaces = WASI_0_2.iter().chain(WASI_0_3).map(|name| Provided::all(name));
+    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(CONFIG).map(|name| Provided::all(name));
     let snapshot = WASI_0_1.iter().copied().chain(["sock_accept"]);
     let modules = [
         Provided::with("wasi_snapshot_preview1", snapshot),
         Provided::with("wasi_unstable", WASI_0_1.iter().copied()),
+        Provided::with(experimental_http::MODULE, HTTP.iter().map(|(name, _)| *name)),
     ];
     interfaces.chain(modules).collect()
 }

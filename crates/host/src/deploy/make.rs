@@ -3,12 +3,13 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
-use reef_app::{HttpTrigger, Link, Name, Template, Workload as Described};
+use reef_app::{Handing, HttpTrigger, Link, Name, Template, Workload as Described};
 use reef_artifact::Digest;
 use reef_document::At;
 use reef_grants::{DirGrant, Grants, Limits};
+use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
 
-use super::{Chain, DeployError, Host, Order, Revision, Unit};
+use super::{Chain, DeployError, Host, Order, Revision, STARTING, Unit};
 use crate::{
     Spec, Workload, fetch,
     serve::{Mount, Queueing, Reuse, ServeOptions},
@@ -130,7 +131,21 @@ impl Host {
             }
             let unit = making.unit(described)?;
             for trigger in described.trigger.http.iter() {
-                chains.push(making.chain(described, trigger, &unit)?);
+                match unit.routes.as_ref().filter(|_| trigger.handing != Handing::Http) {
+                    None => chains.push(making.chain(described, trigger, &unit)?),
+                    Some(own) => {
+                        let handlers = own.under(&trigger.route).map_err(|fault| {
+                            let workload = described.name.to_string();
+                            DeployError::Value { workload, why: fault.to_string() }
+                        })?;
+                        for handler in handlers {
+                            let entrypoint = handler.entrypoint.or(trigger.entrypoint.clone());
+                            let route = handler.route.into();
+                            let trigger = HttpTrigger { route, entrypoint, ..trigger.clone() };
+                            chains.push(making.chain(described, &trigger, &unit)?);
+                        }
+                    }
+                }
             }
             for plan in order.plans(described)? {
                 plans.push((unit.clone(), plan));
@@ -147,15 +162,11 @@ impl Host {
         // What stands in front knows what is behind it, which is made anew.
         let front = middleware.iter().map(|unit| {
             let workload = Arc::new(unit.workload.again()?);
-            Ok(Arc::new(Unit {
-                identity: unit.identity.clone(),
-                name: unit.name.clone(),
-                workload,
-            }))
+            Ok(Arc::new(unit.with(workload)))
         });
         let front = front.collect::<Result<Vec<_>, DeployError>>()?;
         let mounted = self.ingress.mount(&Mount {
-            route: chain.trigger.route.value.clone(),
+            trigger: chain.trigger.clone(),
             workload: handler.workload.clone(),
             middleware: front.iter().map(|unit| unit.workload.clone()).collect(),
             options: chain.options,
@@ -167,6 +178,33 @@ impl Host {
             units,
             mounted,
         }))
+    }
+}
+
+impl Host {
+    /// The routes that a CGI-style module tells of itself, if it does (WAGI's `_routes`). It is asked
+    /// without anything that was granted.
+    fn own_routes(&self, workload: &Workload) -> Result<Option<DynamicRoutes>, DeployError> {
+        if !workload.exports_function(EXPORT) {
+            return Ok(None);
+        }
+        let printed =
+            workload.printed_by(EXPORT, MAX_OUTPUT, STARTING, Some(self.background.clone()));
+        // A worker's runtime drives its timers; this thread is one that may wait.
+        let printed = self.workers.handle(0).block_on(printed)?;
+        let routes = DynamicRoutes::parse(&printed);
+        routes.map(Some).map_err(|fault| DeployError::Value {
+            workload: workload.name().to_string(),
+            why: fault.to_string(),
+        })
+    }
+}
+
+impl Unit {
+    /// The same with another workload in it.
+    fn with(&self, workload: Arc<Workload>) -> Self {
+        let (identity, name) = (self.identity.clone(), self.name.clone());
+        Self { identity, name, workload, routes: self.routes.clone() }
     }
 }
 
@@ -222,8 +260,12 @@ impl Making<'_> {
             limits: identity.limits.clone(),
         };
         let workload = Workload::prepare(self.host.engine.clone(), &artifact, spec)?;
+        let routes = match described.trigger.http.is_empty() {
+            true => None,
+            false => self.host.own_routes(&workload)?,
+        };
         let name = described.name.value.clone();
-        Ok(Arc::new(Unit { identity, name, workload: Arc::new(workload) }))
+        Ok(Arc::new(Unit { identity, name, workload: Arc::new(workload), routes }))
     }
 
     fn chain(
@@ -259,12 +301,11 @@ impl Making<'_> {
         for unit in units.iter_mut().skip(1) {
             if old.is_some_and(|old| old.units.iter().any(|other| Arc::ptr_eq(other, unit))) {
                 let workload = Arc::new(unit.workload.again()?);
-                let (identity, name) = (unit.identity.clone(), unit.name.clone());
-                *unit = Arc::new(Unit { identity, name, workload });
+                *unit = Arc::new(unit.with(workload));
             }
         }
         let mounted = self.host.ingress.mount(&Mount {
-            route: trigger.route.value.clone(),
+            trigger: trigger.clone(),
             workload: unit.workload.clone(),
             middleware: units.iter().skip(1).map(|unit| unit.workload.clone()).collect(),
             options,

@@ -106,6 +106,14 @@ pub enum ServeError {
         /// The one behind.
         next: Arc<str>,
     },
+    /// No such function.
+    #[error("{name} has no function `{entrypoint}`; `reef inspect` lists those that it has")]
+    NoEntrypoint {
+        /// Which workload.
+        name: Arc<str>,
+        /// The name.
+        entrypoint: String,
+    },
     /// Middleware without anything behind it.
     #[error(
         "{name} is middleware: it wants a handler behind it; serve that, with --middleware and this file"
@@ -172,22 +180,30 @@ impl Service {
                 let mismatch = |cause| ServeError::Mismatch { name: name.clone(), cause };
                 Guest::Component(Arc::new(pool.map_err(mismatch)?))
             }
-            (Served::Wagi, Linked::Module(pre)) => Guest::Wagi(Wagi::new(
-                workload.clone(),
-                pre.clone(),
-                mount.route.path(),
-                background,
-            )),
+            (Served::Wagi, Linked::Module(pre)) => {
+                if let Some(entrypoint) = &mount.trigger.entrypoint
+                    && !workload.exports_function(entrypoint)
+                {
+                    return Err(ServeError::NoEntrypoint { name, entrypoint: entrypoint.clone() });
+                }
+                Guest::Wagi(Wagi::new(workload.clone(), pre.clone(), &mount.trigger, background))
+            }
             _ => return Err(not_servable()),
         };
         let Queueing { concurrent, waiting, patience } = options.queueing;
         Ok(Self {
             workload: workload.clone(),
             admission: Admission::new(concurrent, waiting, patience),
-            deadline: workload.world.limits().deadline,
+            deadline: mount
+                .trigger
+                .deadline
+                .map(|limit| limit.0)
+                .into_iter()
+                .chain(workload.world.limits().deadline)
+                .min(),
             guest,
             tracer,
-            route: mount.route.path(),
+            route: mount.trigger.route.path(),
         })
     }
 

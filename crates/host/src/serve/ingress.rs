@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode};
-use reef_app::Route;
+use reef_app::{HttpTrigger, Route};
 use reef_engine::Background;
 use reef_http::{
     Handler, Peer, RequestBody, ResponseBody, RouteConflict, Router, RouterBuilder, Workers,
@@ -29,8 +29,8 @@ const BEAT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_se
 /// One workload at one route.
 #[derive(Debug)]
 pub struct Mount {
-    /// Where it answers.
-    pub route: Route,
+    /// Where it answers, and how it is handed a request there.
+    pub trigger: HttpTrigger,
     /// What answers there.
     pub workload: Arc<Workload>,
     /// What a request goes through before, outermost first: components of the world
@@ -182,7 +182,7 @@ impl Ingress {
         if mount.middleware.is_empty() && takes_next(&mount.workload) {
             return Err(ServeError::NothingBehind { name: mount.workload.name().clone() });
         }
-        let (name, route) = (mount.workload.name().clone(), mount.route.clone());
+        let (name, route) = (mount.workload.name().clone(), mount.trigger.route.value.clone());
         Ok(Mounted { name, route, service, inner: inner.into() })
     }
 

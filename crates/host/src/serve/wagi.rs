@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use reef_app::HttpTrigger;
 use reef_engine::{Background, Paced, within};
 use reef_http::{Peer, RequestBody, ResponseBody};
 use reef_wagi::{Progress, RequestFacts, ResponseParser};
@@ -30,6 +31,9 @@ pub(super) struct Wagi {
     workload: Arc<Workload>,
     pre: InstancePre<ModuleGuest>,
     route: String,
+    /// The function that is called.
+    entrypoint: Arc<str>,
+    argv: Option<String>,
     background: Arc<Background>,
 }
 
@@ -46,10 +50,12 @@ impl Wagi {
     pub(super) fn new(
         workload: Arc<Workload>,
         pre: InstancePre<ModuleGuest>,
-        route: String,
+        trigger: &HttpTrigger,
         background: Arc<Background>,
     ) -> Self {
-        Self { workload, pre, route, background }
+        let entrypoint = trigger.entrypoint.as_deref().unwrap_or("_start").into();
+        let (route, argv) = (trigger.route.path(), trigger.argv.clone());
+        Self { workload, pre, route, entrypoint, argv, background }
     }
 
     pub(super) async fn answer(
@@ -110,7 +116,7 @@ impl Wagi {
             tls: peer.tls,
         };
         let env = reef_wagi::environment(&facts);
-        let args = reef_wagi::arguments(None, &facts);
+        let args = reef_wagi::arguments(self.argv.as_deref(), &facts);
         let stdin =
             StreamReader::new(Box::pin(body.map_err(std::io::Error::other).into_data_stream()));
         let stdio = Stdio::Piped {
@@ -122,7 +128,8 @@ impl Wagi {
         let (store, activity) =
             self.workload.engine.store(self.workload.flavour, world.share(), guest)?;
         self.workload.meter().instance_created();
-        let run = run(self.pre.clone(), store, pipe, self.workload.clone());
+        let entrypoint = self.entrypoint.clone();
+        let run = run(self.pre.clone(), store, pipe, self.workload.clone(), entrypoint);
         let task = tokio::spawn(Paced::new(activity, Some(self.background.clone()), run));
         Ok(Running { task: task.abort_handle(), reader: Arc::new(reader), wanted: true })
     }
@@ -139,13 +146,14 @@ async fn run(
     mut store: Store<ModuleGuest>,
     pipe: Pipe,
     workload: Arc<Workload>,
+    entrypoint: Arc<str>,
 ) {
     // Told before the store is dropped; also when this task is cut off.
     let ending = Ending(pipe);
     let mut started = false;
     let called = async {
         let instance = pre.instantiate_async(&mut store).await?;
-        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, &entrypoint)?;
         started = true;
         start.call_async(&mut store, ()).await
     }

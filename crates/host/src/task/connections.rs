@@ -26,7 +26,7 @@ use tokio::{
 use wasmtime_wasi::cli::AsyncStdinStream;
 
 use super::Run;
-use crate::pipe::{Pipe, Reader};
+use crate::pipe::{Ending, Pipe, Reader};
 
 /// A pause when the system gives no connection: too many open files, for example.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -120,14 +120,6 @@ async fn send(reader: Reader, mut write: OwnedWriteHalf, active: Arc<Active>) {
         active.touch();
     }
     let _ = write.shutdown().await;
-}
-
-struct Ending(Pipe);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.end(true);
-    }
 }
 
 /// When something last went over a connection.
