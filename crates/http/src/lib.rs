@@ -22,10 +22,13 @@
 mod admission;
 mod body;
 mod check;
+mod compress;
 mod connection;
+mod encoding;
 mod handler;
 mod limits;
 mod listener;
+mod redirect;
 mod refusal;
 mod router;
 mod server;
@@ -35,9 +38,12 @@ mod workers;
 
 pub use admission::{Admission, Permit, Refused, overloaded_response};
 pub use body::{BodyError, BoxError, RequestBody, ResponseBody};
+pub use compress::Compression;
+pub use encoding::{AcceptEncoding, Coding};
 pub use handler::{Handler, HandlerFn, Peer};
 pub use limits::{Limits, raise_open_files};
 pub use listener::BindError;
+pub use redirect::{AnswerError, Fixed, Redirect};
 pub use refusal::Refusal;
 pub use router::{Match, RouteConflict, Router, RouterBuilder, request_host};
 pub use server::{DrainReport, Server, ServerConfig};
