@@ -98,6 +98,11 @@ impl Compression {
         })
     }
 
+    /// Whether something of this type and length would be compressed for this client.
+    pub(crate) fn chooses(&self, accept: AcceptEncoding, kind: &str, length: u64) -> bool {
+        length >= self.min_size && is_compressible(kind.as_bytes()) && accept.best(MADE).is_some()
+    }
+
     fn may_compress(&self, response: &Response<ResponseBody>) -> bool {
         let headers = response.headers();
         let status = response.status();
@@ -150,6 +155,11 @@ fn mark(headers: &mut HeaderMap, coding: Coding) {
     headers.remove(CONTENT_LENGTH);
     // Ranges would be of other bytes.
     headers.remove(ACCEPT_RANGES);
+    weaken(headers);
+}
+
+/// Says of a tag that it is one of the content, not of the bytes.
+pub(crate) fn weaken(headers: &mut HeaderMap) {
     let strong = headers.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"));
     if let Some(strong) = strong {
         let weak = [b"W/", strong.as_bytes()].concat();

@@ -54,9 +54,9 @@ impl Redirect {
     /// # Errors
     /// The status does not redirect, or the target is not one.
     pub fn new(status: u16, to: &str) -> Result<Self, AnswerError> {
-        let code = StatusCode::from_u16(status).ok().filter(|code| {
-            matches!(code.as_u16(), 301 | 302 | 303 | 307 | 308)
-        });
+        let code = StatusCode::from_u16(status)
+            .ok()
+            .filter(|code| matches!(code.as_u16(), 301 | 302 | 303 | 307 | 308));
         let status = code.ok_or(AnswerError::NotARedirect(status))?;
         let wrong = || AnswerError::Target(to.to_owned());
         let (target, fragment) = match to.split_once('#') {

@@ -74,7 +74,8 @@ fn both_codings_give_the_bytes_back() {
     let how = Compression::default();
     for coding in ["gzip", "br"] {
         for length in [1024, 16 * 1024, 16 * 1024 + 1, 1 << 20] {
-            let answer = how.apply(accept(coding), response("text/plain", ResponseBody::full(text(length))));
+            let answer =
+                how.apply(accept(coding), response("text/plain", ResponseBody::full(text(length))));
             assert_eq!(answer.headers()[CONTENT_ENCODING], coding);
             assert_eq!(answer.headers()[VARY], "accept-encoding");
             assert_eq!(answer.headers()[ETAG], "W/\"a\"");
@@ -91,8 +92,16 @@ fn what_has_come_is_sent_before_the_next_wait() {
     for coding in ["gzip", "br"] {
         let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "1".parse().unwrap())]);
         let frame = |text: &'static str| Some(Frame::data(Bytes::from_static(text.as_bytes())));
-        let list = vec![frame("data: 1\n\n"), None, frame("data: 2\n\n"), None, None, Some(Frame::trailers(trailers))];
-        let mut body = how.apply(accept(coding), response("text/event-stream", pieces(list))).into_body();
+        let list = vec![
+            frame("data: 1\n\n"),
+            None,
+            frame("data: 2\n\n"),
+            None,
+            None,
+            Some(Frame::trailers(trailers)),
+        ];
+        let mut body =
+            how.apply(accept(coding), response("text/event-stream", pieces(list))).into_body();
         let mut came = Vec::new();
         for expected in ["data: 1\n\n", "data: 1\n\ndata: 2\n\n"] {
             let Poll::Ready(Some(Ok(frame))) = poll(&mut body) else { panic!("held back") };
@@ -103,7 +112,12 @@ fn what_has_come_is_sent_before_the_next_wait() {
             let mut gzip = flate2::read::GzDecoder::new(&came[..]);
             let mut br = brotli::Decompressor::new(&came[..], 4096);
             while read < expected.len() {
-                read += if coding == "gzip" { gzip.read(&mut plain[read..]) } else { br.read(&mut plain[read..]) }.unwrap();
+                read += if coding == "gzip" {
+                    gzip.read(&mut plain[read..])
+                } else {
+                    br.read(&mut plain[read..])
+                }
+                .unwrap();
             }
             assert_eq!(&plain[..read], expected.as_bytes());
             // The flush used the wait up that it was made for.
@@ -144,7 +158,10 @@ fn what_is_not_to_be_touched_is_not() {
     }
     // It could have been: caches must know.
     let answer = how.apply(accept("zstd"), response("text/plain", long()));
-    assert_eq!((answer.headers().get(CONTENT_ENCODING), &answer.headers()[VARY]), (None, &"accept-encoding".parse().unwrap()));
+    assert_eq!(
+        (answer.headers().get(CONTENT_ENCODING), &answer.headers()[VARY]),
+        (None, &"accept-encoding".parse().unwrap())
+    );
     assert_eq!(answer.headers()[ETAG], "\"a\"");
     let answer = how.apply(accept("br"), with("vary", "Origin, Accept-Encoding"));
     assert_eq!(answer.headers().get_all(VARY).iter().count(), 1);
@@ -166,17 +183,27 @@ fn streams_over_the_limit_go_out_as_they_are() {
 fn an_error_of_the_body_is_an_error_of_the_answer() {
     let list = [Some(Ok(Frame::data(Bytes::from(text(100))))), Some(Err("broken".into()))];
     let body = ResponseBody::stream(Pieces(list.into()));
-    let mut body = Compression::new(0, 9).apply(accept("gzip"), response("text/css", body)).into_body();
+    let mut body =
+        Compression::new(0, 9).apply(accept("gzip"), response("text/css", body)).into_body();
     let Poll::Ready(Some(Err(error))) = poll(&mut body) else { panic!("no error") };
     assert_eq!(error.to_string(), "broken");
 }
 
 #[test]
 fn types_are_known_by_their_kind() {
-    for kind in ["text/html; charset=utf-8", "TEXT/CSS", "application/json", "image/svg+xml", "application/problem+json ;x=y", "application/wasm"] {
+    for kind in [
+        "text/html; charset=utf-8",
+        "TEXT/CSS",
+        "application/json",
+        "image/svg+xml",
+        "application/problem+json ;x=y",
+        "application/wasm",
+    ] {
         assert!(is_compressible(kind.as_bytes()), "{kind}");
     }
-    for kind in ["", "text", "image/png", "application/zip", "video/mp4", "application/jsonx", "font/woff2"] {
+    for kind in
+        ["", "text", "image/png", "application/zip", "video/mp4", "application/jsonx", "font/woff2"]
+    {
         assert!(!is_compressible(kind.as_bytes()), "{kind}");
     }
 }

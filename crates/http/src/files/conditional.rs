@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderMap;
 use http::header::{
     HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE,
 };
-use http::HeaderMap;
 
 /// The last second that an HTTP date can say, in 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -85,8 +85,7 @@ pub(super) fn range_holds(headers: &HeaderMap, have: &Validators) -> bool {
 fn matches(headers: &HeaderMap, field: HeaderName, etag: &str, strongly: bool) -> bool {
     headers.get_all(field).iter().any(|line| {
         let line = line.as_bytes().trim_ascii();
-        line == b"*"
-            || tags(line).any(|(weak, tag)| tag == etag.as_bytes() && !(weak && strongly))
+        line == b"*" || tags(line).any(|(weak, tag)| tag == etag.as_bytes() && !(weak && strongly))
     })
 }
 

@@ -16,8 +16,14 @@ fn what_follows_the_route_comes_along() {
     assert_eq!(location("/new/...", "/old/a/b?c=d", "/a/b"), "/new/a/b?c=d");
     assert_eq!(location("/new/...", "/old", ""), "/new/");
     assert_eq!(location("/...", "/old/a", "/a"), "/a");
-    assert_eq!(location("https://b.example/x/...", "/a%20b?q", "/a%20b"), "https://b.example/x/a%20b?q");
-    assert_eq!(location("https://b.example/...", "/.evil.example", ".evil.example"), "https://b.example/.evil.example");
+    assert_eq!(
+        location("https://b.example/x/...", "/a%20b?q", "/a%20b"),
+        "https://b.example/x/a%20b?q"
+    );
+    assert_eq!(
+        location("https://b.example/...", "/.evil.example", ".evil.example"),
+        "https://b.example/.evil.example"
+    );
     assert_eq!(location("/new", "/old/a?b", "/a"), "/new");
     assert_eq!(location("/new?x=y#part", "/old", ""), "/new?x=y#part");
     assert_eq!(location("/new/...#part", "/old/a?b", "/a"), "/new/a?b#part");
@@ -34,8 +40,22 @@ fn the_rest_is_never_another_host() {
 #[test]
 fn targets_that_are_none_are_refused() {
     for to in [
-        "", "new", "//evil.example", "/\\evil.example", "javascript:alert(1)", "https://", "https:///x",
-        "/a b", "/a\r\nSet-Cookie: x", "ftp://host/", "/a?b/...", "//...", "https://h//...", "https://a b/", "/\u{e4}", "http:/x",
+        "",
+        "new",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "https://",
+        "https:///x",
+        "/a b",
+        "/a\r\nSet-Cookie: x",
+        "ftp://host/",
+        "/a?b/...",
+        "//...",
+        "https://h//...",
+        "https://a b/",
+        "/\u{e4}",
+        "http:/x",
     ] {
         assert!(Redirect::new(301, to).is_err(), "{to:?}");
     }
@@ -48,7 +68,10 @@ fn targets_that_are_none_are_refused() {
 fn fixed_answers_are_checked() {
     let fixed = Fixed::new(410, [("x-a", "1"), ("x-a", "2")], "gone\n").unwrap();
     let response = fixed.answer(&Method::GET);
-    assert_eq!((response.status().as_u16(), response.headers().get_all("x-a").iter().count()), (410, 2));
+    assert_eq!(
+        (response.status().as_u16(), response.headers().get_all("x-a").iter().count()),
+        (410, 2)
+    );
     assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
     let head = fixed.answer(&Method::HEAD);
     assert_eq!(head.headers()[CONTENT_LENGTH], "5");
@@ -57,7 +80,12 @@ fn fixed_answers_are_checked() {
     assert_eq!(Fixed::new(101, none, "").unwrap_err(), AnswerError::Status(101));
     assert_eq!(Fixed::new(999, none, "").unwrap_err(), AnswerError::Status(999));
     assert_eq!(Fixed::new(204, none, "x").unwrap_err(), AnswerError::NoBody(204));
-    for (name, value) in [("a b", "c"), ("a", "b\r\nc: d"), ("Transfer-Encoding", "chunked"), ("content-length", "3")] {
+    for (name, value) in [
+        ("a b", "c"),
+        ("a", "b\r\nc: d"),
+        ("Transfer-Encoding", "chunked"),
+        ("content-length", "3"),
+    ] {
         assert!(Fixed::new(200, [(name, value)], "").is_err(), "{name}");
     }
 }

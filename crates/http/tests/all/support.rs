@@ -140,6 +140,13 @@ impl TestServer {
         Self::of(TestHandler(Arc::clone(&seen)), seen, workers, configure)
     }
 
+    /// A server of another handler.
+    pub(crate) fn serving<H: Handler>(handler: H) -> Self {
+        let (gate, endless) = (Semaphore::new(0), Arc::new(()));
+        let seen = Arc::new(Seen { paths: Mutex::default(), gate, endless });
+        Self::of(handler, seen, Workers::start(2, "worker").unwrap(), |_| {})
+    }
+
     pub(crate) fn of<H: Handler>(
         handler: H,
         seen: Arc<Seen>,

@@ -34,9 +34,30 @@ fn names_are_decoded_once() {
 #[test]
 fn what_no_file_is_meant_by_is_none() {
     for rest in [
-        "//", "//a", "/a//b", "/a//", "/.", "/..", "/../a", "/a/..", "/a/./b", "/%2e%2e/a", "/%2E%2e/",
-        "/.%2e/a", "/a%2fb", "/%2fetc/passwd", "/a%00", "/%00", "/%", "/%4", "/%zz", "/%+1", "/.git/config",
-        "/%2egit", "/a/.b", "/...",
+        "//",
+        "//a",
+        "/a//b",
+        "/a//",
+        "/.",
+        "/..",
+        "/../a",
+        "/a/..",
+        "/a/./b",
+        "/%2e%2e/a",
+        "/%2E%2e/",
+        "/.%2e/a",
+        "/a%2fb",
+        "/%2fetc/passwd",
+        "/a%00",
+        "/%00",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/%+1",
+        "/.git/config",
+        "/%2egit",
+        "/a/.b",
+        "/...",
     ] {
         assert_eq!(resolved(rest), None, "{rest}");
     }

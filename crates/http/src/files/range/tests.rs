@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn parts(list: &[(u64, u64)]) -> ByteRanges {
-    ByteRanges::Parts(list.iter().map(|(first, last)| ByteRange { first: *first, last: *last }).collect())
+    ByteRanges::Parts(
+        list.iter().map(|(first, last)| ByteRange { first: *first, last: *last }).collect(),
+    )
 }
 
 #[test]
@@ -67,7 +69,8 @@ fn model(asked: &[(Option<u64>, Option<u64>)], length: u64) -> Option<Vec<Vec<bo
             })
             .collect()
     };
-    let all: Vec<Vec<bool>> = asked.iter().map(flags).filter(|flags| flags.contains(&true)).collect();
+    let all: Vec<Vec<bool>> =
+        asked.iter().map(flags).filter(|flags| flags.contains(&true)).collect();
     let twice = (0..length as usize).any(|at| all.iter().filter(|flags| flags[at]).count() > 1);
     (!twice && all.len() <= MAX_RANGES).then_some(all)
 }
