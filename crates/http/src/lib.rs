@@ -19,6 +19,7 @@
 //! - **Timeouts are the connection's own**, not hyper's: hyper does not tell a connection waiting
 //!   for its next request from one sending a request slowly, and sets a timer per request.
 
+mod access_log;
 mod admission;
 mod body;
 mod check;
@@ -31,12 +32,14 @@ mod limits;
 mod listener;
 mod redirect;
 mod refusal;
+mod request_id;
 mod router;
 mod server;
 mod stats;
 mod tls;
 mod workers;
 
+pub use access_log::{AccessLog, AccessLogError, LogFormat, LogTarget, ServedBy};
 pub use admission::{Admission, Permit, Refused, overloaded_response};
 pub use body::{BodyError, BoxError, RequestBody, ResponseBody};
 pub use compress::Compression;
@@ -47,6 +50,7 @@ pub use limits::{Limits, raise_open_files};
 pub use listener::BindError;
 pub use redirect::{AnswerError, Fixed, Redirect};
 pub use refusal::Refusal;
+pub use request_id::{RequestIds, X_REQUEST_ID};
 pub use router::{Match, RouteConflict, Router, RouterBuilder, request_host};
 pub use server::{DrainReport, Server, ServerConfig};
 pub use stats::{ServerStats, StatsSnapshot};

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod drain;
+mod edge;
 mod files;
 mod http1;
 mod http2;
