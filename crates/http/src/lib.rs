@@ -54,5 +54,5 @@ pub use request_id::{RequestIds, X_REQUEST_ID};
 pub use router::{Match, RouteConflict, Router, RouterBuilder, request_host};
 pub use server::{DrainReport, Server, ServerConfig};
 pub use stats::{ServerStats, StatsSnapshot};
-pub use tls::{Tls, TlsError};
+pub use tls::{CertificateFiles, Tls, TlsError};
 pub use workers::Workers;

@@ -196,7 +196,7 @@ impl Server {
     }
 
     /// Writes a line for every request, also for those that this server answers itself because
-    /// they break a rule or a limit. What is not HTTP has no line.
+    /// they break a rule or a limit. A head that cannot be read, or is too large to be, has no line.
     #[must_use]
     pub fn with_access_log(mut self, log: AccessLog) -> Self {
         self.running.access_log = Some(log);
