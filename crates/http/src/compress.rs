@@ -200,7 +200,7 @@ pub(crate) fn is_compressible(media_type: &[u8]) -> bool {
 
 /// A coder that writes to memory.
 enum Coder {
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
 }
 
@@ -215,7 +215,8 @@ impl Coder {
                 window,
             ))),
             Coding::Gzip | Coding::Zstd => {
-                Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(how.gzip_level)))
+                let level = flate2::Compression::new(how.gzip_level);
+                Self::Gzip(Box::new(GzEncoder::new(Vec::new(), level)))
             }
         }
     }

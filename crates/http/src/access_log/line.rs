@@ -70,14 +70,13 @@ impl Line {
         let _ = match format {
             LogFormat::Json => self.json(end, out),
             LogFormat::Common => self.common(out),
-            LogFormat::Combined => self.common(out).and_then(|()| {
+            LogFormat::Combined => self.common(out).map(|()| {
                 for field in [&self.referer, &self.user_agent] {
                     out.extend_from_slice(b" \"");
                     let value = field.as_ref().map_or(&b"-"[..], HeaderValue::as_bytes);
                     escape_common(value, out);
                     out.push(b'"');
                 }
-                Ok(())
             }),
         };
         out.push(b'\n');

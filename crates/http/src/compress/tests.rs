@@ -106,7 +106,7 @@ fn what_has_come_is_sent_before_the_next_wait() {
         for expected in ["data: 1\n\n", "data: 1\n\ndata: 2\n\n"] {
             let Poll::Ready(Some(Ok(frame))) = poll(&mut body) else { panic!("held back") };
             came.extend_from_slice(frame.data_ref().unwrap());
-            let mut plain = vec![0; 100];
+            let mut plain = [0; 100];
             let mut read = 0;
             // The end is not there yet: read what is.
             let mut gzip = flate2::read::GzDecoder::new(&came[..]);
