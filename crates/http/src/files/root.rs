@@ -140,3 +140,6 @@ pub(super) fn read(file: &File, at: u64, length: usize, wait: Wait) -> io::Resul
     buffer.truncate(read);
     Ok(buffer)
 }
+
+#[cfg(test)]
+mod tests;

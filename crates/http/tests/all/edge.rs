@@ -1,5 +1,6 @@
 //! What stands around every request: its name, its line in the log, its own limits.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use reef_http::{
-    AccessLog, HandlerFn, LogFormat, LogTarget, Peer, RequestBody, RequestIds, ResponseBody,
-    ServedBy, Server,
+    AcceptEncoding, AccessLog, Compression, HandlerFn, LogFormat, LogTarget, Peer, RequestBody,
+    RequestIds, ResponseBody, ServedBy, Server,
 };
 use tempfile::TempDir;
 
-use crate::support::{Client, TestServer, body, text, wait};
+use crate::support::{Client, TestServer, body, in_time, text, wait};
 
 struct Logged {
     server: TestServer,
@@ -94,6 +95,71 @@ fn a_line_says_how_a_request_ended() {
         }
     }
     assert_eq!(logged.log.dropped(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_has_the_same_lines() {
+    let logged = logged(LogFormat::Json, RequestIds::New);
+    let (mut sender, connection) = crate::http2::connect(&logged.server).await;
+    for path in ["/hello", "/large"] {
+        let response = in_time(sender.send_request(crate::http2::get(path))).await.unwrap();
+        assert_eq!(response.headers()["x-request-id"].len(), 36);
+        in_time(response.into_body().collect()).await.unwrap();
+    }
+    let mut request = crate::http2::get("/hello");
+    *request.method_mut() = http::Method::HEAD;
+    in_time(sender.send_request(request)).await.unwrap();
+    logged.lines(3);
+    // Reset while it is sent.
+    let response = in_time(sender.send_request(crate::http2::get("/endless"))).await.unwrap();
+    drop(response);
+    let lines = logged.lines(4);
+    for (line, parts) in lines.iter().zip([
+        [
+            "\"version\":\"HTTP/2.0\",\"status\":200,\"bytes\":12,",
+            "\"end\":\"whole\"",
+            "\"host\":\"a\"",
+        ],
+        ["\"bytes\":8388608,", "\"end\":\"whole\"", "\"id\":\""],
+        ["\"bytes\":0,", "\"end\":\"whole\"", "\"method\":\"HEAD\""],
+        ["\"status\":200,", "\"end\":\"cut\"", "\"target\":\"/endless\""],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    drop(sender);
+    connection.abort();
+}
+
+/// Compresses whatever the usual handler answers.
+async fn compressed(request: Request<RequestBody>, _peer: Peer) -> Response<ResponseBody> {
+    let accept = AcceptEncoding::of(request.headers());
+    let mut response = Response::new(ResponseBody::stream(request.into_body()));
+    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+    Compression::default().apply(accept, response)
+}
+
+#[test]
+fn a_compressed_stream_is_not_held_up() {
+    let server = TestServer::serving(HandlerFn(compressed));
+    let mut client = Client::connect(server.addr);
+    client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\
+         Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+    );
+    // A flushed piece of deflate ends in an empty block; it comes before the next is sent.
+    let mut came = Vec::new();
+    while !came.windows(4).any(|four| four == [0, 0, 0xff, 0xff]) {
+        let mut buffer = [0; 1024];
+        let read = client.stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "{came:?}");
+        came.extend_from_slice(&buffer[..read]);
+    }
+    let head = String::from_utf8_lossy(&came);
+    assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+    assert!(head.contains("vary: accept-encoding\r\n"), "{head}");
+    client.send("6\r\nsecond\r\n0\r\n\r\n");
+    client.stream.read_to_end(&mut came).unwrap();
+    assert!(came.ends_with(b"0\r\n\r\n"));
 }
 
 #[test]

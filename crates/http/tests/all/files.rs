@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use proptest::prelude::*;
 use reef_http::{
     Compression, FileOptions, Handler, NotFound, Peer, RequestBody, ResponseBody, StaticFiles,
 };
 use tempfile::TempDir;
 
-use crate::support::{Client, TestServer, body};
+use crate::support::{Client, TestServer, body, in_time};
 
 /// Serves files below `/f`.
 struct Files(StaticFiles);
@@ -468,6 +469,44 @@ fn a_connection_goes_on_after_files() {
         assert!(client.until("0123456789").starts_with("HTTP/1.1 200 "));
         assert_eq!(body(&client.until("\r\n\r\n")), "");
     }
+}
+
+#[test]
+fn a_file_that_is_not_in_memory_is_read_from_the_disk() {
+    let site = site(|_| {});
+    let bytes: Vec<u8> = (0..300_000u32).map(|at| (at % 253) as u8).collect();
+    for (name, length) in [("cold.small", 1000), ("cold.large", bytes.len())] {
+        std::fs::write(site.path(name), &bytes[..length]).unwrap();
+        let file = std::fs::File::open(site.path(name)).unwrap();
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let answer = site.get(&format!("/f/{name}"), &[]);
+        assert!(answer.status == 200 && answer.body == bytes[..length], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_has_the_same_answers() {
+    let site = site(|_| {});
+    let bytes: Vec<u8> = (0..1_000_000u32).map(|at| (at % 251) as u8).collect();
+    std::fs::write(site.path("large.bin"), &bytes).unwrap();
+    let (mut sender, _connection) = crate::http2::connect(&site.server).await;
+    let response = in_time(sender.send_request(crate::http2::get("/f/large.bin"))).await.unwrap();
+    assert_eq!(response.headers()["content-length"], "1000000");
+    assert!(in_time(response.into_body().collect()).await.unwrap().to_bytes() == bytes);
+    let mut request = crate::http2::get("/f/large.bin");
+    request.headers_mut().insert("range", "bytes=5-300004".parse().unwrap());
+    let response = in_time(sender.send_request(request)).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-length"]),
+        (206, &"300000".parse().unwrap())
+    );
+    assert!(in_time(response.into_body().collect()).await.unwrap().to_bytes() == bytes[5..300_005]);
+    let mut request = crate::http2::get("/f/large.bin");
+    *request.method_mut() = http::Method::HEAD;
+    let response = in_time(sender.send_request(request)).await.unwrap();
+    assert_eq!(response.headers()["content-length"], "1000000");
+    assert!(in_time(response.into_body().collect()).await.unwrap().to_bytes().is_empty());
 }
 
 proptest! {
