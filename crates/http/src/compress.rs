@@ -45,14 +45,14 @@ pub struct Compression {
 
 impl Default for Compression {
     fn default() -> Self {
-        Self::new(1024, 1024)
+        Self::new(1024, 256)
     }
 }
 
 impl Compression {
     /// Compresses answers of at least `min_size` bytes, or of unknown length, and at most
-    /// `max_streams` long or streamed ones at once (each holds up to a megabyte); others go out as
-    /// they are.
+    /// `max_streams` long or streamed ones at once (in gzip each holds 400 KiB, in brotli 2 MiB);
+    /// others go out as they are. By default that is from 1 KiB on, and 256 at once.
     pub fn new(min_size: u64, max_streams: usize) -> Self {
         let places = Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS)));
         Self { min_size, gzip_level: 5, brotli_quality: 4, places }
