@@ -55,8 +55,12 @@ pub struct FileOptions {
     pub precompressed: bool,
     /// How files without such a form are compressed while they are sent, if at all.
     pub compression: Option<Compression>,
-    /// What is answered where there is no file.
-    pub not_found: NotFound,
+    /// The file that is sent, with status 404, where there is none. Relative to the folder.
+    pub not_found: Option<PathBuf>,
+    /// The file that is sent, with status 200, where there is none, as an application wants it that
+    /// reads the path in the browser. A path that ends in the name of a file other than a page
+    /// (`app.js`) is 404 all the same: whoever asked for it can do nothing with a page.
+    pub fallback: Option<PathBuf>,
 }
 
 impl Default for FileOptions {
@@ -68,23 +72,27 @@ impl Default for FileOptions {
             cache_control: None,
             precompressed: true,
             compression: None,
-            not_found: NotFound::default(),
+            not_found: None,
+            fallback: None,
         }
     }
 }
 
-/// What is answered where there is no file. Paths are relative to the folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum NotFound {
-    /// `404` and a line of text.
-    #[default]
-    Text,
-    /// `404` and this file.
-    Page(PathBuf),
-    /// `200` and this file, as an application wants it that reads the path in the browser. A path
-    /// that ends in the name of a file other than a page (`app.js`) is `404` all the same: whoever
-    /// asked for it can do nothing with a page.
-    Application(PathBuf),
+impl From<&reef_app::StaticFiles> for FileOptions {
+    /// What a manifest says of them.
+    fn from(files: &reef_app::StaticFiles) -> Self {
+        let mut options = Self { listing: files.listing, ..Self::default() };
+        if let Some(index) = &files.index {
+            options.index = vec![index.clone()];
+        }
+        options.not_found = files.not_found.as_ref().map(PathBuf::from);
+        options.fallback = files.fallback.as_ref().map(PathBuf::from);
+        options.cache_control = files
+            .max_age
+            .as_ref()
+            .and_then(|age| HeaderValue::from_str(&format!("max-age={}", age.0.as_secs())).ok());
+        options
+    }
 }
 
 /// Why a folder cannot be served.
@@ -155,10 +163,10 @@ impl StaticFiles {
                 return Err(named(Path::new(index)));
             }
         }
-        if let NotFound::Page(file) | NotFound::Application(file) = &options.not_found
-            && !matches!(root.look(file, Wait::Yes), Ok(root::Entry::File(_)))
-        {
-            return Err(named(file));
+        for file in [&options.not_found, &options.fallback].into_iter().flatten() {
+            if !matches!(root.look(file, Wait::Yes), Ok(root::Entry::File(_))) {
+                return Err(named(file));
+            }
         }
         Ok(Self { site: Arc::new(Site { root, options }) })
     }

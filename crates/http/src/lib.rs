@@ -51,7 +51,7 @@ pub use admission::{Admission, Permit, Refused, overloaded_response};
 pub use body::{BodyError, BoxError, RequestBody, ResponseBody};
 pub use compress::Compression;
 pub use encoding::{AcceptEncoding, Coding};
-pub use files::{ByteRange, ByteRanges, FileOptions, FilesError, NotFound, StaticFiles};
+pub use files::{ByteRange, ByteRanges, FileOptions, FilesError, StaticFiles};
 pub use handler::{Handler, HandlerFn, Peer};
 pub use limits::{Limits, raise_open_files};
 pub use listener::BindError;

@@ -94,9 +94,10 @@ impl Redirect {
         if self.with_rest {
             // The rest is never a host: neither one that follows the slashes of `//host`, nor the
             // end of the target's own.
-            let rest = rest.trim_start_matches(['/', '\\']);
-            to.push('/');
-            push_encoded(&mut to, rest);
+            if !rest.is_empty() || to.is_empty() {
+                to.push('/');
+                push_encoded(&mut to, rest.trim_start_matches(['/', '\\']));
+            }
             if let Some(query) = uri.query() {
                 to.push('?');
                 push_encoded(&mut to, query);
@@ -104,6 +105,27 @@ impl Redirect {
         }
         to.push_str(&self.fragment);
         see(self.status, &to)
+    }
+}
+
+impl TryFrom<&reef_app::Redirect> for Redirect {
+    type Error = AnswerError;
+
+    /// What a manifest says of it.
+    fn try_from(redirect: &reef_app::Redirect) -> Result<Self, AnswerError> {
+        Self::new(redirect.status.as_ref().map_or(308, |status| status.value), &redirect.to.value)
+    }
+}
+
+impl TryFrom<&reef_app::FixedResponse> for Fixed {
+    type Error = AnswerError;
+
+    /// What a manifest says of it.
+    fn try_from(fixed: &reef_app::FixedResponse) -> Result<Self, AnswerError> {
+        let headers =
+            fixed.headers.iter().map(|(name, value)| (name.value.as_str(), value.as_str()));
+        let status = fixed.status.as_ref().map_or(200, |status| status.value);
+        Self::new(status, headers, fixed.body.clone().unwrap_or_default())
     }
 }
 

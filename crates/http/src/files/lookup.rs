@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::conditional::Validators;
 use super::path::{self, Wanted};
 use super::root::{Entry, Opened, Wait, is_missing};
-use super::{Ask, NotFound, Site, listing};
+use super::{Ask, Site, listing};
 use crate::encoding::Coding;
 
 /// What is at a path, for this client.
@@ -58,17 +58,20 @@ impl Site {
             Some(wanted) => self.at(ask, &wanted, wait)?,
             None => None,
         };
-        match (found, &self.options.not_found) {
-            (Some(found), _) => Ok(found),
-            (None, NotFound::Application(page)) if !names_a_file(&ask.rest) => {
-                Ok(match self.named(ask, page, wait)? {
-                    Some(page) => Found::File(page),
-                    None => Found::Missing(None),
-                })
-            }
-            (None, NotFound::Page(page)) => Ok(Found::Missing(self.named(ask, page, wait)?)),
-            (None, _) => Ok(Found::Missing(None)),
+        if let Some(found) = found {
+            return Ok(found);
         }
+        if let Some(page) = &self.options.fallback
+            && !names_a_file(&ask.rest)
+            && let Some(page) = self.named(ask, page, wait)?
+        {
+            return Ok(Found::File(page));
+        }
+        let page = match &self.options.not_found {
+            Some(page) => self.named(ask, page, wait)?,
+            None => None,
+        };
+        Ok(Found::Missing(page))
     }
 
     fn at(&self, ask: &Ask, wanted: &Wanted, wait: Wait) -> io::Result<Option<Found>> {

@@ -14,7 +14,9 @@ fn location(to: &str, uri: &str, rest: &str) -> String {
 #[test]
 fn what_follows_the_route_comes_along() {
     assert_eq!(location("/new/...", "/old/a/b?c=d", "/a/b"), "/new/a/b?c=d");
-    assert_eq!(location("/new/...", "/old", ""), "/new/");
+    assert_eq!(location("/new/...", "/old?c", ""), "/new?c");
+    assert_eq!(location("/new/...", "/old/", "/"), "/new/");
+    assert_eq!(location("/...", "/old", ""), "/");
     assert_eq!(location("/...", "/old/a", "/a"), "/a");
     assert_eq!(
         location("https://b.example/x/...", "/a%20b?q", "/a%20b"),
@@ -93,7 +95,7 @@ fn fixed_answers_are_checked() {
 proptest! {
     /// Whatever follows the route, the answer goes to the path or host that was said.
     #[test]
-    fn hostile_rests_stay_below_the_target(rest in "\\PC{0,40}", slashes in "[/\\\\]{0,4}") {
+    fn hostile_rests_stay_below_the_target(rest in "\\PC{0,40}", slashes in "[/\\\\]{1,4}") {
         let uri: Uri = "/x".parse().unwrap();
         let rest = slashes + &rest;
         for (to, below) in [("/...", "/"), ("/new/...", "/new/"), ("https://h.example/...", "https://h.example/")] {
@@ -104,4 +106,27 @@ proptest! {
             prop_assert!(!location.contains('\\') && location.bytes().all(|byte| byte.is_ascii_graphic()));
         }
     }
+}
+
+#[test]
+fn a_manifest_says_it_too() {
+    let text = "name = 'a'\n\
+        [[redirect]]\nroute = '/old/...'\nto = '/new/...'\n\
+        [[redirect]]\nroute = '/now'\nto = 'https://b.example/'\nstatus = 307\n\
+        [[response]]\nroute = '/teapot'\nstatus = 418\nheaders = { x-a = 'b' }\nbody = 'short'\n";
+    let manifest =
+        reef_app::Manifest::parse(&reef_document::Source::new("reef.toml", text)).unwrap();
+    let application =
+        manifest.application(None, &mut reef_document::Diagnostics::default()).unwrap();
+    let redirects: Vec<Redirect> =
+        application.redirects.iter().map(|redirect| redirect.try_into().unwrap()).collect();
+    let uri: Uri = "/old/a?b".parse().unwrap();
+    let first = redirects[0].answer(&uri, "/a");
+    assert_eq!(
+        (first.status().as_u16(), &first.headers()[LOCATION]),
+        (308, &"/new/a?b".parse().unwrap())
+    );
+    assert_eq!(redirects[1].answer(&uri, "").status(), 307);
+    let fixed = Fixed::try_from(&application.responses[0]).unwrap().answer(&Method::GET);
+    assert_eq!((fixed.status().as_u16(), &fixed.headers()["x-a"]), (418, &"b".parse().unwrap()));
 }

@@ -8,9 +8,7 @@ use std::time::{Duration, SystemTime};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
-use reef_http::{
-    Compression, FileOptions, Handler, NotFound, Peer, RequestBody, ResponseBody, StaticFiles,
-};
+use reef_http::{Compression, FileOptions, Handler, Peer, RequestBody, ResponseBody, StaticFiles};
 use tempfile::TempDir;
 
 use crate::support::{Client, TestServer, body, in_time};
@@ -411,7 +409,7 @@ fn dechunked_gzip(mut chunked: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_page_for_what_is_not_found() {
-    let site = site(|options| options.not_found = NotFound::Page("404.html".into()));
+    let site = site(|options| options.not_found = Some("404.html".into()));
     let answer = site.get("/f/none", &["Range: bytes=0-1", "If-None-Match: *"]);
     assert_eq!((answer.status, answer.text(), answer.field("etag")), (404, "<p>nothing", None));
     assert_eq!(site.get("/f/../secret", &[]).text(), "<p>nothing");
@@ -419,12 +417,31 @@ fn a_page_for_what_is_not_found() {
 
 #[test]
 fn an_applications_page_answers_its_paths() {
-    let site = site(|options| options.not_found = NotFound::Application("index.html".into()));
+    let site = site(|options| {
+        options.fallback = Some("index.html".into());
+        options.not_found = Some("404.html".into());
+    });
     for path in ["/f/users/17", "/f/users/jane.doe", "/f/none/"] {
         let answer = site.get(path, &[]);
         assert_eq!((answer.status, answer.text()), (200, "<p>top"), "{path}");
     }
-    assert_eq!(site.get("/f/missing.js", &[]).status, 404);
+    let missing = site.get("/f/missing.js", &[]);
+    assert_eq!((missing.status, missing.text()), (404, "<p>nothing"));
+}
+
+#[test]
+fn a_manifest_says_how() {
+    let text = "name = 'a'\n[[static]]\nroute = '/...'\ndir = 'public'\nindex = 'main.html'\n\
+        listing = true\nnot-found = '404.html'\nfallback = 'app.html'\nmax-age = '1h'\n";
+    let manifest =
+        reef_app::Manifest::parse(&reef_document::Source::new("reef.toml", text)).unwrap();
+    let application =
+        manifest.application(None, &mut reef_document::Diagnostics::default()).unwrap();
+    let options = FileOptions::from(&application.statics[0]);
+    assert_eq!((options.index, options.listing), (vec!["main.html".to_owned()], true));
+    assert_eq!(options.not_found.unwrap(), Path::new("404.html"));
+    assert_eq!(options.fallback.unwrap(), Path::new("app.html"));
+    assert_eq!(options.cache_control.unwrap(), "max-age=3600");
 }
 
 #[test]
@@ -439,8 +456,8 @@ fn what_cannot_be_served_is_said_at_once() {
     assert!(open(|_| {}, &none).unwrap_err().contains("could not open the folder"));
     assert!(open(|_| {}, &site.join("digits")).is_err());
     for bad in [
-        open(|options| options.not_found = NotFound::Page("none.html".into()), &site),
-        open(|options| options.not_found = NotFound::Page("../secret".into()), &site),
+        open(|options| options.not_found = Some("none.html".into()), &site),
+        open(|options| options.fallback = Some("../secret".into()), &site),
         open(|options| options.index = vec!["../secret".into()], &site),
         open(|options| options.index = vec!["a/b".into()], &site),
     ] {
