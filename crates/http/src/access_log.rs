@@ -9,15 +9,16 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::time::Duration;
 
 pub(crate) use line::{End, Line};
 use writer::{Message, Writer};
 
-/// Lines that wait for the writer.
+/// Lines that wait for the writer, and bytes of them: clients decide how long a line is.
 const QUEUE: usize = 8192;
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct AccessLog {
 #[derive(Debug, Default)]
 struct Shared {
     dropped: AtomicU64,
+    /// Bytes in the queue.
+    waiting: AtomicUsize,
     reopen: AtomicBool,
 }
 
@@ -135,7 +138,10 @@ impl AccessLog {
     pub(crate) fn write(&self, line: &Line, end: End) {
         let mut text = Vec::with_capacity(256);
         line.write(self.format, end, &mut text);
-        if self.queue.try_send(Message::Line(text)).is_err() {
+        let length = text.len();
+        let waiting = self.shared.waiting.fetch_add(length, Ordering::Relaxed);
+        if waiting > QUEUE_BYTES || self.queue.try_send(Message::Line(text)).is_err() {
+            self.shared.waiting.fetch_sub(length, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -218,7 +218,7 @@ impl Fixed {
         let mut response = Response::new(ResponseBody::empty());
         *response.status_mut() = self.status;
         response.headers_mut().clone_from(&self.headers);
-        if *method == Method::HEAD {
+        if *method == Method::HEAD && !self.body.is_empty() {
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         } else {
             *response.body_mut() = ResponseBody::full(self.body.clone());

@@ -147,6 +147,24 @@ fn a_target_that_stands_still_costs_lines_not_time() {
 }
 
 #[test]
+fn long_lines_do_not_fill_the_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let _pipe = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    let log = AccessLog::open(LogTarget::File(path), LogFormat::Combined).unwrap();
+    let long = HeaderValue::from_bytes(&[0xff; 60_000]).unwrap();
+    let line = Line { user_agent: Some(long.clone()), referer: Some(long), ..line() };
+    // Of two fields of 4 KiB, each byte as four.
+    let most = QUEUE_BYTES / (2 * 4 * 4096) + 64;
+    for _ in 0..2 * most {
+        log.write(&line, End::Whole);
+    }
+    assert!(log.dropped() as usize >= most - 64, "{}", log.dropped());
+    assert!(log.shared.waiting.load(Ordering::Relaxed) < QUEUE_BYTES + 2 * 4 * 4096 + 1024);
+}
+
+#[test]
 fn a_target_that_refuses_is_counted() {
     let log = AccessLog::open(LogTarget::File("/dev/full".into()), LogFormat::Common).unwrap();
     for _ in 0..3 {

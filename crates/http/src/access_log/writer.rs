@@ -74,6 +74,7 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Line(line) => {
+                self.shared.waiting.fetch_sub(line.len(), Ordering::Relaxed);
                 self.batch.extend_from_slice(&line);
                 self.lines += 1;
             }

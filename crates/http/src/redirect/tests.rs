@@ -79,6 +79,8 @@ fn fixed_answers_are_checked() {
     assert_eq!(head.headers()[CONTENT_LENGTH], "5");
 
     let none: [(&str, &str); 0] = [];
+    let empty = Fixed::new(204, none, "").unwrap().answer(&Method::HEAD);
+    assert!(!empty.headers().contains_key(CONTENT_LENGTH));
     assert_eq!(Fixed::new(101, none, "").unwrap_err(), AnswerError::Status(101));
     assert_eq!(Fixed::new(999, none, "").unwrap_err(), AnswerError::Status(999));
     assert_eq!(Fixed::new(204, none, "x").unwrap_err(), AnswerError::NoBody(204));
