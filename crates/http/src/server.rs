@@ -14,11 +14,13 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::task::JoinSet;
 
+use crate::access_log::AccessLog;
 use crate::connection;
 use crate::handler::{Handler, Peer};
 use crate::limits::Limits;
 use crate::listener::{self, BindError};
 use crate::refusal::Refusal;
+use crate::request_id::RequestIds;
 use crate::stats::ServerStats;
 use crate::tls::Tls;
 use crate::workers::Workers;
@@ -64,7 +66,7 @@ pub struct Server {
     listeners: Vec<(TcpListener, SocketAddr)>,
     tls: Option<Tls>,
     drain_timeout: Duration,
-    running: Arc<Running>,
+    running: Running,
 }
 
 /// What became of the requests in progress when the shutdown began.
@@ -84,6 +86,8 @@ pub(crate) struct Running {
     pub(crate) signal: Signal,
     pub(crate) workers: Workers,
     pub(crate) h1: http1::Builder,
+    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) request_ids: RequestIds,
     refusing: AtomicUsize,
     /// Told when the last connection has ended.
     none_open: Notify,
@@ -179,6 +183,8 @@ impl Server {
         }
         let running = Running {
             h1: connection::h1_builder(&config.limits),
+            access_log: None,
+            request_ids: RequestIds::Off,
             limits: config.limits,
             stats: Arc::new(ServerStats::new(workers.len())),
             signal: Signal::new(),
@@ -186,12 +192,22 @@ impl Server {
             refusing: AtomicUsize::new(0),
             none_open: Notify::new(),
         };
-        Ok(Self {
-            listeners,
-            tls: config.tls,
-            drain_timeout: config.drain_timeout,
-            running: Arc::new(running),
-        })
+        Ok(Self { listeners, tls: config.tls, drain_timeout: config.drain_timeout, running })
+    }
+
+    /// Writes a line for every request, also for those that this server answers itself because
+    /// they break a rule or a limit. A head that cannot be read, or is too large to be, has no line.
+    #[must_use]
+    pub fn with_access_log(mut self, log: AccessLog) -> Self {
+        self.running.access_log = Some(log);
+        self
+    }
+
+    /// Names requests.
+    #[must_use]
+    pub fn with_request_ids(mut self, ids: RequestIds) -> Self {
+        self.running.request_ids = ids;
+        self
     }
 
     /// The addresses listened on, with the ports that were taken for 0.
@@ -218,7 +234,7 @@ impl Server {
         handler: Arc<H>,
         shutdown: impl Future<Output = ()>,
     ) -> std::io::Result<DrainReport> {
-        let running = self.running;
+        let running = Arc::new(self.running);
         let cut_on_drop = CutOnDrop(Arc::clone(&running));
         let mut tasks = JoinSet::new();
         for (listener, local) in self.listeners {

@@ -1,12 +1,13 @@
-//! TLS: certificates from files, taken anew when the files change.
+//! TLS: certificates from files, taken anew when the files change, one for all hosts or one each.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
@@ -16,12 +17,33 @@ use tokio_rustls::server::TlsStream;
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(1);
 
-/// A certificate and its key, for TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1 by ALPN. Cheap to clone;
+/// Certificates and their keys, for TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1 by ALPN. Cheap to clone;
 /// all clones change together when the files change.
 #[derive(Clone, Debug)]
 pub struct Tls {
     config: Arc<rustls::ServerConfig>,
-    pair: Arc<Pair>,
+    hosts: Arc<Hosts>,
+}
+
+/// The two files of a certificate, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateFiles {
+    /// The certificate, and then its issuers'.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Which certificate is shown to whom.
+#[derive(Debug, Default)]
+struct Hosts {
+    /// Every pair of files once.
+    pairs: Vec<Arc<Pair>>,
+    exact: HashMap<Box<str>, Arc<Pair>>,
+    /// By what follows `*.`.
+    wildcard: HashMap<Box<str>, Arc<Pair>>,
+    /// For clients that name no host, or none of these.
+    any: Option<Arc<Pair>>,
 }
 
 #[derive(Debug)]
@@ -101,6 +123,24 @@ pub enum TlsError {
         /// What is wrong with it.
         source: rustls::Error,
     },
+    /// What a certificate is for is not a host name.
+    #[error(
+        "`{host}` is no host name to have a certificate for; write one like `example.org`, or \
+         `*.example.org` for all names below it"
+    )]
+    Host {
+        /// The name as it was given.
+        host: String,
+    },
+    /// A host has two certificates.
+    #[error("{host} has two certificates; leave one of them out")]
+    HostRepeated {
+        /// The name.
+        host: String,
+    },
+    /// There is no certificate at all.
+    #[error("no certificate was given")]
+    None,
     /// The TLS library refused its own defaults.
     #[error("TLS could not be set up: {source}")]
     Setup {
@@ -110,74 +150,83 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Reads a chain of certificates and its key, both PEM files.
+    /// Reads a chain of certificates and its key, both PEM files, for every host.
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
     pub fn load(cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Self, TlsError> {
-        let (cert_path, key_path) = (cert.into(), key.into());
-        // Before reading: a change while reading is then seen by the next look.
-        let read = fingerprint(&cert_path, &key_path);
-        let current = read_pair(&cert_path, &key_path)?;
-        let pair = Arc::new(Pair {
-            cert_path,
-            key_path,
-            current: RwLock::new(Arc::new(current)),
-            read: RwLock::new(read),
-        });
+        Self::for_hosts([], Some(CertificateFiles { cert: cert.into(), key: key.into() }))
+    }
+
+    /// Reads certificates that are each for a host: `example.org`, or `*.example.org` for all names
+    /// below it, of which the longest counts. The `default` is for clients that name another host,
+    /// or none; without it, these are refused.
+    ///
+    /// # Errors
+    /// Names the file, or the host, and what is wrong with it.
+    pub fn for_hosts<'h>(
+        hosts: impl IntoIterator<Item = (&'h str, CertificateFiles)>,
+        default: Option<CertificateFiles>,
+    ) -> Result<Self, TlsError> {
+        let mut made = Hosts::default();
+        if let Some(files) = default {
+            made.any = Some(made.pair(files)?);
+        }
+        for (host, files) in hosts {
+            made.add(host, files)?;
+        }
+        if made.pairs.is_empty() {
+            return Err(TlsError::None);
+        }
+        let hosts = Arc::new(made);
         let mut config =
             rustls::ServerConfig::builder_with_provider(ring::default_provider().into())
                 .with_safe_default_protocol_versions()
                 .map_err(|source| TlsError::Setup { source })?
                 .with_no_client_auth()
-                .with_cert_resolver(Arc::clone(&pair) as Arc<dyn ResolvesServerCert>);
+                .with_cert_resolver(Arc::clone(&hosts) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), pair })
+        Ok(Self { config: Arc::new(config), hosts })
     }
 
-    /// Reads the files again if they changed since they were last read, and says whether a new
-    /// pair is in use now. On an error the old pair stays in use, and the same files are not tried
-    /// again. New connections only are affected.
+    /// Reads files again that changed since they were last read, and says whether a new certificate
+    /// is in use now. On an error the old one stays in use, and the same files are not tried again;
+    /// those of other hosts are read all the same. New connections only are affected.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it.
+    /// Names the first file that is wrong, and what is wrong with it.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let pair = &*self.pair;
-        let now = fingerprint(&pair.cert_path, &pair.key_path);
-        if now == *pair.read.read().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(false);
+        let (mut changed, mut wrong) = (false, None);
+        for pair in &self.hosts.pairs {
+            match pair.reload() {
+                Ok(new) => changed |= new,
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
         }
-        *pair.read.write().unwrap_or_else(PoisonError::into_inner) = now;
-        let new = Arc::new(read_pair(&pair.cert_path, &pair.key_path)?);
-        *pair.current.write().unwrap_or_else(PoisonError::into_inner) = new;
-        Ok(true)
+        wrong.map_or(Ok(changed), Err)
     }
 
-    /// Reloads when the files change, for ever. Two files are not written at one moment, so a
-    /// change counts once it has been the same for two looks.
+    /// Reloads when files change, for ever. Two files are not written at one moment, so a change
+    /// counts once it has been the same for two looks.
     pub(crate) async fn watch(self) {
-        let pair = Arc::clone(&self.pair);
-        let look = move || fingerprint(&pair.cert_path, &pair.key_path);
-        let mut before = None;
+        let mut before = vec![None; self.hosts.pairs.len()];
         loop {
             tokio::time::sleep(POLL).await;
+            let hosts = Arc::clone(&self.hosts);
             // Files may lie on a slow disk: not on a worker's thread.
-            let Ok(now) = tokio::task::spawn_blocking(look.clone()).await else { return };
-            if before.replace(now) != Some(now) {
-                continue;
-            }
-            let tls = self.clone();
-            let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else {
-                return;
-            };
-            let cert = self.pair.cert_path.display();
-            match reloaded {
-                Ok(false) => {}
-                Ok(true) => tracing::info!(%cert, "a new TLS certificate is in use"),
-                Err(error) => {
-                    tracing::error!(%error, "the TLS files changed; the old certificate stays in use");
+            let looked = tokio::task::spawn_blocking(move || {
+                for (pair, before) in hosts.pairs.iter().zip(&mut before) {
+                    let now = fingerprint(&pair.cert_path, &pair.key_path);
+                    if before.replace(now) == Some(now) {
+                        pair.renew();
+                    }
                 }
-            }
+                before
+            });
+            before = match looked.await {
+                Ok(before) => before,
+                Err(_) => return,
+            };
         }
     }
 
@@ -186,9 +235,91 @@ impl Tls {
     }
 }
 
-impl ResolvesServerCert for Pair {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+impl Hosts {
+    fn pair(&mut self, files: CertificateFiles) -> Result<Arc<Pair>, TlsError> {
+        let same = |pair: &&Arc<Pair>| pair.cert_path == files.cert && pair.key_path == files.key;
+        if let Some(pair) = self.pairs.iter().find(same) {
+            return Ok(Arc::clone(pair));
+        }
+        let pair = Arc::new(Pair::load(files)?);
+        self.pairs.push(Arc::clone(&pair));
+        Ok(pair)
+    }
+
+    fn add(&mut self, host: &str, files: CertificateFiles) -> Result<(), TlsError> {
+        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let (name, below) = match name.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (&*name, false),
+        };
+        // What clients name is a DNS name, and never an address (RFC 6066 section 3).
+        if !matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_))) {
+            return Err(TlsError::Host { host: host.to_owned() });
+        }
+        let pair = self.pair(files)?;
+        let names = if below { &mut self.wildcard } else { &mut self.exact };
+        match names.insert(name.into(), pair) {
+            None => Ok(()),
+            Some(_) => Err(TlsError::HostRepeated { host: host.to_owned() }),
+        }
+    }
+
+    /// `host` in lower case, as rustls gives it.
+    fn find(&self, host: Option<&str>) -> Option<&Arc<Pair>> {
+        let named = host.and_then(|host| {
+            let host = host.strip_suffix('.').unwrap_or(host);
+            self.exact.get(host).or_else(|| {
+                let mut below = host;
+                std::iter::from_fn(|| {
+                    below = below.split_once('.')?.1;
+                    Some(below)
+                })
+                .find_map(|name| self.wildcard.get(name))
+            })
+        });
+        named.or(self.any.as_ref())
+    }
+}
+
+impl ResolvesServerCert for Hosts {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let pair = self.find(hello.server_name())?;
+        Some(Arc::clone(&pair.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Pair {
+    fn load(files: CertificateFiles) -> Result<Self, TlsError> {
+        let CertificateFiles { cert: cert_path, key: key_path } = files;
+        // Before reading: a change while reading is then seen by the next look.
+        let read = RwLock::new(fingerprint(&cert_path, &key_path));
+        let current = RwLock::new(Arc::new(read_pair(&cert_path, &key_path)?));
+        Ok(Self { cert_path, key_path, current, read })
+    }
+
+    fn reload(&self) -> Result<bool, TlsError> {
+        let now = fingerprint(&self.cert_path, &self.key_path);
+        if now == *self.read.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(false);
+        }
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = now;
+        let new = Arc::new(read_pair(&self.cert_path, &self.key_path)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(true)
+    }
+
+    /// Reloads, and says in the log what came of it.
+    fn renew(&self) {
+        match self.reload() {
+            Ok(false) => {}
+            Ok(true) => {
+                let cert = self.cert_path.display();
+                tracing::info!(%cert, "a new TLS certificate is in use");
+            }
+            Err(error) => {
+                tracing::error!(%error, "TLS files changed; the old certificate stays in use");
+            }
+        }
     }
 }
 
@@ -229,3 +360,6 @@ fn read_pair(cert_path: &Path, key_path: &Path) -> Result<CertifiedKey, TlsError
         Err(source) => Err(TlsError::Certificate { path: cert_path.into(), source }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ impl From<&Limits> for BodyLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     refusal: AtomicU8,
+    /// The limit that was reached: bytes or nanoseconds. Written before `refusal`.
+    limit: AtomicU64,
     finished: AtomicBool,
 }
 
@@ -67,12 +69,29 @@ impl Verdict {
     const TOO_LARGE: u8 = 1;
     const TIMEOUT: u8 = 2;
 
-    pub(crate) fn refusal(&self, limits: &Limits) -> Option<Refusal> {
-        match self.refusal.load(Ordering::Acquire) {
-            Self::TOO_LARGE => Some(Refusal::BodyTooLarge { limit: limits.max_body_bytes }),
-            Self::TIMEOUT => Some(Refusal::BodyTimeout { after: limits.body_read_timeout }),
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let refusal = self.refusal.load(Ordering::Acquire);
+        let limit = self.limit.load(Ordering::Relaxed);
+        match refusal {
+            Self::TOO_LARGE => Some(Refusal::BodyTooLarge { limit }),
+            Self::TIMEOUT => Some(Refusal::BodyTimeout { after: Duration::from_nanos(limit) }),
             _ => None,
         }
+    }
+
+    fn too_large(&self, limit: u64) -> BodyError {
+        self.limit.store(limit, Ordering::Relaxed);
+        self.refusal.store(Self::TOO_LARGE, Ordering::Release);
+        self.finished.store(true, Ordering::Relaxed);
+        BodyError::TooLarge { limit }
+    }
+
+    fn timeout(&self, after: Duration) -> BodyError {
+        let nanoseconds = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        self.limit.store(nanoseconds, Ordering::Relaxed);
+        self.refusal.store(Self::TIMEOUT, Ordering::Release);
+        self.finished.store(true, Ordering::Relaxed);
+        BodyError::Timeout { after }
     }
 }
 
@@ -119,6 +138,39 @@ impl RequestBody {
         Self { source: Source::Held(bytes, trailers) }
     }
 
+    /// Lowers the limit of bytes for this request; it is never raised. The answer to a body that
+    /// grows past it is as for the server's own limit.
+    ///
+    /// # Errors
+    /// The body is known to be longer, or was read past the limit already. It ends here.
+    pub fn limit_bytes(&mut self, max_bytes: u64) -> Result<(), BodyError> {
+        let known = self.size_hint().lower();
+        match &mut self.source {
+            Source::Empty => Ok(()),
+            Source::Held(..) if known <= max_bytes => Ok(()),
+            Source::Held(..) => {
+                self.source = Source::Empty;
+                Err(BodyError::TooLarge { limit: max_bytes })
+            }
+            Source::Client(client) => {
+                client.limits.max_bytes = client.limits.max_bytes.min(max_bytes);
+                match client.read.saturating_add(known) > max_bytes {
+                    true => Err(client.verdict.too_large(max_bytes)),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Lowers how long this request's reader waits for the client's next bytes; it is never raised.
+    pub fn limit_read_timeout(&mut self, read_timeout: Duration) {
+        if let Source::Client(client) = &mut self.source {
+            client.limits.read_timeout = client.limits.read_timeout.min(read_timeout);
+            // A wait that has begun begins anew.
+            client.waiting = false;
+        }
+    }
+
     /// The body that hyper reads. The verdict is there only where there is a body.
     pub(crate) fn from_client(
         incoming: Incoming,
@@ -155,8 +207,7 @@ impl Client {
                 self.waiting = false;
                 self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
                 if self.read > self.limits.max_bytes {
-                    self.verdict.refusal.store(Verdict::TOO_LARGE, Ordering::Release);
-                    Some(Err(BodyError::TooLarge { limit: self.limits.max_bytes }))
+                    Some(Err(self.verdict.too_large(self.limits.max_bytes)))
                 } else {
                     return Poll::Ready(Some(Ok(frame)));
                 }
@@ -179,9 +230,7 @@ impl Client {
         if timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        self.verdict.refusal.store(Verdict::TIMEOUT, Ordering::Release);
-        self.verdict.finished.store(true, Ordering::Relaxed);
-        Poll::Ready(Some(Err(BodyError::Timeout { after })))
+        Poll::Ready(Some(Err(self.verdict.timeout(after))))
     }
 }
 

@@ -28,6 +28,14 @@ impl ResponseBody {
         Self { source: Source::Full(bytes.into()) }
     }
 
+    /// The bytes, if they are all there already.
+    pub(crate) fn held(&self) -> Option<&Bytes> {
+        match &self.source {
+            Source::Full(bytes) => Some(bytes),
+            Source::Stream(_) => None,
+        }
+    }
+
     /// A body that comes by and by. It is polled only when the client has room for more.
     pub fn stream<B>(body: B) -> Self
     where

@@ -14,10 +14,12 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 
 use super::{Conn, Part, Shared};
+use crate::access_log::{End, Line, ServedBy};
 use crate::body::{BodyLimits, BoxError, RequestBody, ResponseBody};
 use crate::check;
 use crate::handler::Handler;
 use crate::refusal::Refusal;
+use crate::request_id::X_REQUEST_ID;
 use crate::workers::Workers;
 
 /// The most bytes of a response that wait in an HTTP/2 stream for the client's window.
@@ -37,15 +39,20 @@ pub(super) fn service<H: Handler>(
 
 async fn answer<H: Handler>(
     conn: Arc<Conn<H>>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<TrackedBody>, Infallible> {
     let shared = &conn.shared;
     let running = &shared.running;
     let version = request.version();
     let head = request.method() == Method::HEAD;
-    let in_flight = InFlight::begin(shared, version == Version::HTTP_2);
+    let mut in_flight = InFlight::begin(shared, version == Version::HTTP_2);
+    let checked = check::request(&request, &running.limits);
+    let id = running.request_ids.name(request.headers_mut());
+    if running.access_log.is_some() {
+        in_flight.log(Line::new(&request, shared.peer.remote, id.clone()));
+    }
 
-    let mut response = match check::request(&request, &running.limits) {
+    let mut response = match checked {
         Err(refusal) => {
             tracing::debug!(remote = %shared.peer.remote, %refusal, "request refused");
             refusal.response()
@@ -55,7 +62,7 @@ async fn answer<H: Handler>(
             let limits = BodyLimits::from(&running.limits);
             let (body, verdict) = RequestBody::from_client(incoming, limits, || Part::new(shared));
             let response = call(&*conn, Request::from_parts(parts, body)).await;
-            match verdict.and_then(|verdict| verdict.refusal(&running.limits)) {
+            match verdict.and_then(|verdict| verdict.refusal()) {
                 Some(refusal) if response.status().is_server_error() => refusal.response(),
                 _ if response.status().is_informational() => {
                     tracing::error!(
@@ -72,7 +79,10 @@ async fn answer<H: Handler>(
     if version == Version::HTTP_2 {
         fit_http2(&mut response, head);
     }
-    in_flight.answered(response.status());
+    if let Some(id) = id {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    in_flight.answered(&mut response, head);
     Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), in_flight }))
 }
 
@@ -113,6 +123,17 @@ struct InFlight {
     part: Part,
     worker: usize,
     h2: bool,
+    /// Only where there is an access log.
+    logged: Option<Box<Logged>>,
+}
+
+/// What the access log will say.
+#[derive(Debug)]
+struct Logged {
+    line: Line,
+    end: End,
+    /// The body's length where it is known. hyper asks for no more once it has that.
+    length: Option<u64>,
 }
 
 impl InFlight {
@@ -125,11 +146,42 @@ impl InFlight {
         if !h2 {
             shared.running.workers.load(worker).requests.fetch_add(1, Ordering::Relaxed);
         }
-        Self { part, worker, h2 }
+        Self { part, worker, h2, logged: None }
     }
 
-    fn answered(&self, status: StatusCode) {
+    fn log(&mut self, line: Line) {
+        self.logged = Some(Box::new(Logged { line, end: End::GivenUp, length: None }));
+    }
+
+    fn answered(&mut self, response: &mut Response<ResponseBody>, head: bool) {
+        let status = response.status();
         self.part.shared.running.stats.response(self.worker, status);
+        let Some(logged) = &mut self.logged else { return };
+        logged.line.status = Some(status);
+        logged.line.served_by = response.extensions_mut().remove::<ServedBy>();
+        let none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let whole = head || none || response.body().is_end_stream();
+        logged.end = if whole { End::Whole } else { End::Cut };
+        logged.length = response
+            .body()
+            .size_hint()
+            .exact()
+            .or_else(|| response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok());
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        if let Some(logged) = &mut self.logged {
+            logged.line.bytes += bytes as u64;
+            if logged.length == Some(logged.line.bytes) {
+                logged.end = End::Whole;
+            }
+        }
+    }
+
+    fn ended(&mut self) {
+        if let Some(logged) = &mut self.logged {
+            logged.end = End::Whole;
+        }
     }
 }
 
@@ -139,6 +191,9 @@ impl Drop for InFlight {
         running.stats.request_ended(self.worker);
         if !self.h2 {
             running.workers.load(self.worker).requests.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let (Some(logged), Some(log)) = (&self.logged, &running.access_log) {
+            log.write(&logged.line, logged.end);
         }
     }
 }
@@ -158,6 +213,7 @@ impl TrackedBody {
         if self.in_flight.h2 && data.len() > STREAM_CHUNK {
             self.rest = data.split_off(STREAM_CHUNK);
         }
+        self.in_flight.sent(data.len());
         Frame::data(data)
     }
 }
@@ -174,7 +230,11 @@ impl Body for TrackedBody {
         if !this.rest.is_empty() {
             super::h2::waits_for_client();
             let rest = std::mem::take(&mut this.rest);
-            return Poll::Ready(Some(Ok(this.chunk(rest))));
+            let frame = this.chunk(rest);
+            if this.is_end_stream() {
+                this.in_flight.ended();
+            }
+            return Poll::Ready(Some(Ok(frame)));
         }
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         if this.in_flight.h2 {
@@ -183,10 +243,24 @@ impl Body for TrackedBody {
                 Poll::Ready(_) => super::h2::waits_for_client(),
             }
         }
-        polled.map(|frame| match frame? {
+        let Poll::Ready(frame) = polled else { return Poll::Pending };
+        let Some(frame) = frame else {
+            this.in_flight.ended();
+            return Poll::Ready(None);
+        };
+        Poll::Ready(match frame {
             Ok(frame) => Some(Ok(match frame.into_data() {
-                Ok(data) => this.chunk(data),
-                Err(trailers) => trailers,
+                Ok(data) => {
+                    let frame = this.chunk(data);
+                    if this.is_end_stream() {
+                        this.in_flight.ended();
+                    }
+                    frame
+                }
+                Err(trailers) => {
+                    this.in_flight.ended();
+                    trailers
+                }
             })),
             Err(error) => {
                 let shared = &this.in_flight.part.shared;

@@ -17,7 +17,9 @@ use crate::support::{Client, TestServer, fed, in_time, trailers, wait};
 
 const SHORT: Duration = Duration::from_millis(200);
 
-async fn connect<B>(server: &TestServer) -> (SendRequest<B>, JoinHandle<hyper::Result<()>>)
+pub(crate) async fn connect<B>(
+    server: &TestServer,
+) -> (SendRequest<B>, JoinHandle<hyper::Result<()>>)
 where
     B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
 {
@@ -30,7 +32,7 @@ where
     (sender, tokio::spawn(connection))
 }
 
-fn get(path: &str) -> Request<Empty<Bytes>> {
+pub(crate) fn get(path: &str) -> Request<Empty<Bytes>> {
     Request::get(format!("http://a{path}")).body(Empty::new()).unwrap()
 }
 

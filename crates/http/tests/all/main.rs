@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod drain;
+mod edge;
+mod files;
 mod http1;
 mod http2;
 mod load;

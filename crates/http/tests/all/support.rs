@@ -31,6 +31,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    fn new() -> Arc<Self> {
+        let (gate, endless) = (Semaphore::new(0), Arc::new(()));
+        Arc::new(Self { paths: Mutex::default(), gate, endless })
+    }
+
     pub(crate) fn has(&self, path: &str) -> bool {
         self.paths.lock().unwrap().iter().any(|seen| seen == path)
     }
@@ -131,13 +136,25 @@ impl TestServer {
     }
 
     pub(crate) fn with(configure: impl FnOnce(&mut ServerConfig)) -> Self {
-        let seen = Arc::new(Seen {
-            paths: Mutex::default(),
-            gate: Semaphore::new(0),
-            endless: Arc::new(()),
-        });
+        let seen = Seen::new();
         let workers = Workers::start(2, "worker").unwrap();
         Self::of(TestHandler(Arc::clone(&seen)), seen, workers, configure)
+    }
+
+    /// A server of another handler.
+    pub(crate) fn serving<H: Handler>(handler: H) -> Self {
+        Self::of(handler, Seen::new(), Workers::start(2, "worker").unwrap(), |_| {})
+    }
+
+    /// The usual handler on a server that was changed before it serves.
+    pub(crate) fn tuned(tune: impl FnOnce(Server) -> Server) -> Self {
+        let seen = Seen::new();
+        let workers = Workers::start(2, "worker").unwrap();
+        Self::build(TestHandler(Arc::clone(&seen)), seen, workers, |_| {}, tune)
+    }
+
+    pub(crate) fn tuned_of<H: Handler>(handler: H, tune: impl FnOnce(Server) -> Server) -> Self {
+        Self::build(handler, Seen::new(), Workers::start(2, "worker").unwrap(), |_| {}, tune)
     }
 
     pub(crate) fn of<H: Handler>(
@@ -146,10 +163,20 @@ impl TestServer {
         workers: Workers,
         configure: impl FnOnce(&mut ServerConfig),
     ) -> Self {
+        Self::build(handler, seen, workers, configure, |server| server)
+    }
+
+    fn build<H: Handler>(
+        handler: H,
+        seen: Arc<Seen>,
+        workers: Workers,
+        configure: impl FnOnce(&mut ServerConfig),
+        tune: impl FnOnce(Server) -> Server,
+    ) -> Self {
         let mut config = ServerConfig::new("127.0.0.1:0".parse().unwrap());
         config.drain_timeout = Duration::from_secs(5);
         configure(&mut config);
-        let server = Server::bind(config, &workers).unwrap();
+        let server = tune(Server::bind(config, &workers).unwrap());
         let addr = server.local_addrs()[0];
         let stats = server.stats();
         let (stop, stopped) = oneshot::channel();

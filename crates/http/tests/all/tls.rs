@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use reef_http::{Tls, TlsError};
+use reef_http::{CertificateFiles, Tls, TlsError};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,7 +30,11 @@ struct Issued {
 }
 
 fn issue() -> Issued {
-    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    issue_for("localhost")
+}
+
+fn issue_for(host: &str) -> Issued {
+    let issued = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
     Issued {
         der: issued.cert.der().clone(),
         cert: issued.cert.pem(),
@@ -51,6 +55,15 @@ async fn connect(
     trusted: &Issued,
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_to(server, "localhost", trusted, alpn).await
+}
+
+async fn connect_to(
+    server: &TestServer,
+    host: &'static str,
+    trusted: &Issued,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.der.clone()).unwrap();
     let provider = rustls::crypto::ring::default_provider();
@@ -61,7 +74,7 @@ async fn connect(
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let stream = TcpStream::connect(server.addr).await?;
-    let name = ServerName::try_from("localhost").unwrap();
+    let name = ServerName::try_from(host).unwrap();
     in_time(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
@@ -187,6 +200,59 @@ async fn a_bad_pair_leaves_the_old_one_in_use() {
     std::fs::write(&files.key, &new.key).unwrap();
     assert!(tls.reload().unwrap());
     connect(&server, &new, &[]).await.unwrap();
+}
+
+fn of(files: &Files) -> CertificateFiles {
+    CertificateFiles { cert: files.cert.clone(), key: files.key.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_host_has_its_own_certificate() {
+    let (one, below, other) = (issue_for("a.example"), issue_for("*.b.example"), issue());
+    let (one_files, below_files, other_files) = (files(&one), files(&below), files(&other));
+    let hosts = || [("A.example", of(&one_files)), ("*.b.example.", of(&below_files))];
+    let with_default = Tls::for_hosts(hosts(), Some(of(&other_files))).unwrap();
+    let server = {
+        let tls = with_default.clone();
+        TestServer::with(|config| config.tls = Some(tls))
+    };
+    connect_to(&server, "a.example", &one, &[]).await.unwrap();
+    connect_to(&server, "x.b.example", &below, &[]).await.unwrap();
+    connect_to(&server, "localhost", &other, &[]).await.unwrap();
+    // The certificate of another host is not shown.
+    assert!(connect_to(&server, "a.example", &other, &[]).await.is_err());
+    assert!(connect_to(&server, "b.example", &below, &[]).await.is_err());
+
+    // Each is renewed by itself, also while the files of another are wrong.
+    let renewed = issue_for("*.b.example");
+    std::fs::remove_file(&one_files.key).unwrap();
+    std::fs::write(&below_files.cert, &renewed.cert).unwrap();
+    std::fs::write(&below_files.key, &renewed.key).unwrap();
+    let error = with_default.reload().unwrap_err().to_string();
+    assert!(error.contains(one_files.key.to_str().unwrap()), "{error}");
+    connect_to(&server, "x.b.example", &renewed, &[]).await.unwrap();
+    connect_to(&server, "a.example", &one, &[]).await.unwrap();
+
+    std::fs::write(&one_files.key, &one.key).unwrap();
+    let strict = Tls::for_hosts(hosts(), None).unwrap();
+    let server = TestServer::with(|config| config.tls = Some(strict));
+    connect_to(&server, "a.example", &one, &[]).await.unwrap();
+    assert!(connect_to(&server, "localhost", &other, &[]).await.is_err());
+}
+
+#[test]
+fn hosts_are_named_once_and_by_name() {
+    let files = files(&issue());
+    for host in ["", "*", "*.", "a b", "127.0.0.1", "[::1]", "a.*.b", "a:443", "**.a"] {
+        let error = Tls::for_hosts([(host, of(&files))], None).unwrap_err();
+        assert!(matches!(error, TlsError::Host { .. }), "{host}: {error}");
+    }
+    let twice = [("a.example", of(&files)), ("A.example.", of(&files))];
+    assert!(matches!(Tls::for_hosts(twice, None), Err(TlsError::HostRepeated { .. })));
+    assert!(matches!(Tls::for_hosts([], None), Err(TlsError::None)));
+    let missing = CertificateFiles { cert: "/none/c.pem".into(), key: "/none/k.pem".into() };
+    let error = Tls::for_hosts([("a.example", missing)], Some(of(&files))).unwrap_err();
+    assert!(error.to_string().contains("/none/c.pem"));
 }
 
 #[test]
