@@ -20,7 +20,8 @@ pub(crate) fn check(application: &Application, found: &mut Diagnostics) {
     statuses(application, found);
     for workload in &application.workloads {
         middleware(workload, &names, found);
-        digest(workload, found);
+        let component = workload.links.iter().filter_map(|link| link.digest.as_ref());
+        component.chain(&workload.digest).for_each(|one| digest(one, found));
         links(workload, &names, found);
     }
     cycles(application, found);
@@ -230,8 +231,7 @@ enum Visit {
     Done,
 }
 
-fn digest(workload: &Workload, found: &mut Diagnostics) {
-    let Some(digest) = &workload.digest else { return };
+fn digest(digest: &At<String>, found: &mut Diagnostics) {
     let hex = digest.strip_prefix("sha256:").unwrap_or_default();
     if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let error = Diagnostic::error(format!("`{}` is not a digest", digest.value));
@@ -241,14 +241,13 @@ fn digest(workload: &Workload, found: &mut Diagnostics) {
 }
 
 fn unstarted(application: &Application, found: &mut Diagnostics) {
+    let links = || application.workloads.iter().flat_map(|workload| &workload.links);
     let in_front: HashSet<&str> = application
         .workloads
         .iter()
         .flat_map(|workload| workload.trigger.http.iter())
         .flat_map(|trigger| trigger.middleware.iter())
-        .chain(
-            application.workloads.iter().flat_map(|w| &w.links).filter_map(|l| l.workload.as_ref()),
-        )
+        .chain(links().filter_map(|link| link.workload.as_ref()))
         .map(|name| name.as_str())
         .collect();
     let answers =
@@ -259,7 +258,9 @@ fn unstarted(application: &Application, found: &mut Diagnostics) {
         found.push(warning.help("add a table `[[workload]]` with its `name` and `source`"));
     }
     for workload in &application.workloads {
-        if workload.trigger.is_empty() && !in_front.contains(workload.name.as_str()) {
+        let in_another = links().any(|link| link.component.as_ref() == Some(&workload.source));
+        let started = in_front.contains(workload.name.as_str()) || in_another;
+        if workload.trigger.is_empty() && !started {
             let warning = format!("nothing starts `{}`", workload.name);
             let warning = placed(Diagnostic::warning(warning), &workload.name);
             found.push(warning.help("give it a trigger: `trigger.http.route = \"/...\"`"));

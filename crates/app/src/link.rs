@@ -25,13 +25,17 @@ pub struct Link {
     /// A component that is composed into this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<At<Source>>,
+    /// The digest of that component, `sha256:` and 64 hexadecimal digits: another one is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<At<String>>,
     /// The export of that component, where its name is another than the import's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<String>,
     /// Whether that component has the grants of this workload. Without, it has none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherit: bool,
-    /// A capability of the host: `key-value`, `blob-store`, `sqlite`.
+    /// A capability of the host: `key-value`, `blob-store`, `sqlite`; for `wasi:http` also `own-routes`,
+    /// the routes of this application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability: Option<At<Name>>,
     /// Settings of the capability.
@@ -47,6 +51,7 @@ impl Link {
             name: None,
             workload: None,
             component: None,
+            digest: None,
             export: None,
             inherit: false,
             capability: None,

@@ -80,6 +80,7 @@ workload = "auth"
 [[workload.link]]
 import = "acme:math/add"
 component = "math.wasm"
+digest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 inherit = true
 [[workload.link]]
 import = "wasi:keyvalue"
@@ -297,6 +298,13 @@ fn links_have_one_target_each_and_go_nowhere_in_circles() {
         workload("one", "link = [{ import = 'a:b/c', component = 'x.wasm', capability = 'y' }]");
     let (_, said) = read(&format!("name = 'a'\n{both}"), None);
     assert!(said.join(" ").contains("has 2 targets (give it one:"), "{said:?}");
+    // What is composed into another needs no trigger.
+    let part = workload("part", "").replace("a.wasm", "x.wasm");
+    let whole =
+        workload("whole", "link = [{ import = 'a:b/c', component = 'x.wasm', digest = '12' }]");
+    let (_, said) = read(&format!("name = 'a'\n{part}{whole}"), None);
+    assert!(said[0].contains("nothing starts `whole`") && said.len() == 2, "{said:?}");
+    assert!(said[1].contains("`12` is not a digest"), "{said:?}");
 }
 
 proptest! {

@@ -80,9 +80,10 @@ pub struct Workload {
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields)]
 pub struct Files {
-    /// A folder, or a pattern of files: `images/*.png`; from the manifest's folder on.
+    /// A folder, a file, or a pattern of files: `images/*.png`; from the manifest's folder on.
     pub from: At<String>,
-    /// Where the guest sees them. A pattern's files keep their paths below it; `/` if not said.
+    /// Where the guest sees them: what is in the folder, the file itself. A pattern's files keep their
+    /// paths below it; `/` if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<At<String>>,
     /// Those that are left out, as patterns.
@@ -178,7 +179,7 @@ pub struct Build {
     /// Where it runs, from the manifest's folder on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<String>,
-    /// The files that it is made from, as patterns: `src/**/*.rs`.
+    /// The files that it is made from, as patterns: `src/**/*.rs`; from the manifest's folder on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<String>,
 }
