@@ -286,9 +286,9 @@ fn links_have_one_target_each_and_go_nowhere_in_circles() {
     let workload = |name: &str, link: &str| {
         format!("[[workload]]\nname = '{name}'\nsource = 'a.wasm'\n{link}\n")
     };
-    let one = workload("one", "link = [{ import = 'wasi:http', workload = 'two' }]");
-    let two = workload("two", "link = [{ import = 'wasi:http', workload = 'three' }]");
-    let round = workload("three", "link = [{ import = 'wasi:http', workload = 'one' }]");
+    let one = workload("one", "link = [{ import = 'acme:a/b', workload = 'two' }]");
+    let two = workload("two", "link = [{ import = 'acme:a/b', workload = 'three' }]");
+    let round = workload("three", "link = [{ import = 'acme:a/b', workload = 'one' }]");
     let (application, said) = read(&format!("name = 'a'\n{one}{two}{round}"), None);
     assert_eq!(application, None);
     assert!(said.iter().any(|line| line.contains("`one` is linked to itself")), "{said:?}");

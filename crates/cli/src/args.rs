@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Check(Check),
     Dev(Box<Dev>),
+    Convert(Convert),
     Ps(Ps),
     Logs(Logs),
     Top(Top),
@@ -149,7 +150,8 @@ pub(crate) struct Serve {
 
 #[derive(Args, Debug)]
 pub(crate) struct Up {
-    /// Manifests, folders with a reef.toml or with .wasm files, or .wasm files [default: here]
+    /// Manifests (reef.toml, spin.toml, modules.toml, wadm's), folders with one or with .wasm files, or
+    /// .wasm files [default: here]
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) paths: Vec<PathBuf>,
     /// The profile to put over the manifests' own values
@@ -183,6 +185,18 @@ pub(crate) struct ServerArgs {
     /// Private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = ValueHint::FilePath)]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Certificate chain and key (PEM) for one host, or `*.` and a domain
+    #[arg(long, value_name = "HOST=CERT,KEY", value_parser = parse_tls_host)]
+    pub(crate) tls_host: Vec<(String, PathBuf, PathBuf)>,
+    /// Write a line for each request to this file, or - for standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Access log")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// The form of its lines
+    #[arg(long, value_name = "FORMAT", default_value = "common", help_heading = "Access log")]
+    pub(crate) access_log_format: AccessLogFormat,
+    /// Which requests get a name, in x-request-id
+    #[arg(long, value_name = "WHICH", default_value = "off", help_heading = "Access log")]
+    pub(crate) request_ids: RequestIds,
     /// Instances that may live at once, over all workloads
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000), help_heading = "Instances")]
     pub(crate) max_instances: u32,
@@ -196,6 +210,46 @@ pub(crate) struct ServerArgs {
     pub(crate) otlp: Option<String>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessLogFormat {
+    /// The common log format
+    Common,
+    /// The same, with referer and user agent
+    Combined,
+    /// One JSON object a line
+    Json,
+}
+
+impl From<AccessLogFormat> for reef_http::LogFormat {
+    fn from(format: AccessLogFormat) -> Self {
+        match format {
+            AccessLogFormat::Common => Self::Common,
+            AccessLogFormat::Combined => Self::Combined,
+            AccessLogFormat::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestIds {
+    /// None
+    Off,
+    /// All, a new one each
+    New,
+    /// All, the client's own where it sends one
+    FromClient,
+}
+
+impl From<RequestIds> for reef_http::RequestIds {
+    fn from(ids: RequestIds) -> Self {
+        match ids {
+            RequestIds::Off => Self::Off,
+            RequestIds::New => Self::New,
+            RequestIds::FromClient => Self::FromClient,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -289,6 +343,22 @@ pub(crate) struct Dev {
     pub(crate) socket: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Convert {
+    /// A manifest of any kind, or a folder with one
+    #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub(crate) file: PathBuf,
+    /// The file to write, such as reef.toml [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) to: Option<PathBuf>,
+    /// The profile to put over the manifest's own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]
@@ -426,6 +496,7 @@ impl Subcommand for Command {
                 "dev",
                 "Run an application while it is worked on: build, swap, explain",
             ))
+            .subcommand(sub::<Convert>("convert", "Write a manifest of any kind as reef.toml"))
             .subcommand(sub::<Ps>("ps", "Say what runs"))
             .subcommand(sub::<Logs>("logs", "Print what workloads said"))
             .subcommand(sub::<Top>("top", "Show what workloads do, again and again"))
@@ -485,6 +556,7 @@ impl FromArgMatches for Command {
             Some(("inspect", of)) => Self::Inspect(Inspect::from_arg_matches(of)?),
             Some(("check", of)) => Self::Check(Check::from_arg_matches(of)?),
             Some(("dev", of)) => Self::Dev(Box::new(Dev::from_arg_matches(of)?)),
+            Some(("convert", of)) => Self::Convert(Convert::from_arg_matches(of)?),
             Some(("ps", of)) => Self::Ps(Ps::from_arg_matches(of)?),
             Some(("logs", of)) => Self::Logs(Logs::from_arg_matches(of)?),
             Some(("top", of)) => Self::Top(Top::from_arg_matches(of)?),
@@ -508,6 +580,16 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+fn parse_tls_host(text: &str) -> Result<(String, PathBuf, PathBuf), String> {
+    let parts = text.split_once('=').and_then(|(host, files)| Some((host, files.split_once(',')?)));
+    match parts {
+        Some((host, (cert, key))) if !host.is_empty() => {
+            Ok((host.to_owned(), cert.into(), key.into()))
+        }
+        _ => Err("write HOST=CERT,KEY, such as shop.example=shop.pem,shop.key".into()),
     }
 }
 

@@ -114,6 +114,7 @@ pub(crate) fn grants(args: &GrantArgs) -> anyhow::Result<Grants> {
     Ok(Grants {
         dirs: args.dir.clone(),
         env: unique,
+        config: Vec::new(),
         egress: args.egress.clone(),
         listen: args.listen.clone(),
     })

@@ -4,6 +4,7 @@
 mod args;
 mod check;
 mod control;
+mod convert;
 mod detach;
 mod dev;
 mod generate;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         args::Command::Inspect(inspect) => inspect::inspect(&inspect),
         args::Command::Check(check) => check::check(&check),
         args::Command::Dev(dev) => dev::dev(&dev, &arguments.log),
+        args::Command::Convert(convert) => convert::convert(&convert),
         args::Command::Ps(ps) => manage::ps(&ps),
         args::Command::Logs(logs) => logs::logs(&logs),
         args::Command::Top(top) => top::top(&top),

@@ -8,12 +8,59 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use reef_app::{Application, HttpTrigger, Manifest, Name, Source, Triggers, Workload};
-use reef_document::{At, Diagnostic, Diagnostics, LARGEST, Source as Text};
+use reef_document::{At, Diagnostic, Diagnostics, LARGEST, Source as Text, Syntax, parse};
 
 use crate::guest;
 
 /// The manifest of a folder.
 const DEFAULT: &str = "reef.toml";
+/// What the manifests of other systems are called, the first that is there counts.
+const OTHERS: [&str; 5] = ["spin.toml", "modules.toml", "wadm.yaml", "wadm.yml", "wadm.json"];
+
+/// Whose manifest a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Reef,
+    Spin,
+    Wagi,
+    Oam,
+}
+
+impl Kind {
+    /// What people call it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Reef => "reef.toml",
+            Self::Spin => "Spin manifest",
+            Self::Wagi => "WAGI modules.toml",
+            Self::Oam => "wadm manifest",
+        }
+    }
+
+    /// What a document is, by what is in it and by its name. One that nobody can read is taken for the
+    /// one that its name says, to be told what is wrong with it.
+    pub(crate) fn of(text: &Text) -> Self {
+        let name = Path::new(text.name());
+        let ending = name.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let syntax = match ending {
+            // JSON is YAML, too.
+            "yaml" | "yml" | "json" => Syntax::Yaml,
+            _ => Syntax::Toml,
+        };
+        let by_name = match (syntax, name.file_name().and_then(|name| name.to_str())) {
+            (Syntax::Yaml, _) => Self::Oam,
+            (_, Some("spin.toml")) => Self::Spin,
+            (_, Some("modules.toml")) => Self::Wagi,
+            _ => Self::Reef,
+        };
+        match parse(text, syntax) {
+            Ok(node) if reef_spin::is_manifest(&node) => Self::Spin,
+            Ok(node) if reef_oam::is_manifest(&node) => Self::Oam,
+            Ok(node) if reef_wagi::modules::is_manifest(&node) => Self::Wagi,
+            _ => by_name,
+        }
+    }
+}
 
 /// An application and the folder that its paths start from.
 pub(crate) struct Loaded {
@@ -49,15 +96,30 @@ pub(crate) fn application(
     folder: &Path,
     found: &mut Diagnostics,
 ) -> Option<Application> {
-    let manifest = match Manifest::parse(text) {
-        Ok(manifest) => manifest,
-        Err(wrong) => {
-            found.extend(wrong);
-            return None;
+    let application = match Kind::of(text) {
+        Kind::Spin => reef_spin::read(text, profile, found),
+        kind @ (Kind::Wagi | Kind::Oam) => {
+            if let Some(profile) = profile {
+                let message = format!("a {} has no profiles", kind.word());
+                let help =
+                    format!("leave `--profile {profile}` out, or convert it: `reef convert`");
+                found.push(Diagnostic::error(message).help(help));
+            }
+            match kind {
+                Kind::Wagi => reef_wagi::modules::read(text, found),
+                _ => reef_oam::read(text, found),
+            }
         }
-    };
-    let application = manifest.application(profile, found)?;
+        Kind::Reef => match Manifest::parse(text) {
+            Ok(manifest) => manifest.application(profile, found),
+            Err(wrong) => {
+                found.extend(wrong);
+                None
+            }
+        },
+    }?;
     files(&application, folder, found);
+    folders(&application, folder, found);
     found.settle(text);
     (!found.has_errors()).then_some(application)
 }
@@ -97,13 +159,16 @@ pub(crate) fn load(
 
 /// A folder's manifest, or the path itself.
 pub(crate) fn manifest_of(path: &Path) -> PathBuf {
-    if path == Path::new(".") {
-        DEFAULT.into()
-    } else if path.is_dir() {
-        path.join(DEFAULT)
-    } else {
-        path.to_owned()
+    if !path.is_dir() {
+        return path.to_owned();
     }
+    let here = path == Path::new(".");
+    let inside = |name: &&str| if here { name.into() } else { path.join(name) };
+    let others = OTHERS.iter().map(inside);
+    std::iter::once(inside(&DEFAULT))
+        .chain(others)
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| inside(&DEFAULT))
 }
 
 fn is_artifact(path: &Path) -> bool {
@@ -155,6 +220,13 @@ fn files(application: &Application, folder: &Path, found: &mut Diagnostics) {
                     .help("paths are those from the manifest's folder on"),
             });
         }
+        for files in &workload.files {
+            let from = files.from.as_str();
+            if !from.contains(['*', '?', '[']) && !folder.join(from).exists() {
+                let message = format!("there is no file {}", folder.join(from).display());
+                found.push(placed(Diagnostic::error(message), &files.from));
+            }
+        }
         for dir in &workload.dirs {
             let host = folder.join(&dir.host);
             if !host.is_dir() {
@@ -163,6 +235,19 @@ fn files(application: &Application, folder: &Path, found: &mut Diagnostics) {
                     placed(Diagnostic::error(message), dir).help("make it, or leave the grant out"),
                 );
             }
+        }
+    }
+}
+
+/// The same for folders of files.
+fn folders(application: &Application, folder: &Path, found: &mut Diagnostics) {
+    for files in &application.statics {
+        let dir = folder.join(&files.dir.value);
+        if !dir.is_dir() {
+            let message = format!("there is no folder {}", dir.display());
+            found.push(
+                placed(Diagnostic::error(message), &files.dir).help("make it, or name another"),
+            );
         }
     }
 }

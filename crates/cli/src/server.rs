@@ -13,7 +13,10 @@ use reef_host::{
     deploy::{Host, Order, TriggerStatus},
     serve::Ingress,
 };
-use reef_http::{HandlerFn, Peer, RequestBody, ResponseBody, Server, ServerConfig, Tls, Workers};
+use reef_http::{
+    AccessLog, CertificateFiles, HandlerFn, LogTarget, Peer, RequestBody, ResponseBody, Server,
+    ServerConfig, Tls, Workers,
+};
 use reef_telemetry::{Family, Journal, Kind, Telemetry, TraceConfig, Value};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -57,10 +60,15 @@ pub(crate) fn serve(
     reef_http::raise_open_files();
     let allocation = Allocation::Pooling { instances: args.max_instances };
     let engine = guest::engine(&args.cache, allocation, true);
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
-        _ => None,
-    };
+    let tls = tls(args)?;
+    let access_log = args.access_log.as_ref().map(|path| {
+        let target = match path.as_os_str() == "-" {
+            true => LogTarget::Stdout,
+            false => LogTarget::File(path.clone()),
+        };
+        AccessLog::open(target, args.access_log_format.into())
+    });
+    let access_log = access_log.transpose()?;
     let telemetry = Telemetry::start(TraceConfig::from_env(args.otlp.as_deref())?.as_ref())?;
 
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -73,11 +81,17 @@ pub(crate) fn serve(
         drain_timeout: args.http.drain,
     };
     // Bound before anything is compiled, so that an address in use is said at once.
-    let server = Server::bind(config, &workers)?;
+    let mut server = Server::bind(config, &workers)?.with_request_ids(args.request_ids.into());
+    if let Some(log) = &access_log {
+        server = server.with_access_log(log.clone());
+    }
     let admin =
         args.admin.map(|addr| Server::bind(ServerConfig::new(addr), &workers)).transpose()?;
     let background = Arc::new(Background::new(cores, workers.handle(0).clone()));
     let ingress = Ingress::new(&workers, background.clone(), telemetry.tracer().clone());
+    if access_log.is_some() {
+        ingress.name_responses();
+    }
     let host = Host::new(engine, ingress.clone(), workers, background);
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
@@ -146,6 +160,10 @@ pub(crate) fn serve(
                 Some(()) = asked.recv() => {}
                 _ = hangup.recv() => {
                     reload(tls.as_ref());
+                    // Whoever turns logs over says so in this way.
+                    if let Some(log) = &access_log {
+                        log.reopen();
+                    }
                     if let Some(control) = &control {
                         control.reload();
                     }
@@ -171,8 +189,29 @@ pub(crate) fn serve(
         tracing::info!(completed = report.completed, cut = report.cut, "Stopped.");
         Ok((report.cut > 0).into())
     })?;
+    if let Some(log) = access_log {
+        log.flush(FLUSH);
+        if log.dropped() > 0 {
+            tracing::warn!(lines = log.dropped(), "Lines of the access log were dropped.");
+        }
+    }
     telemetry.shutdown(FLUSH);
     Ok(status)
+}
+
+/// The certificates that flags name.
+fn tls(args: &ServerArgs) -> anyhow::Result<Option<Tls>> {
+    let default = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(CertificateFiles { cert: cert.clone(), key: key.clone() }),
+        _ => None,
+    };
+    if default.is_none() && args.tls_host.is_empty() {
+        return Ok(None);
+    }
+    let hosts = args.tls_host.iter().map(|(host, cert, key)| {
+        (host.as_str(), CertificateFiles { cert: cert.clone(), key: key.clone() })
+    });
+    Ok(Some(Tls::for_hosts(hosts, default)?))
 }
 
 fn http_limits(args: &ServerArgs) -> reef_http::Limits {
@@ -200,7 +239,7 @@ fn announce(host: &Host, server: &Server, admin: Option<&Server>, tls: bool) {
     let terminal = std::io::stdout().is_terminal();
     for addr in server.local_addrs() {
         for mounted in host.ingress().mounted() {
-            let (route, workload) = (mounted.route(), mounted.workload());
+            let (route, name) = (mounted.route(), mounted.name());
             let path = route.path();
             let path = path.trim_end_matches("...");
             let url = match route.host() {
@@ -208,9 +247,9 @@ fn announce(host: &Host, server: &Server, admin: Option<&Server>, tls: bool) {
                 Some(host) => format!("{scheme}://{host}:{}{path}", addr.port()),
             };
             if terminal {
-                println!("Serving {} at {url}", workload.name());
+                println!("Serving {name} at {url}");
             } else {
-                tracing::info!(workload = &**workload.name(), url, "Serving.");
+                tracing::info!(workload = &**name, url, "Serving.");
             }
         }
     }

@@ -136,7 +136,9 @@ pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
     }
     for order in &orders {
         let application = &order.application;
-        if application.workloads.iter().all(|workload| workload.trigger.is_empty()) {
+        let answers =
+            application.statics.len() + application.redirects.len() + application.responses.len();
+        if answers == 0 && application.workloads.iter().all(|one| one.trigger.is_empty()) {
             bail!(
                 "nothing starts a workload of `{}`: give one `trigger.http.route = \"/...\"`",
                 application.name

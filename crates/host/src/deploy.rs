@@ -5,6 +5,7 @@
 //! it is, instances and all. When anything of the new one fails, it is dropped, and the old one goes on.
 
 mod error;
+mod files;
 mod make;
 mod status;
 
@@ -18,8 +19,9 @@ use std::{
 use http::{Request, header};
 use reef_app::{Application, HttpTrigger, Name, Ready};
 use reef_engine::{Background, Engine};
-use reef_http::{Peer, RequestBody, Workers};
-use reef_wasi::Stdio;
+use reef_http::{Peer, RequestBody, Router, RouterBuilder, Workers};
+use reef_wasi::{Handled, Next, Stdio};
+use wasmtime_wasi_http::WasiBody;
 
 pub use self::{
     error::DeployError,
@@ -98,6 +100,8 @@ struct Revision {
     units: Vec<Arc<Unit>>,
     chains: Vec<Arc<Chain>>,
     plans: Vec<(Arc<Unit>, Plan)>,
+    /// What is answered without a guest.
+    fixed: Vec<Mounted>,
 }
 
 /// A workload that was made.
@@ -108,12 +112,18 @@ struct Unit {
     workload: Arc<Workload>,
     /// Routes that it tells of itself.
     routes: Option<reef_wagi::routes::DynamicRoutes>,
+    /// The files that it sees, for as long as it is there.
+    copies: Option<Arc<tempfile::TempDir>>,
 }
 
 /// A workload at a route, with what stands in front.
 struct Chain {
     trigger: HttpTrigger,
+    /// What of its route is the base of all of its application.
+    base: String,
     options: ServeOptions,
+    /// Whether it is reached from outside, and not only by other workloads of its application.
+    public: bool,
     /// The workload, then its middleware, outermost first.
     units: Vec<Arc<Unit>>,
     mounted: Mounted,
@@ -223,6 +233,7 @@ impl Host {
             units: wanted.units.clone(),
             chains: chains.collect::<Result<_, _>>()?,
             plans: wanted.plans.clone(),
+            fixed: wanted.fixed.clone(),
         };
         self.put(again).await
     }
@@ -315,6 +326,7 @@ impl Host {
         let binding = self.bind(&name, &made)?;
 
         // From here on nothing fails.
+        made.connect();
         self.ingress.install(table);
         let (applied, old) = {
             let mut applications = self.lock();
@@ -448,7 +460,8 @@ impl Bound {
 
 impl Revision {
     fn mounted(&self) -> impl Iterator<Item = Mounted> {
-        self.chains.iter().map(|chain| chain.mounted.clone())
+        let public = self.chains.iter().filter(|chain| chain.public);
+        public.map(|chain| chain.mounted.clone()).chain(self.fixed.iter().cloned())
     }
 
     /// Each workload, and each middleware as often as it was made.
@@ -480,6 +493,7 @@ impl Revision {
                 .cloned()
                 .collect(),
             plans: Vec::new(),
+            fixed: Vec::new(),
         }
     }
 
@@ -500,11 +514,67 @@ impl Revision {
     }
 }
 
+impl Revision {
+    /// Lets workloads reach those that they are linked to.
+    fn connect(&self) {
+        let own = Arc::new(OwnRoutes(self.routes()));
+        for unit in self.all_units() {
+            let Some(described) = self.described(&unit.name) else { continue };
+            let mut hosts: BTreeMap<String, Arc<dyn Next>> = BTreeMap::new();
+            for link in described.links.iter().filter(|link| make::is_http(link)) {
+                let Some(workload) = &link.workload else {
+                    for name in ["self", "self.alt"] {
+                        hosts.insert(name.to_owned(), own.clone());
+                    }
+                    continue;
+                };
+                let of = |chain: &&Arc<Chain>| {
+                    chain.units.first().is_some_and(|unit| unit.name.as_str() == workload.as_str())
+                };
+                let target = self.chains.iter().find(of).and_then(|chain| chain.mounted.internal());
+                let Some(target) = target else { continue };
+                let host = link.name.clone().unwrap_or_else(|| format!("{workload}.internal"));
+                hosts.insert(host.to_ascii_lowercase(), target);
+            }
+            unit.workload.world.set_internal(hosts);
+        }
+    }
+
+    /// The routes of its guests, whatever the host.
+    fn routes(&self) -> Router<Mounted> {
+        let mut routes = RouterBuilder::new();
+        for chain in self.chains.iter().filter(|chain| chain.public) {
+            // One of several hosts' routes is enough.
+            let _ = routes.add(
+                chain.mounted.name(),
+                chain.mounted.route().clone(),
+                chain.mounted.clone(),
+            );
+        }
+        routes.build()
+    }
+}
+
+/// The application's own routes, for a guest of it.
+struct OwnRoutes(Router<Mounted>);
+
+impl Next for OwnRoutes {
+    fn handle(&self, request: Request<WasiBody>) -> Handled {
+        let found = self.0.find(None, request.uri().path());
+        match found.and_then(|found| found.value.internal()) {
+            Some(next) => next.handle(request),
+            None => {
+                Box::pin(std::future::ready(Err(wasmtime_wasi_http::Error::DestinationNotFound)))
+            }
+        }
+    }
+}
+
 /// Asks the workload until it says that it is ready.
 async fn is_ready(chain: &Chain, ready: &Ready) -> Result<(), DeployError> {
     let within = ready.within.map_or(READY, |within| within.0);
     let until = Instant::now() + within;
-    let workload = chain.mounted.workload().name().clone();
+    let workload = chain.mounted.name().clone();
     let mut why = "it did not say so in time".to_owned();
     loop {
         let request = Request::get(ready.path.as_str())

@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::{
     experimental_http::Requests,
     next::{Next, Onward},
-    outbound::Outbound,
+    outbound::{Internal, Outbound},
     sockets::SocketRules,
     stdin::Stdin,
     stdio::{Lines, Stdio},
@@ -38,6 +38,7 @@ pub struct World {
     client: Client,
     sockets: Arc<SocketRules>,
     config: Arc<BTreeMap<String, String>>,
+    internal: Arc<Internal>,
     next: OnceLock<Arc<dyn Next>>,
 }
 
@@ -104,7 +105,17 @@ impl World {
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
         let client = Client::new(config);
         let config = Arc::new(grants.config.iter().cloned().collect());
-        Ok(Self { name, grants, limits, share, client, sockets, config, next: OnceLock::new() })
+        Ok(Self {
+            name,
+            grants,
+            limits,
+            share,
+            client,
+            sockets,
+            config,
+            internal: Arc::default(),
+            next: OnceLock::new(),
+        })
     }
 
     /// The workload's name, as messages say it.
@@ -137,6 +148,11 @@ impl World {
         let _ = self.next.set(next);
     }
 
+    /// Has handlers answer requests to these hosts, in place of all that did so before.
+    pub fn set_internal(&self, hosts: BTreeMap<String, Arc<dyn Next>>) {
+        self.internal.set(hosts);
+    }
+
     /// Data for an instance of a component.
     ///
     /// # Errors
@@ -149,7 +165,7 @@ impl World {
             wasi: self.context(args, &[], stdio)?.build(),
             table,
             http: WasiHttpCtx::new(),
-            outbound: Outbound::new(self.name.clone(), self.client.clone()),
+            outbound: Outbound::new(self.name.clone(), self.client.clone(), self.internal.clone()),
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: HeaderMap::new() },
             traces: Traces::default(),

@@ -1,6 +1,11 @@
 //! A guest's way out: `wasi:http` requests through the workload's client.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::BodyExt as _;
@@ -9,6 +14,8 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
+use crate::next::Next;
+
 /// Chunks of a WASI 0.2 response body that are buffered before the guest has to wait. A short answer
 /// is whole before anything is sent, so it goes out with its length and in one piece.
 const BODY_CHUNKS: usize = 8;
@@ -16,10 +23,16 @@ const BODY_CHUNK: usize = 64 << 10;
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
+/// Hosts that are handlers of this very process, by name. A request to one does not leave it, and
+/// needs no grant: the link is the grant.
+#[derive(Default)]
+pub(crate) struct Internal(RwLock<BTreeMap<String, Arc<dyn Next>>>);
+
 /// Sends what one instance asks for, as far as it was granted.
 pub struct Outbound {
     workload: Arc<str>,
     client: Client,
+    internal: Arc<Internal>,
     /// Goes onto the next request: the trace of whom it is made for.
     pub(crate) trace: HeaderMap,
 }
@@ -34,8 +47,25 @@ pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
 // === impl Outbound ===
 
 impl Outbound {
-    pub(crate) fn new(workload: Arc<str>, client: Client) -> Self {
-        Self { workload, client, trace: HeaderMap::new() }
+    pub(crate) fn new(workload: Arc<str>, client: Client, internal: Arc<Internal>) -> Self {
+        Self { workload, client, internal, trace: HeaderMap::new() }
+    }
+}
+
+// === impl Internal ===
+
+impl Internal {
+    pub(crate) fn set(&self, hosts: BTreeMap<String, Arc<dyn Next>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = hosts;
+    }
+
+    /// A request without a host is one to the application itself, which is called `self`.
+    fn find(&self, host: Option<&str>) -> Option<Arc<dyn Next>> {
+        let hosts = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if hosts.is_empty() {
+            return None;
+        }
+        hosts.get(&host.unwrap_or("self").to_ascii_lowercase()).cloned()
     }
 }
 
@@ -50,11 +80,19 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _result: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
-        let client = self.client.clone();
-        let workload = self.workload.clone();
         for (name, value) in &self.trace {
             request.headers_mut().insert(name.clone(), value.clone());
         }
+        if let Some(next) = self.internal.find(request.uri().host()) {
+            let handled = next.handle(request);
+            return Box::new(async move {
+                let response = handled.await?;
+                let done: Io = Box::new(async { Ok(()) });
+                Ok((response, done))
+            });
+        }
+        let client = self.client.clone();
+        let workload = self.workload.clone();
         Box::new(async move {
             let response = client.send(request, timeouts(options)).await.map_err(|error| {
                 match &error {

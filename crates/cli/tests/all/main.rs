@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod client;
 mod dev;
+mod formats;
 mod help;
 mod host;
 mod inspect;

@@ -6,13 +6,14 @@ use jiff::tz::TimeZone;
 use reef_app::{Handing, HttpTrigger, Link, Name, Template, Workload as Described};
 use reef_artifact::Digest;
 use reef_document::At;
-use reef_grants::{DirGrant, Grants, Limits};
+use reef_grants::{Access, DirGrant, Grants, Limits};
+use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
 
-use super::{Chain, DeployError, Host, Order, Revision, STARTING, Unit};
+use super::{Chain, DeployError, Host, Order, Revision, STARTING, Unit, files};
 use crate::{
     Spec, Workload, fetch,
-    serve::{Mount, Queueing, Reuse, ServeOptions},
+    serve::{Mount, Mounted, Queueing, Reuse, ServeOptions},
     task::{Plan, When},
 };
 
@@ -23,6 +24,9 @@ pub(super) const RUN_DEADLINE: Duration = Duration::from_secs(600);
 /// How long a connection may be silent, where nothing else is said.
 const IDLE: Duration = Duration::from_secs(300);
 
+/// The capability to send requests to the application's own routes.
+const OWN_ROUTES: &str = "own-routes";
+
 /// Everything that the making of a workload depends on: alike, they are the same.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Identity {
@@ -31,6 +35,8 @@ pub(super) struct Identity {
     grants: Grants,
     limits: Limits,
     links: Vec<Link>,
+    /// What the files that it sees are: their names, lengths and times.
+    files: Vec<files::Seen>,
 }
 
 impl Identity {
@@ -75,6 +81,20 @@ impl Order {
         args.iter().map(|arg| self.text(arg)).collect()
     }
 
+    /// Whether another workload sends requests to it.
+    fn is_linked(&self, name: &Name) -> bool {
+        let links = self.application.workloads.iter().flat_map(|workload| &workload.links);
+        let mut http = links.filter(|link| is_http(link));
+        http.any(|link| link.workload.as_ref().is_some_and(|workload| **workload == *name))
+    }
+
+    /// How requests between workloads are handed to guests: as those from outside.
+    fn handing(&self) -> Handing {
+        let triggers = self.application.workloads.iter().flat_map(|w| w.trigger.http.iter());
+        let spin = triggers.map(|trigger| trigger.handing).any(|handing| handing == Handing::Spin);
+        if spin { Handing::Spin } else { Handing::Auto }
+    }
+
     /// What a workload is called beside all others, and beside itself when it is made several times.
     fn qualified_name(&self, described: &Described, times: usize) -> String {
         let mut name = described.name.to_string();
@@ -92,9 +112,17 @@ impl Order {
         for (key, template) in &described.env {
             env.push((key.clone(), self.text(template)?));
         }
+        let mut config = Vec::new();
+        for (key, template) in &described.config {
+            config.push((key.clone(), self.text(template)?));
+        }
         let mut egress = Vec::new();
         for template in &described.egress {
             let text = self.text(template)?;
+            // With variables in it, one may be turned off (as Spin has it).
+            if matches!(text.trim(), "" | "http://" | "https://") {
+                continue;
+            }
             egress.push(text.parse().map_err(|error: reef_grants::DestinationError| {
                 let workload = described.name.to_string();
                 DeployError::Value { workload, why: error.to_string() }
@@ -105,7 +133,7 @@ impl Order {
             DirGrant { host, ..dir.value.0.clone() }
         });
         let listen = described.listen.iter().map(|addr| addr.value.0);
-        Ok(Grants { dirs: dirs.collect(), env, egress, listen: listen.collect() })
+        Ok(Grants { dirs: dirs.collect(), env, config, egress, listen: listen.collect() })
     }
 }
 
@@ -125,14 +153,23 @@ impl Host {
         let mut making = Making { host: self, order: &order, before, times: HashMap::new() };
         let (mut units, mut chains, mut plans) = (Vec::new(), Vec::new(), Vec::new());
         for described in &order.application.workloads {
-            if described.trigger.is_empty() {
+            let linked = order.is_linked(&described.name);
+            if described.trigger.is_empty() && !linked {
                 // Middleware is made for each that it stands in front of.
                 continue;
             }
             let unit = making.unit(described)?;
+            if linked && described.trigger.http.is_empty() {
+                // Others of its application reach it, and nobody else.
+                if let Ok(route) = "/...".parse() {
+                    let handing = order.handing();
+                    let trigger = HttpTrigger { handing, ..HttpTrigger::at(route) };
+                    chains.push(making.chain(described, &trigger, &unit, false)?);
+                }
+            }
             for trigger in described.trigger.http.iter() {
                 match unit.routes.as_ref().filter(|_| trigger.handing != Handing::Http) {
-                    None => chains.push(making.chain(described, trigger, &unit)?),
+                    None => chains.push(making.chain(described, trigger, &unit, true)?),
                     Some(own) => {
                         let handlers = own.under(&trigger.route).map_err(|fault| {
                             let workload = described.name.to_string();
@@ -142,7 +179,7 @@ impl Host {
                             let entrypoint = handler.entrypoint.or(trigger.entrypoint.clone());
                             let route = handler.route.into();
                             let trigger = HttpTrigger { route, entrypoint, ..trigger.clone() };
-                            chains.push(making.chain(described, &trigger, &unit)?);
+                            chains.push(making.chain(described, &trigger, &unit, true)?);
                         }
                     }
                 }
@@ -153,7 +190,8 @@ impl Host {
             units.push(unit);
         }
         let since = std::time::SystemTime::now();
-        Ok(Revision { number: 0, since, units, chains, plans, order })
+        let fixed = order.fixed(self.ingress.compression())?;
+        Ok(Revision { number: 0, since, units, chains, plans, fixed, order })
     }
 
     /// The same at the same place, with instances of its own: those that it had have ended.
@@ -167,12 +205,15 @@ impl Host {
         let front = front.collect::<Result<Vec<_>, DeployError>>()?;
         let mounted = self.ingress.mount(&Mount {
             trigger: chain.trigger.clone(),
+            base: chain.base.clone(),
             workload: handler.workload.clone(),
             middleware: front.iter().map(|unit| unit.workload.clone()).collect(),
             options: chain.options,
         })?;
         let units = std::iter::once(handler.clone()).chain(front).collect();
         Ok(Arc::new(Chain {
+            base: chain.base.clone(),
+            public: chain.public,
             trigger: chain.trigger.clone(),
             options: chain.options,
             units,
@@ -204,7 +245,8 @@ impl Unit {
     /// The same with another workload in it.
     fn with(&self, workload: Arc<Workload>) -> Self {
         let (identity, name) = (self.identity.clone(), self.name.clone());
-        Self { identity, name, workload, routes: self.routes.clone() }
+        let (routes, copies) = (self.routes.clone(), self.copies.clone());
+        Self { identity, name, workload, routes, copies }
     }
 }
 
@@ -244,28 +286,38 @@ impl Making<'_> {
                 pinned: pinned.value.clone(),
             });
         }
+        let seen = files::look(&described.files, &self.order.folder).map_err(|error| {
+            DeployError::Value { workload: name.clone(), why: error.to_string() }
+        })?;
         let identity = Identity {
             name: name.clone(),
             digest,
             grants: self.order.grants(described)?,
             limits: limits(described),
             links: described.links.clone(),
+            files: seen,
         };
         if let Some(old) = old.iter().find(|old| old.identity == identity) {
             return Ok(old.clone());
         }
-        let spec = Spec {
-            name: name.into(),
-            grants: identity.grants.clone(),
-            limits: identity.limits.clone(),
-        };
+        let copies = files::copy(&identity.files).map_err(|error| DeployError::Value {
+            workload: name.clone(),
+            why: error.to_string(),
+        })?;
+        let mut grants = identity.grants.clone();
+        if let Some(copies) = &copies {
+            let (host, guest) = (copies.path().to_owned(), "/".to_owned());
+            grants.dirs.push(DirGrant { host, guest, access: Access::ReadOnly });
+        }
+        let spec = Spec { name: name.into(), grants, limits: identity.limits.clone() };
         let workload = Workload::prepare(self.host.engine.clone(), &artifact, spec)?;
         let routes = match described.trigger.http.is_empty() {
             true => None,
             false => self.host.own_routes(&workload)?,
         };
         let name = described.name.value.clone();
-        Ok(Arc::new(Unit { identity, name, workload: Arc::new(workload), routes }))
+        let copies = copies.map(Arc::new);
+        Ok(Arc::new(Unit { identity, name, workload: Arc::new(workload), routes, copies }))
     }
 
     fn chain(
@@ -273,11 +325,14 @@ impl Making<'_> {
         described: &Described,
         trigger: &HttpTrigger,
         unit: &Arc<Unit>,
+        public: bool,
     ) -> Result<Arc<Chain>, DeployError> {
         let options = options(described);
+        let base = described.labels.get("spin.base-path").map_or("/", String::as_str).to_owned();
         let before = self.before.into_iter().flat_map(|before| &before.chains);
         let old = before
             .filter(|chain| chain.trigger == *trigger && chain.options == options)
+            .filter(|chain| chain.base == base && chain.public == public)
             .find(|chain| chain.units.first().is_some_and(|first| Arc::ptr_eq(first, unit)));
         let mut units = vec![unit.clone()];
         // One of each a route: middleware knows what is behind it.
@@ -306,15 +361,45 @@ impl Making<'_> {
         }
         let mounted = self.host.ingress.mount(&Mount {
             trigger: trigger.clone(),
+            base: base.clone(),
             workload: unit.workload.clone(),
             middleware: units.iter().skip(1).map(|unit| unit.workload.clone()).collect(),
             options,
         })?;
-        Ok(Arc::new(Chain { trigger: trigger.clone(), options, units, mounted }))
+        Ok(Arc::new(Chain { trigger: trigger.clone(), base, options, public, units, mounted }))
     }
 }
 
 impl Order {
+    /// What is answered without a guest.
+    fn fixed(&self, compression: &Compression) -> Result<Vec<Mounted>, DeployError> {
+        let application = &self.application;
+        let mut all = Vec::new();
+        for files in &application.statics {
+            let name = format!("{}/{}", application.name, files.dir.display());
+            let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
+            let folder = self.folder.join(&files.dir.value);
+            let compression = Some(compression.clone());
+            let options = FileOptions { compression, ..FileOptions::from(files) };
+            let opened = StaticFiles::open(folder, options);
+            let opened = opened.map_err(|error| wrong(error.to_string()))?;
+            all.push(Mounted::files(name.clone(), files.route.value.clone(), opened));
+        }
+        for one in &application.redirects {
+            let name = format!("{}/redirect", application.name);
+            let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
+            let redirect = Redirect::try_from(one).map_err(|error| wrong(error.to_string()))?;
+            all.push(Mounted::redirect(name.clone(), one.route.value.clone(), redirect));
+        }
+        for one in &application.responses {
+            let name = format!("{}/response", application.name);
+            let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
+            let fixed = Fixed::try_from(one).map_err(|error| wrong(error.to_string()))?;
+            all.push(Mounted::fixed(name.clone(), one.route.value.clone(), fixed));
+        }
+        Ok(all)
+    }
+
     /// What runs beside requests.
     fn plans(&self, described: &Described) -> Result<Vec<Plan>, DeployError> {
         let limit = described.limits.deadline.map(|deadline| deadline.0);
@@ -359,6 +444,16 @@ impl Order {
     }
 }
 
+/// Whether a link is for requests, which do not leave the process.
+pub(super) fn is_http(link: &Link) -> bool {
+    let import = link
+        .import
+        .strip_prefix("wasi:http")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('@'));
+    let own = link.capability.as_ref().is_some_and(|name| name.as_str() == OWN_ROUTES);
+    import && (link.workload.is_some() || own)
+}
+
 /// Where the environment holds a variable's value.
 pub fn environment_name(name: &Name) -> String {
     let name = name.as_str().to_uppercase();
@@ -370,12 +465,11 @@ fn refuse(described: &Described) -> Result<(), DeployError> {
     let trigger = &described.trigger;
     let what = if let Some(runtime) = &described.runtime {
         format!("the language runtime `{runtime}`")
-    } else if !described.config.is_empty() {
-        "`config`".to_owned()
-    } else if !described.files.is_empty() {
-        "`files`".to_owned()
-    } else if let Some(link) = described.links.first() {
-        format!("the link of `{}`", link.import.value)
+    } else if let Some(link) = described.links.iter().find(|link| !is_http(link)) {
+        match &link.capability {
+            Some(capability) => format!("the capability `{capability}`"),
+            None => format!("the link of `{}`", link.import.value),
+        }
     } else if !trigger.message.is_empty() {
         "the trigger `message`".to_owned()
     } else if !trigger.redis.is_empty() {
@@ -395,6 +489,7 @@ fn limits(described: &Described) -> Limits {
         deadline: limits.deadline.map(|deadline| deadline.0).or(default.deadline),
         memory: limits.memory.map_or(default.memory, |memory| memory.0),
         cpu: limits.cpu.map(|cpu| cpu.0),
+        outgoing: limits.outgoing,
         ..default
     }
 }

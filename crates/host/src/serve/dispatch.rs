@@ -1,14 +1,16 @@
 //! From a request to the workload that answers it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::channel::oneshot;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use reef_app::Handing;
 use reef_artifact::{Kind, Served, Wasi};
 use reef_engine::{Background, DeadlinePassed, within};
 use reef_http::{
-    Admission, BodyError, BoxError, Peer, RequestBody, ResponseBody, Workers, overloaded_response,
+    AcceptEncoding, Admission, BodyError, BoxError, Compression, Peer, RequestBody, ResponseBody,
+    Workers, overloaded_response,
 };
 use reef_telemetry::{RequestSpan, Tracer};
 use reef_wasi::{Handled, Next};
@@ -74,6 +76,10 @@ pub(super) struct Service {
     pub(super) guest: Guest,
     tracer: Tracer,
     route: String,
+    /// Handed to its guest as Spin does it: the base of its route.
+    pub(super) spin: Option<String>,
+    max_body: Option<u64>,
+    compression: Option<Compression>,
 }
 
 pub(super) enum Guest {
@@ -162,6 +168,7 @@ impl Service {
         workers: &Workers,
         background: Arc<Background>,
         tracer: Tracer,
+        compression: &Compression,
     ) -> Result<Self, ServeError> {
         let options = &mount.options;
         let name = workload.name().clone();
@@ -204,6 +211,9 @@ impl Service {
             guest,
             tracer,
             route: mount.trigger.route.path(),
+            spin: (mount.trigger.handing == Handing::Spin).then(|| mount.base.clone()),
+            max_body: mount.trigger.max_body.map(|size| size.0.0),
+            compression: mount.trigger.compress.then(|| compression.clone()),
         })
     }
 
@@ -240,11 +250,18 @@ impl Service {
     /// `rest`: bytes of the path that follow the route's base.
     pub(super) async fn answer(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         peer: Peer,
         mut span: RequestSpan,
         rest: usize,
     ) -> Response<ResponseBody> {
+        if let Some(most) = self.max_body
+            && let Err(error) = request.body_mut().limit_bytes(most)
+        {
+            span.set_status(error.status().as_u16());
+            return text(error.status(), "The body of the request is too large.\n");
+        }
+        let accept = self.compression.as_ref().map(|_| AcceptEncoding::of(request.headers()));
         let meter = self.workload.meter();
         meter.wait();
         let queued = Queued(meter, false);
@@ -277,7 +294,11 @@ impl Service {
                 Box::pin(wagi.answer(request, rest, peer, self.deadline, exchange)).await
             }
         };
-        result.unwrap_or_else(|failed| fail(*failed))
+        let response = result.unwrap_or_else(|failed| fail(*failed));
+        match (&self.compression, accept) {
+            (Some(compression), Some(accept)) => compression.apply(accept, response),
+            _ => response,
+        }
     }
 
     async fn component(
@@ -320,6 +341,24 @@ impl Service {
         Ok((head, Streamed::new(body, length, source, self.deadline, exchange)))
     }
 
+    /// What Spin tells a component of a request that another one sent.
+    fn set_internal_headers(&self, request: &mut Request<WasiBody>, base: &str) {
+        let uri = request.uri().clone();
+        let client = SocketAddr::from(([127, 0, 0, 1], 0));
+        let facts = reef_spin::headers::Facts {
+            route: "/...",
+            base,
+            rest: uri.path(),
+            parameters: &[],
+            uri: &uri,
+            host: uri.authority().map_or("localhost", |authority| authority.as_str()),
+            tls: false,
+            client,
+        };
+        reef_spin::headers::set(request.headers_mut(), &facts);
+        request.headers_mut().remove(header::HOST);
+    }
+
     fn late(&self, passed: DeadlinePassed) -> Failure {
         Failure::Deadline { workload: self.workload.name().clone(), passed }
     }
@@ -351,12 +390,19 @@ impl Service {
 /// A response as it comes from a component.
 type Answered = (http::response::Parts, Streamed<WasiBody, FromInstance>);
 
-/// A service as what stands behind a middleware.
-pub(super) struct Behind(pub(super) Arc<Service>);
+/// A service as what stands behind a middleware, or answers another workload of its application.
+pub(super) struct Behind {
+    pub(super) service: Arc<Service>,
+    /// The request begins here: nothing from outside stands in front of it.
+    pub(super) internal: bool,
+}
 
 impl Next for Behind {
-    fn handle(&self, request: Request<WasiBody>) -> Handled {
-        let service = self.0.clone();
+    fn handle(&self, mut request: Request<WasiBody>) -> Handled {
+        let service = self.service.clone();
+        if let (true, Some(base)) = (self.internal, &service.spin) {
+            service.set_internal_headers(&mut request, base);
+        }
         Box::pin(async move {
             let Guest::Component(pool) = &service.guest else {
                 return Err(Error::DestinationUnavailable);

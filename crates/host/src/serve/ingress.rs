@@ -2,19 +2,24 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use reef_app::{HttpTrigger, Route};
 use reef_engine::Background;
 use reef_http::{
-    Handler, Peer, RequestBody, ResponseBody, RouteConflict, Router, RouterBuilder, Workers,
-    request_host,
+    Compression, Fixed, Handler, Match, Peer, Redirect, RequestBody, ResponseBody, RouteConflict,
+    Router, RouterBuilder, ServedBy, StaticFiles, Workers, request_host,
 };
+use reef_spin::headers::Facts;
 use reef_telemetry::Tracer;
+use reef_wasi::Next;
 
 use super::dispatch::{Behind, Guest, ServeError, ServeOptions, Service, takes_next, text};
 use crate::Workload;
@@ -31,6 +36,8 @@ const BEAT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_se
 pub struct Mount {
     /// Where it answers, and how it is handed a request there.
     pub trigger: HttpTrigger,
+    /// What of its route is the base of all routes of its application: `/` mostly.
+    pub base: String,
     /// What answers there.
     pub workload: Arc<Workload>,
     /// What a request goes through before, outermost first: components of the world
@@ -40,16 +47,28 @@ pub struct Mount {
     pub options: ServeOptions,
 }
 
-/// A workload made ready to answer at its route, and not reachable yet. Cheap to clone; all clones
+/// Something made ready to answer at its route, and not reachable yet. Cheap to clone; all clones
 /// share queue and instances.
 #[derive(Clone)]
 pub struct Mounted {
     route: Route,
     /// Named in messages, whatever stands in front of it.
     name: Arc<str>,
-    service: Arc<Service>,
-    /// What stands behind middleware, to be looked after as well.
-    inner: Arc<[Arc<Service>]>,
+    endpoint: Endpoint,
+}
+
+/// What answers.
+#[derive(Clone)]
+enum Endpoint {
+    Guest {
+        /// The outermost: middleware, if there is any.
+        service: Arc<Service>,
+        /// What stands behind middleware, to be looked after as well.
+        inner: Arc<[Arc<Service>]>,
+    },
+    Files(StaticFiles),
+    Redirect(Arc<Redirect>),
+    Fixed(Arc<Fixed>),
 }
 
 /// A set of routes, to become what is reachable.
@@ -66,6 +85,9 @@ pub struct Ingress {
     workers: Workers,
     background: Arc<Background>,
     tracer: Tracer,
+    compression: Compression,
+    /// Whether responses say what answered: somebody writes it down.
+    names: AtomicBool,
 }
 
 // === impl Mounted ===
@@ -76,9 +98,43 @@ impl Mounted {
         &self.route
     }
 
-    /// What is reached first there: the outermost middleware, if there is any.
-    pub fn workload(&self) -> &Arc<Workload> {
-        &self.service.workload
+    /// What answers, as messages call it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Files of a folder.
+    pub fn files(name: impl Into<Arc<str>>, route: Route, files: StaticFiles) -> Self {
+        Self { route, name: name.into(), endpoint: Endpoint::Files(files) }
+    }
+
+    /// Another place to go to.
+    pub fn redirect(name: impl Into<Arc<str>>, route: Route, redirect: Redirect) -> Self {
+        Self { route, name: name.into(), endpoint: Endpoint::Redirect(redirect.into()) }
+    }
+
+    /// One answer to everybody.
+    pub fn fixed(name: impl Into<Arc<str>>, route: Route, fixed: Fixed) -> Self {
+        Self { route, name: name.into(), endpoint: Endpoint::Fixed(fixed.into()) }
+    }
+
+    /// The workload that is reached first there: the outermost middleware, if there is any.
+    pub fn workload(&self) -> Option<&Arc<Workload>> {
+        match &self.endpoint {
+            Endpoint::Guest { service, .. } => Some(&service.workload),
+            _ => None,
+        }
+    }
+
+    /// The same for a guest that sends requests to it, without leaving the process. `None` where no
+    /// component answers.
+    pub fn internal(&self) -> Option<Arc<dyn Next>> {
+        match &self.endpoint {
+            Endpoint::Guest { service, .. } if matches!(service.guest, Guest::Component(_)) => {
+                Some(Arc::new(Behind { service: service.clone(), internal: true }))
+            }
+            _ => None,
+        }
     }
 
     /// Answers a request as if it had come in at the route.
@@ -87,12 +143,35 @@ impl Mounted {
         request: Request<RequestBody>,
         peer: Peer,
     ) -> Response<ResponseBody> {
-        let span = self.service.span(&request);
-        self.service.answer(request, peer, span, 0).await
+        self.answer_below(request, peer, 0).await
+    }
+
+    /// `rest`: bytes of the path that follow the route's base.
+    async fn answer_below(
+        &self,
+        request: Request<RequestBody>,
+        peer: Peer,
+        rest: usize,
+    ) -> Response<ResponseBody> {
+        let path = request.uri().path();
+        let below = path.get(path.len().saturating_sub(rest)..).unwrap_or_default();
+        match &self.endpoint {
+            Endpoint::Guest { service, .. } => {
+                let span = service.span(&request);
+                service.answer(request, peer, span, rest).await
+            }
+            Endpoint::Files(files) => files.answer(&request, below).await,
+            Endpoint::Redirect(redirect) => redirect.answer(request.uri(), below),
+            Endpoint::Fixed(fixed) => fixed.answer(request.method()),
+        }
     }
 
     fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
-        std::iter::once(&self.service).chain(&*self.inner)
+        let (service, inner) = match &self.endpoint {
+            Endpoint::Guest { service, inner } => (Some(service), &inner[..]),
+            _ => (None, &[][..]),
+        };
+        service.into_iter().chain(inner)
     }
 }
 
@@ -144,6 +223,8 @@ impl Ingress {
             workers: workers.clone(),
             background,
             tracer,
+            compression: Compression::default(),
+            names: AtomicBool::new(false),
         });
         for worker in 0..workers.len() {
             let weak = Arc::downgrade(&ingress);
@@ -159,6 +240,16 @@ impl Ingress {
         ingress
     }
 
+    /// What answers are compressed by: one bound for all.
+    pub fn compression(&self) -> &Compression {
+        &self.compression
+    }
+
+    /// Has responses say what answered, for the access log.
+    pub fn name_responses(&self) {
+        self.names.store(true, Ordering::Relaxed);
+    }
+
     /// Makes a workload ready to answer.
     ///
     /// # Errors
@@ -166,7 +257,8 @@ impl Ingress {
     pub fn mount(&self, mount: &Mount) -> Result<Mounted, ServeError> {
         let make = |workload: &Arc<Workload>| {
             let (background, tracer) = (self.background.clone(), self.tracer.clone());
-            Service::new(workload, mount, &self.workers, background, tracer).map(Arc::new)
+            Service::new(workload, mount, &self.workers, background, tracer, &self.compression)
+                .map(Arc::new)
         };
         let mut service = make(&mount.workload)?;
         let mut inner = Vec::new();
@@ -175,7 +267,8 @@ impl Ingress {
                 let (name, next) = (middleware.name().clone(), service.workload.name().clone());
                 return Err(ServeError::NotMiddleware { name, next });
             }
-            middleware.world.set_next(Arc::new(Behind(service.clone())));
+            let behind = Behind { service: service.clone(), internal: false };
+            middleware.world.set_next(Arc::new(behind));
             inner.push(service);
             service = make(middleware)?;
         }
@@ -183,7 +276,8 @@ impl Ingress {
             return Err(ServeError::NothingBehind { name: mount.workload.name().clone() });
         }
         let (name, route) = (mount.workload.name().clone(), mount.trigger.route.value.clone());
-        Ok(Mounted { name, route, service, inner: inner.into() })
+        let endpoint = Endpoint::Guest { service, inner: inner.into() };
+        Ok(Mounted { name, route, endpoint })
     }
 
     /// From now on, this is what is reachable. What was and is no more ends with the requests that it
@@ -228,18 +322,69 @@ impl Ingress {
 }
 
 impl Handler for Ingress {
-    async fn handle(&self, request: Request<RequestBody>, peer: Peer) -> Response<ResponseBody> {
+    async fn handle(
+        &self,
+        mut request: Request<RequestBody>,
+        peer: Peer,
+    ) -> Response<ResponseBody> {
         let found = {
             let table = self.table.load();
             let found = table.router.find(request_host(&request), request.uri().path());
-            found.map(|found| (found.value.service.clone(), found.rest.len()))
+            let own = found.as_ref().and_then(|found| spin_headers(found, &request, peer));
+            let found = found.map(|found| (found.value.clone(), found.rest.len()));
+            if let Some(own) = own {
+                replace_spin_headers(request.headers_mut(), own);
+            }
+            found
         };
-        let Some((service, rest)) = found else {
+        let Some((mounted, rest)) = found else {
             return text(StatusCode::NOT_FOUND, "Nothing is served at this address.\n");
         };
-        let span = service.span(&request);
-        service.answer(request, peer, span, rest).await
+        let mut response = match &mounted.endpoint {
+            // The usual one by itself: its future is small.
+            Endpoint::Guest { service, .. } => {
+                let span = service.span(&request);
+                service.answer(request, peer, span, rest).await
+            }
+            _ => Box::pin(mounted.answer_below(request, peer, rest)).await,
+        };
+        if self.names.load(Ordering::Relaxed) {
+            let route = mounted.route.to_string().into();
+            response.extensions_mut().insert(ServedBy { workload: mounted.name.clone(), route });
+        }
+        response
     }
+}
+
+/// What Spin tells its components of a request, if that is how this one is handed to its guest.
+fn spin_headers(
+    found: &Match<'_, '_, Mounted>,
+    request: &Request<RequestBody>,
+    peer: Peer,
+) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let Endpoint::Guest { service, .. } = &found.value.endpoint else { return None };
+    let base = service.spin.as_deref()?;
+    let parameters: Vec<_> = found.parameters().collect();
+    let rest = if found.route.takes_below() { found.rest } else { "" };
+    Some(reef_spin::headers::own(&Facts {
+        route: &found.route.path(),
+        base,
+        rest,
+        parameters: &parameters,
+        uri: request.uri(),
+        host: request_host(request).unwrap_or("localhost"),
+        tls: peer.tls,
+        client: peer.remote,
+    }))
+}
+
+fn replace_spin_headers(headers: &mut HeaderMap, own: Vec<(HeaderName, HeaderValue)>) {
+    let brought: Vec<_> =
+        headers.keys().filter(|name| reef_spin::headers::is_reserved(name)).cloned().collect();
+    for name in brought {
+        headers.remove(name);
+    }
+    headers.extend(own);
 }
 
 impl fmt::Debug for Ingress {

@@ -28,6 +28,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Kit {
         let target = request.path_with_query().unwrap_or_else(|| "/".to_owned());
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let query = Query::parse(query);
+        // Wherever it is mounted.
+        let path = path.rfind('/').map_or(path, |slash| &path[slash..]);
 
         match path {
             "/" => Reply::new(out).text("http kit, WASI 0.2\n"),

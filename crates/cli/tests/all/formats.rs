@@ -1,0 +1,505 @@
+//! Applications of other systems, as their own documentation writes them.
+
+use std::{fs, path::Path};
+
+use tempfile::TempDir;
+
+use crate::{
+    client::{self, Version, empty, full, request},
+    host::{Host, folder},
+    origin::{Behaviour, Origin},
+    process::finish,
+    support::reef,
+};
+
+/// A host of this manifest, in a folder with these guests.
+fn up(name: &str, manifest: &str, guests: &[(&str, &str)]) -> Host {
+    up_in(folder(guests, ""), name, manifest, &[])
+}
+
+fn up_in(dir: TempDir, name: &str, manifest: &str, args: &[&str]) -> Host {
+    fs::remove_file(dir.path().join("reef.toml")).unwrap();
+    write(dir.path(), name, manifest);
+    Host::with(dir, args)
+}
+
+fn write(dir: &Path, name: &str, text: &str) {
+    let path = dir.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn ask(host: &Host, name: &str, path: &str) -> client::Reply {
+    let mut request = request("GET", path, empty());
+    request.headers_mut().insert("host", name.parse().unwrap());
+    client::ask(Version::H1, host.server.addr, request)
+}
+
+// --- WAGI ---
+
+/// Tells its own routes, and answers each with the name of its function.
+const ROUTES: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 100) "/hello hello\n/bye/... bye\n")
+    (data (i32.const 200) "content-type: text/plain\n\nhello\n")
+    (data (i32.const 300) "content-type: text/plain\n\nbye\n")
+    (data (i32.const 400) "content-type: text/plain\n\nmain\n")
+    (data (i32.const 500) "location: /elsewhere\nstatus: 307\n\n")
+    (func $say (param $at i32) (param $length i32)
+        (i32.store (i32.const 0) (local.get $at))
+        (i32.store (i32.const 4) (local.get $length))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func (export "_routes") (call $say (i32.const 100) (i32.const 26)))
+    (func (export "hello") (call $say (i32.const 200) (i32.const 32)))
+    (func (export "bye") (call $say (i32.const 300) (i32.const 30)))
+    (func (export "_start") (call $say (i32.const 400) (i32.const 31)))
+    (func (export "away") (call $say (i32.const 500) (i32.const 36))))"#;
+
+#[test]
+fn a_module_map_runs_as_wagi_ran_it() {
+    let manifest = r#"
+        [[module]]
+        route = "/"
+        module = "env.wasm"
+        argv = "--path ${SCRIPT_NAME} ${ARGS}"
+
+        [[module]]
+        route = "/echo/..."
+        module = "echo.wasm"
+
+        [[module]]
+        route = "/own/..."
+        module = "routes.wat"
+
+        [[module]]
+        route = "/away"
+        module = "file:away.wat"
+        entrypoint = "away"
+
+        [[module]]
+        route = "/status"
+        module = "status.wasm"
+        volumes = { "/data" = "stuff" }
+    "#;
+    let guests =
+        [("env.wasm", "wagi-env"), ("echo.wasm", "wagi-echo"), ("status.wasm", "wagi-status")];
+    let dir = folder(&guests, "");
+    write(dir.path(), "routes.wat", ROUTES);
+    // The same without routes of its own.
+    write(dir.path(), "away.wat", &ROUTES.replace("\"_routes\"", "\"other\""));
+    fs::create_dir(dir.path().join("stuff")).unwrap();
+    let host = up_in(dir, "modules.toml", manifest, &[]);
+    let text = |path: &str| host.server.get(path).text();
+    assert_eq!(text("/healthz"), "OK");
+    let env = text("/?greet=matt&foo=bar");
+    for line in [
+        "arg 0: --path\n",
+        "arg 1: /\n",
+        "arg 2: greet=matt\n",
+        "arg 3: foo=bar\n",
+        "env GATEWAY_INTERFACE=CGI/1.1\n",
+        "env QUERY_STRING=greet=matt&foo=bar\n",
+        "env X_MATCHED_ROUTE=/\n",
+        "env REQUEST_METHOD=GET\n",
+    ] {
+        assert!(env.contains(line), "{line:?} is not in\n{env}");
+    }
+    let body = "streamed both ways, ".repeat(10_000);
+    let echo =
+        client::ask(Version::H1, host.server.addr, request("POST", "/echo/x", full(body.clone())));
+    assert_eq!((echo.status, echo.text() == body), (200, true));
+    // Routes that the module tells of itself, below its own.
+    assert_eq!(text("/own/hello"), "hello\n");
+    assert_eq!(text("/own/bye/below/it"), "bye\n");
+    assert_eq!(text("/own/else"), "main\n");
+    let away = host.server.get("/away");
+    assert_eq!((away.status, away.header("location")), (307, "/elsewhere"));
+    assert_eq!(host.server.get("/nothing").status, 404);
+}
+
+/// Sends a request to the URL in its query, and answers with the number of the error or the body.
+const CALLER: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_experimental_http" "req"
+        (func $req (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "wasi_experimental_http" "body_read"
+        (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_experimental_http" "header_get"
+        (func $header (param i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "wasi_experimental_http" "close" (func $close (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 16) "URL")
+    (data (i32.const 300) "GET")
+    (data (i32.const 310) "x-from:wagi\n")
+    (data (i32.const 330) "content-type: text/plain\n\n")
+    (data (i32.const 360) "error 00\n")
+    (data (i32.const 380) "content-length")
+    (global $handle (mut i32) (i32.const 0))
+    (func $say (param $at i32) (param $length i32)
+        (i32.store (i32.const 0) (local.get $at))
+        (i32.store (i32.const 4) (local.get $length))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func $check (param $error i32)
+        (if (local.get $error) (then
+            (i32.store8 (i32.const 366) (i32.add (i32.const 48) (i32.div_u (local.get $error) (i32.const 10))))
+            (i32.store8 (i32.const 367) (i32.add (i32.const 48) (i32.rem_u (local.get $error) (i32.const 10))))
+            (call $say (i32.const 360) (i32.const 9)))))
+    (func (export "_start") (local $error i32)
+        (call $say (i32.const 330) (i32.const 26))
+        (local.set $error (call $req
+            (i32.const 16) (i32.const LENGTH) (i32.const 300) (i32.const 3)
+            (i32.const 310) (i32.const 12) (i32.const 0) (i32.const 0)
+            (i32.const 400) (i32.const 404)))
+        (call $check (local.get $error))
+        (if (i32.eqz (local.get $error)) (then
+            (global.set $handle (i32.load (i32.const 404)))
+            (call $check (call $header (global.get $handle) (i32.const 380) (i32.const 14)
+                (i32.const 1000) (i32.const 100) (i32.const 408)))
+            (call $check (call $header (global.get $handle) (i32.const 300) (i32.const 3)
+                (i32.const 1000) (i32.const 100) (i32.const 408)))
+            (call $check (call $read (global.get $handle) (i32.const 2000) (i32.const 1000)
+                (i32.const 412)))
+            (call $say (i32.const 2000) (i32.load (i32.const 412)))
+            (call $check (call $close (global.get $handle)))
+            (call $check (call $read (global.get $handle) (i32.const 2000) (i32.const 1000)
+                (i32.const 412)))))))"#;
+
+#[test]
+fn a_module_sends_requests_where_its_allowed_hosts_let_it() {
+    let origin = Origin::start(Behaviour::Answer);
+    let url = format!("http://{}/some/path", origin.addr);
+    let caller = CALLER.replace("URL", &url).replace("LENGTH", &url.len().to_string());
+    let manifest = format!(
+        "[[module]]\nroute = '/may'\nmodule = 'caller.wat'\nallowed_hosts = ['http://{}']\n\
+         http_max_concurrency = 1\n\
+         [[module]]\nroute = '/not'\nmodule = 'caller.wat'\n\
+         allowed_hosts = ['https://{}']\n",
+        origin.addr, origin.addr
+    );
+    let dir = folder(&[], "");
+    write(dir.path(), "caller.wat", &caller);
+    let host = up_in(dir, "modules.toml", &manifest, &[]);
+    // No header of that name; the whole answer; nothing more once it is closed.
+    assert_eq!(host.server.get("/may").text(), "error 05\nGET /some/patherror 01\n");
+    let (head, _) = &origin.requests()[0];
+    assert_eq!(head.headers["x-from"], "wagi");
+    assert_eq!(host.server.get("/not").text(), "error 07\n");
+    let said = host.server.wait_for_log(&["was not granted", &origin.addr.to_string()]);
+    assert_eq!(said["denied"], "egress");
+}
+
+// --- Spin ---
+
+#[test]
+fn a_spin_application_runs_unmodified() {
+    let manifest = r#"
+        spin_manifest_version = 2
+
+        [application]
+        name = "shop"
+        version = "0.1.0"
+        authors = ["Somebody <somebody@example.com>"]
+
+        [variables]
+        greeting = { default = "moin" }
+
+        [[trigger.http]]
+        route = "/users/:user/..."
+        component = "front"
+
+        [[trigger.http]]
+        route = { private = true }
+        component = "back"
+
+        [[trigger.http]]
+        route = "/robots.txt"
+        static_response = { status_code = 203, body = "nobody", headers = { x-by = "hand" } }
+
+        [component.front]
+        source = "kit.wasm"
+        environment = { GREETING = "{{ moin }}" }
+        allowed_outbound_hosts = ["http://back.spin.internal"]
+        files = ["assets/*.txt", { source = "data", destination = "/data" }]
+        exclude_files = ["assets/secret.txt"]
+        [component.front.build]
+        command = "cargo build --target wasm32-wasip1 --release"
+
+        [component.back]
+        source = "kit.wasm"
+        environment = { WHO = "back" }
+    "#;
+    let dir = folder(&[("kit.wasm", "p2-http-kit")], "");
+    for file in ["assets/a.txt", "assets/secret.txt", "assets/b.png", "data/deep/c.txt"] {
+        write(dir.path(), file, file);
+    }
+    let host = up_in(dir, "spin.toml", manifest, &[]);
+    let headers = ask(&host, "shop.test:81", "/users/ada/headers?x=1").text();
+    for line in [
+        "spin-path-info: /headers\n",
+        "spin-full-url: http://shop.test:81/users/ada/headers?x=1\n",
+        "spin-matched-route: /users/:user/...\n",
+        "spin-base-path: /\n",
+        "spin-component-route: /users/:user\n",
+        "spin-path-match-user: ada\n",
+    ] {
+        assert!(headers.contains(line), "{line:?} is not in\n{headers}");
+    }
+    // A client cannot say such things itself.
+    let mut forged = request("GET", "/users/eve/headers", empty());
+    forged.headers_mut().insert("spin-path-match-user", "root".parse().unwrap());
+    forged.headers_mut().insert("spin-path-match-admin", "yes".parse().unwrap());
+    let headers = client::ask(Version::H1, host.server.addr, forged).text();
+    assert!(headers.contains("spin-path-match-user: eve\n"), "{headers}");
+    assert!(!headers.contains("root") && !headers.contains("admin"), "{headers}");
+    assert!(host.server.get("/users/x/env").text().contains("env GREETING={{ moin }}\n"));
+    let fixed = host.server.get("/robots.txt");
+    assert_eq!((fixed.status, fixed.header("x-by"), &*fixed.text()), (203, "hand", "nobody"));
+    // A private component is reached by its name, from those that may.
+    let back = host.server.get("/users/x/outbound?url=http://back.spin.internal/env").text();
+    assert_eq!(back, "env WHO=back\n");
+    let headers = host.server.get("/users/x/outbound?url=http://back.spin.internal/headers").text();
+    assert!(headers.contains("spin-full-url: http://back.spin.internal/headers\n"), "{headers}");
+    assert!(headers.contains("spin-matched-route: /...\n"), "{headers}");
+    assert_eq!(host.server.get("/env").status, 404);
+    let other = host.server.get("/users/x/outbound?url=http://front.spin.internal/env");
+    assert_eq!(other.status, 502, "{other:?}");
+}
+
+#[test]
+fn components_of_a_spin_application_may_call_each_other_and_themselves() {
+    let manifest = r#"
+        spin_manifest_version = 2
+        application = { name = "round", version = "1.0.0" }
+        [[trigger.http]]
+        route = "/one/..."
+        component = "one"
+        [[trigger.http]]
+        route = "/two/..."
+        component = "two"
+        [component.one]
+        source = "kit.wasm"
+        environment = { WHO = "one" }
+        allowed_outbound_hosts = ["http://*.spin.internal"]
+        [component.two]
+        source = "kit.wasm"
+        environment = { WHO = "two" }
+        allowed_outbound_hosts = ["http://one.spin.internal", "http://self"]
+    "#;
+    let host = up("spin.toml", manifest, &[("kit.wasm", "p2-http-kit")]);
+    let text = |path: &str| host.server.get(path).text();
+    assert_eq!(text("/one/outbound?url=http://two.spin.internal/env"), "env WHO=two\n");
+    assert_eq!(text("/two/outbound?url=http://one.spin.internal/env"), "env WHO=one\n");
+    assert_eq!(text("/two/outbound?url=http://self/one/env"), "env WHO=one\n");
+    // What the links do not say is refused as ever.
+    assert_eq!(host.server.get("/one/outbound?url=http://self/one/env").status, 502);
+}
+
+// --- wadm ---
+
+#[test]
+fn a_wadm_application_runs_on_one_host() {
+    let manifest = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata:
+  name: shop
+  annotations: { version: v1.0.0 }
+spec:
+  components:
+    - name: one
+      type: component
+      properties:
+        image: file://./kit.wasm
+      traits:
+        - type: spreadscaler
+          properties: { instances: 8 }
+    - name: two
+      type: component
+      properties: { image: file://./hello.wasm }
+    - name: server
+      type: capability
+      properties:
+        image: ghcr.io/wasmcloud/http-server:0.27.0
+        config:
+          - name: http-config
+            properties: { routing_mode: path, default_address: "127.0.0.1:8081" }
+      traits:
+        - type: link
+          properties:
+            name: to-one
+            target: { name: one }
+            namespace: wasi
+            package: http
+            interfaces: [incoming-handler]
+            source: { config: [{ name: one-path, properties: { path: /env } }] }
+        - type: link
+          properties:
+            name: to-two
+            target: { name: two }
+            namespace: wasi
+            package: http
+            interfaces: [incoming-handler]
+            source: { config: [{ name: two-path, properties: { path: /hello } }] }
+"#;
+    let guests = [("kit.wasm", "p2-http-kit"), ("hello.wasm", "p2-hello-http")];
+    let host = up("wadm.yaml", manifest, &guests);
+    assert_eq!(host.server.get("/hello").text(), "hello\n");
+    assert_eq!(host.server.get("/env").status, 200);
+    assert_eq!(host.status()["version"], "v1.0.0");
+}
+
+// --- all of them ---
+
+#[test]
+fn every_manifest_is_checked_and_converted() {
+    let spin = "spin_manifest_version = 2\n[application]\nname = 'a'\nversion = '1.0.0'\n\
+        [[trigger.http]]\nroute = '/...'\ncomponent = 'hello'\n[component.hello]\nsource = 'hello.wasm'\n";
+    let wagi = "[[module]]\nroute = '/...'\nmodule = 'env.wasm'\n";
+    let oam = "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: { name: a }\nspec:\n  \
+        components:\n    - name: hello\n      type: component\n      properties: { image: file://hello.wasm }\n";
+    for (name, text, wrong, said) in [
+        ("spin.toml", spin, "route = '/...'", "did you mean `route`?"),
+        ("modules.toml", wagi, "route = '/...'", "did you mean `route`?"),
+        ("wadm.yaml", oam, "image:", "did you mean `image`?"),
+    ] {
+        let dir = folder(&[("hello.wasm", "p2-hello-http"), ("env.wasm", "wagi-env")], "");
+        fs::remove_file(dir.path().join("reef.toml")).unwrap();
+        write(dir.path(), name, text);
+        let run = |args: &[&str]| {
+            let mut command = reef();
+            command.args(args).current_dir(dir.path());
+            finish(command, b"")
+        };
+        run(&["check"]).prints(&["is well formed: 1 workload"]);
+        run(&["check", name]).prints(&["is well formed: 1 workload"]);
+        run(&["convert", ".", "--to", "reef.toml"]).prints(&["reef.toml is the "]);
+        let own = fs::read_to_string(dir.path().join("reef.toml")).unwrap();
+        assert!(own.contains("[[workload]]"), "{own}");
+        run(&["check", "reef.toml"]).prints(&["is well formed: 1 workload"]);
+        run(&["convert", name, "--to", "reef.toml"]).fails(125, &["is there already"]);
+        // To another folder, where its files are found still.
+        run(&["convert", name, "--to", "elsewhere.toml"]).prints(&["elsewhere.toml"]);
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        run(&["convert", name, "--to", "sub/reef.toml"]).prints(&["sub/reef.toml"]);
+        run(&["check", "sub"]).prints(&["is well formed: 1 workload"]);
+        // A field that is nearly one is named, at its place.
+        let (field, _) = wrong.split_once([' ', ':']).unwrap();
+        let broken = text.replace(field, &format!("{field}e"));
+        write(dir.path(), name, &broken);
+        let ended = run(&["check", name]);
+        assert_eq!(ended.status(), 1, "{ended:?}");
+        assert!(ended.stderr.contains(said) && ended.stderr.contains(name), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn files_redirects_and_answers_need_no_guest() {
+    let manifest = r#"
+        name = "site"
+        [[static]]
+        route = "/..."
+        dir = "public"
+        not-found = "404.html"
+        max-age = "1h"
+        [[redirect]]
+        route = "/old/..."
+        to = "/new/..."
+        status = 301
+        [[response]]
+        route = "/healthz"
+        body = "fine"
+        headers = { content-type = "text/plain" }
+    "#;
+    let dir = folder(&[], manifest);
+    for file in
+        ["public/index.html", "public/404.html", "public/.env", "public/new/a.txt", "secret.txt"]
+    {
+        write(dir.path(), file, &format!("<p>{file}</p>{}", " ".repeat(2000)));
+    }
+    let log = dir.path().join("access.log");
+    let host = Host::with(
+        dir,
+        &[
+            "--access-log",
+            log.to_str().unwrap(),
+            "--access-log-format",
+            "json",
+            "--request-ids",
+            "new",
+        ],
+    );
+    let get = |path: &str| host.server.get(path);
+    let index = get("/");
+    assert_eq!((index.status, index.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!(index.header("cache-control"), "max-age=3600");
+    let mut part = request("GET", "/index.html", empty());
+    part.headers_mut().insert("range", "bytes=3-8".parse().unwrap());
+    let part = client::ask(Version::H1, host.server.addr, part);
+    assert_eq!((part.status, &*part.text()), (206, "public"));
+    let mut again = request("GET", "/", empty());
+    again.headers_mut().insert("if-none-match", index.headers["etag"].clone());
+    assert_eq!(client::ask(Version::H1, host.server.addr, again).status, 304);
+    let mut small = request("GET", "/", empty());
+    small.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+    let small = client::ask(Version::H1, host.server.addr, small);
+    assert_eq!(small.header("content-encoding"), "gzip");
+    assert!(small.body.len() < 500);
+    let gone = get("/nothing");
+    assert!(gone.status == 404 && gone.text().contains("public/404.html"), "{gone:?}");
+    for hidden in ["/.env", "/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt"] {
+        let reply = get(hidden);
+        assert!(reply.status == 404 && !reply.text().contains("secret.txt"), "{hidden}: {reply:?}");
+    }
+    let old = get("/old/a.txt?x=1");
+    assert_eq!((old.status, old.header("location")), (301, "/new/a.txt?x=1"));
+    let fixed = get("/healthz");
+    assert_eq!(
+        (fixed.status, &*fixed.text(), fixed.header("content-type")),
+        (200, "fine", "text/plain")
+    );
+    assert!(!fixed.header("x-request-id").is_empty());
+    let line = crate::support::eventually("a line of the access log", || {
+        let text = fs::read_to_string(&log).ok()?;
+        let line = text.lines().find(|line| line.contains("/healthz"))?;
+        serde_json::from_str::<serde_json::Value>(line).ok()
+    });
+    assert_eq!((&line["status"], &line["route"]), (&200.into(), &"/healthz".into()));
+    assert_eq!(line["id"], fixed.header("x-request-id"));
+}
+
+#[test]
+fn a_route_has_limits_of_its_own() {
+    let manifest = r#"
+        name = "limits"
+        [[workload]]
+        name = "kit"
+        source = "kit.wasm"
+        env = { LONG = "LONG" }
+        [[workload.trigger.http]]
+        route = "/..."
+        compress = true
+        [[workload.trigger.http]]
+        route = "/never"
+        deadline = "200ms"
+        [[workload.trigger.http]]
+        route = "/echo"
+        max-body = "10"
+    "#;
+    let manifest = manifest.replace("\"LONG\"", &format!("\"{}\"", "long ".repeat(1000)));
+    let host = Host::start(folder(&[("kit.wasm", "p2-http-kit")], &manifest));
+    assert_eq!(host.server.get("/never").status, 504);
+    let echo = |body: &'static str| {
+        client::ask(Version::H1, host.server.addr, request("POST", "/echo", full(body)))
+    };
+    assert_eq!(echo("0123456789").text(), "0123456789");
+    assert_eq!(echo("0123456789a").status, 413);
+    let long = host.server.get("/env");
+    assert!(long.body.len() > 5000 && long.header("content-encoding").is_empty());
+    let mut short = request("GET", "/env", empty());
+    short.headers_mut().insert("accept-encoding", "br".parse().unwrap());
+    let short = client::ask(Version::H1, host.server.addr, short);
+    assert!(short.body.len() < 500 && short.header("content-encoding") == "br", "{short:?}");
+}
