@@ -21,8 +21,13 @@ use crate::{
 /// Serves until a signal says to stop.
 pub(crate) fn serve(args: &Serve, log: &Log) -> anyhow::Result<i32> {
     let application = application(args)?;
-    let order =
-        Order { application, folder: PathBuf::new(), values: BTreeMap::new(), qualified: false };
+    let order = Order {
+        application,
+        folder: PathBuf::new(),
+        values: BTreeMap::new(),
+        qualified: false,
+        tried: false,
+    };
     server::serve(&args.server, log, vec![order], None)
 }
 

@@ -65,6 +65,7 @@ impl Sources {
             folder: loaded.folder,
             values,
             qualified: true,
+            tried: true,
         })
     }
 

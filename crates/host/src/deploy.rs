@@ -57,6 +57,8 @@ pub struct Order {
     pub values: BTreeMap<Name, String>,
     /// Whether the application's name stands before its workloads', as there may be others beside it.
     pub qualified: bool,
+    /// Whether an instance of each workload is tried before it takes over.
+    pub tried: bool,
 }
 
 /// What an apply has changed.
@@ -388,7 +390,7 @@ impl Host {
             !before.is_some_and(|before| before.all_units().any(|old| Arc::ptr_eq(old, unit)))
         };
         let background = || Some(self.background.clone());
-        for unit in made.all_units().filter(|unit| is_new(unit)) {
+        for unit in made.all_units().filter(|unit| made.order.tried && is_new(unit)) {
             unit.workload.try_instance(STARTING, background()).await?;
         }
         for unit in made.units.iter().filter(|unit| is_new(unit)) {

@@ -304,7 +304,7 @@ fn each_route_has_its_workload() {
         at("other.test/...", &p3),
     ];
     let server = Server::start(files);
-    assert_eq!(server.get("/a/").status, 404, "the guest's own: it has no such route");
+    assert_eq!(server.get("/a/none").status, 404, "the guest's own: it has no such route");
     let of = |host: &str, path: &str| -> Reply {
         let mut asked = request("GET", path, empty());
         asked.headers_mut().insert("host", host.parse().unwrap());
