@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: Reef beside its peers, alternately, on the same machine and in the same run.
 //! What it measures and what was promised is in `bench/README.md`; results go to `bench/runs/`.
 
+mod apps;
 mod client;
 mod compute;
 mod density;
@@ -71,6 +72,8 @@ enum Name {
     Density,
     /// 4 GiB through a function
     Stream,
+    /// Applications: ready, replaced under load, routed; CGI-style handlers
+    Apps,
     /// A compute loop, beside wasmtime and wazero
     #[value(alias = "run")]
     Compute,
@@ -159,6 +162,7 @@ fn one(name: Name, workspace: &Workspace, tools: &Tools<'_>, effort: Effort) -> 
         Name::Neighbours => neighbours::measure,
         Name::Density => density::measure,
         Name::Stream => stream::measure,
+        Name::Apps => apps::measure,
         Name::Compute => compute::measure,
     };
     measure(tools, effort, &mut bench)?;

@@ -141,7 +141,7 @@ fn different(tools: &Tools<'_>, guest: &str, count: usize) -> Result<Vec<PathBuf
         .collect()
 }
 
-fn write_marked(file: &Path, original: &[u8], index: usize) -> std::io::Result<()> {
+pub(super) fn write_marked(file: &Path, original: &[u8], index: usize) -> std::io::Result<()> {
     fs::write(file, [original, &custom_section("bench", &index.to_string())].concat())
 }
 
