@@ -41,6 +41,11 @@ impl Cache {
         self.root.join("guests")
     }
 
+    /// Where finished language runtimes lie, each as `NAME.wasm`.
+    pub(crate) fn runtimes(&self) -> PathBuf {
+        self.root.join("runtimes")
+    }
+
     /// The folder of one toolchain; it may not exist yet.
     pub(crate) fn toolchain(&self, name: &str) -> PathBuf {
         self.root.join("toolchains").join(name)

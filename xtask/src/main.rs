@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask guests`, `cargo xtask test`, `cargo xtask demo`.
+//! The project's own commands: `cargo xtask guests`, `cargo xtask runtimes`, `cargo xtask test`,
+//! `cargo xtask demo`.
 //!
 //! Each installs what it misses. Nothing that is fetched or built for guests lies in the checkout:
 //! it is kept under `$REEF_CACHE` (`~/.cache/reef` without it).
@@ -21,6 +22,7 @@ mod guests;
 mod picture;
 mod process;
 mod release;
+mod runtimes;
 mod test;
 mod toolchain;
 mod workspace;
@@ -48,6 +50,8 @@ enum Command {
         /// Build these only (all without a name)
         names: Vec<String>,
     },
+    /// Build the language runtimes of workers; only what is missing or changed
+    Runtimes(runtimes::Options),
     /// Install what is missing, then run every test
     Test(test::Options),
     /// Install what is missing, build, start the example application, print its URLs
@@ -75,6 +79,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Guests { names } => {
             guests::build(&workspace, &cache, &Wanted::named(names.clone()))?.into_result()
         }
+        Command::Runtimes(options) => runtimes::run(&workspace, &cache, options),
         Command::Test(options) => test::run(&workspace, &cache, options),
         Command::Demo(options) => demo::run(&workspace, &cache, options),
         Command::Release(options) => release::run(&workspace, &cache, options),

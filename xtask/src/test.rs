@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::fuzz;
 use crate::guests::{self, Wanted};
 use crate::process;
+use crate::runtimes;
 use crate::toolchain::debian;
 use crate::workspace::Workspace;
 
@@ -23,7 +24,7 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Build the guests
+    /// Build the guests and the language runtimes
     Guests,
     /// Formatting and lints
     Lints,
@@ -46,6 +47,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Re
     }
     if wants(Part::Guests) || wants(Part::E2e) {
         phases.run("guests", || build_guests(workspace, cache));
+        phases.run("runtimes", || build_runtimes(workspace, cache));
     }
     match options.only {
         None => phases.run("tests", || tests(workspace, cache, &[], &options.filters)),
@@ -80,9 +82,21 @@ fn build_guests(workspace: &Workspace, cache: &Cache) -> Result<()> {
     }
 }
 
+fn build_runtimes(workspace: &Workspace, cache: &Cache) -> Result<()> {
+    match runtimes::run(workspace, cache, &runtimes::Options::default()) {
+        Err(error) if std::env::var_os(ALLOW_MISSING).is_some() => {
+            println!("going on, because {ALLOW_MISSING} is set: {error:#}");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 fn format(workspace: &Workspace, cache: &Cache) -> Result<()> {
     process::run(workspace.cargo(cache).args(["fmt", "--all", "--check"]))?;
-    for manifest in ["guests/rust/Cargo.toml", "examples/Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in
+        ["guests/rust/Cargo.toml", "examples/Cargo.toml", "fuzz/Cargo.toml", "runtimes/Cargo.toml"]
+    {
         let manifest = workspace.path(manifest);
         if manifest.is_file() {
             let mut command = workspace.cargo(cache);

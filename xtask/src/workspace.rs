@@ -27,12 +27,13 @@ impl Workspace {
     }
 
     /// `cargo` for the project's own crates: started in the checkout, with the target directory
-    /// outside it unless the caller chose one, and with the guests where tests look for them.
+    /// outside it unless the caller chose one, and with the guests and runtimes where tests look for them.
     pub(crate) fn cargo(&self, cache: &Cache) -> Command {
         let mut command = Command::new(cargo_program());
         command.current_dir(&self.root);
         command.env("CARGO_TARGET_DIR", cache.host_target());
         command.env("REEF_GUESTS", cache.guests());
+        command.env("REEF_RUNTIMES", cache.runtimes());
         command
     }
 }

@@ -112,7 +112,7 @@ fn build_std(cache: &Cache, sysroot: &Path, target: &str, libraries: &Path) -> R
         }
     }
     if let Some(names) = c_library_folders(target) {
-        let unpacked = debian::unpack(cache, C_LIBRARY_SUITE, "wasi-libc")?.join("usr/lib");
+        let unpacked = c_library(cache)?.join("lib");
         let folder = names
             .iter()
             .map(|name| unpacked.join(name))
@@ -123,6 +123,11 @@ fn build_std(cache: &Cache, sysroot: &Path, target: &str, libraries: &Path) -> R
         }
     }
     cache::remove(&work)
+}
+
+/// The C library with its headers, for every target: the folder that has `include` and `lib`.
+pub(super) fn c_library(cache: &Cache) -> Result<PathBuf> {
+    Ok(debian::unpack(cache, C_LIBRARY_SUITE, "wasi-libc")?.join("usr"))
 }
 
 /// The names under which Debian keeps the C library of a target, if the target has one.

@@ -1,0 +1,1 @@
+addEventListener('fetch', (event) => event.respondWith(event.request.nothing.here));

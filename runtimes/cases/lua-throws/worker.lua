@@ -1,0 +1,3 @@
+function worker(request)
+  return request.nothing.here
+end

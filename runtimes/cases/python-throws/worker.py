@@ -1,0 +1,2 @@
+def worker(request):
+    return 1 / 0
