@@ -1,6 +1,6 @@
 //! What starts a workload.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use reef_document::{At, Many};
 use reef_grants::ByteSize;
@@ -72,6 +72,10 @@ pub struct HttpTrigger {
     /// The largest request body here, if less than the server takes: `1MiB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body: Option<Written<ByteSize>>,
+    /// A folder whose files are sent in place of asking the guest, where there are such; from the
+    /// manifest's on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<At<PathBuf>>,
     /// Whether answers are compressed for clients that ask for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compress: bool,
@@ -222,6 +226,7 @@ impl HttpTrigger {
             argv: None,
             deadline: None,
             max_body: None,
+            files: None,
             compress: false,
         }
     }

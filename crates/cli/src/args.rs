@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Check(Check),
     Dev(Box<Dev>),
     Convert(Convert),
+    Runtimes(Runtimes),
     Ps(Ps),
     Logs(Logs),
     Top(Top),
@@ -361,6 +362,34 @@ pub(crate) struct Convert {
     pub(crate) force: bool,
 }
 
+/// Language runtimes, which run scripts and are Wasm themselves.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Runtimes {
+    /// Say which there are
+    List(ListRuntimes),
+    /// Install one from its .wasm file
+    Install(InstallRuntime),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListRuntimes {
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InstallRuntime {
+    /// Its name: javascript, javascript-fetch, lua, python, ruby
+    pub(crate) name: String,
+    /// Its file, as `cargo xtask runtimes` builds it
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// The folder to put it into [default: REEF_RUNTIMES, or the user's own]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) to: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Ps {
     /// The host's socket [default: all of this user]
@@ -497,6 +526,12 @@ impl Subcommand for Command {
                 "Run an application while it is worked on: build, swap, explain",
             ))
             .subcommand(sub::<Convert>("convert", "Write a manifest of any kind as reef.toml"))
+            .subcommand(
+                Runtimes::augment_subcommands(clap::Command::new("runtimes"))
+                    .about("List or install the language runtimes that run scripts")
+                    .subcommand_required(true)
+                    .arg_required_else_help(true),
+            )
             .subcommand(sub::<Ps>("ps", "Say what runs"))
             .subcommand(sub::<Logs>("logs", "Print what workloads said"))
             .subcommand(sub::<Top>("top", "Show what workloads do, again and again"))
@@ -557,6 +592,7 @@ impl FromArgMatches for Command {
             Some(("check", of)) => Self::Check(Check::from_arg_matches(of)?),
             Some(("dev", of)) => Self::Dev(Box::new(Dev::from_arg_matches(of)?)),
             Some(("convert", of)) => Self::Convert(Convert::from_arg_matches(of)?),
+            Some(("runtimes", of)) => Self::Runtimes(Runtimes::from_arg_matches(of)?),
             Some(("ps", of)) => Self::Ps(Ps::from_arg_matches(of)?),
             Some(("logs", of)) => Self::Logs(Logs::from_arg_matches(of)?),
             Some(("top", of)) => Self::Top(Top::from_arg_matches(of)?),

@@ -14,8 +14,10 @@ mod logs;
 mod manage;
 mod manifest;
 mod run;
+mod runtimes;
 mod serve;
 mod server;
+mod site;
 mod table;
 mod top;
 mod up;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         args::Command::Check(check) => check::check(&check),
         args::Command::Dev(dev) => dev::dev(&dev, &arguments.log),
         args::Command::Convert(convert) => convert::convert(&convert),
+        args::Command::Runtimes(of) => runtimes::runtimes(&of),
         args::Command::Ps(ps) => manage::ps(&ps),
         args::Command::Logs(logs) => logs::logs(&logs),
         args::Command::Top(top) => top::top(&top),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use reef_app::{Application, HttpTrigger, Manifest, Name, Source, Triggers, Workload};
 use reef_document::{At, Diagnostic, Diagnostics, LARGEST, Source as Text, Syntax, parse};
 
-use crate::guest;
+use crate::{guest, site};
 
 /// The manifest of a folder.
 const DEFAULT: &str = "reef.toml";
@@ -66,6 +66,8 @@ impl Kind {
 pub(crate) struct Loaded {
     pub(crate) application: Application,
     pub(crate) folder: PathBuf,
+    /// A site, whose workers may name variables of the environment.
+    pub(crate) site: bool,
 }
 
 /// Reads a manifest, but nothing that is too large to be one.
@@ -136,25 +138,35 @@ pub(crate) fn load(
     let folder = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
     if is_artifact(path) {
         let application = of_artifacts(&guest::name_of(path), &[path.to_owned()]);
-        return Ok(Some(Loaded { application, folder: PathBuf::new() }));
+        return Ok(Some(Loaded { application, folder: PathBuf::new(), site: false }));
     }
     let manifest = manifest_of(path);
     if path.is_dir() && !manifest.exists() {
+        if let Some(names) = site::files(path)? {
+            let application = site::application(path, &names, found)?;
+            if let Some(application) = &application {
+                files(application, path, found);
+                folders(application, path, found);
+            }
+            let application = application.filter(|_| !found.has_errors());
+            let folder = path.to_owned();
+            return Ok(application.map(|application| Loaded { application, folder, site: true }));
+        }
         let artifacts = artifacts(path)?;
         if artifacts.is_empty() {
             bail!(
-                "{} has neither a {DEFAULT} nor a .wasm file; name a folder that has, or a manifest",
+                "{} has neither a {DEFAULT} nor a .wasm file nor workers; name a folder that has, or a manifest",
                 path.display()
             );
         }
         let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let application = of_artifacts(&guest::name_of(&absolute), &artifacts);
-        return Ok(Some(Loaded { application, folder: PathBuf::new() }));
+        return Ok(Some(Loaded { application, folder: PathBuf::new(), site: false }));
     }
     let text = read(&manifest)?;
     let folder = folder(&manifest);
     let application = application(&text, profile, &folder, found);
-    Ok(application.map(|application| Loaded { application, folder }))
+    Ok(application.map(|application| Loaded { application, folder, site: false }))
 }
 
 /// A folder's manifest, or the path itself.

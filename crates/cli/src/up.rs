@@ -53,9 +53,11 @@ impl Sources {
         let value = |name: &Name| {
             let given =
                 self.vars.iter().chain(more).rev().find(|(given, _)| given == name.as_str());
+            let plain = || loaded.site.then(|| std::env::var(name.as_str()).ok()).flatten();
             given
                 .map(|(_, value)| value.clone())
                 .or_else(|| std::env::var(environment_name(name)).ok())
+                .or_else(plain)
         };
         let variables = loaded.application.variables.keys();
         let values =

@@ -7,10 +7,11 @@
 mod error;
 mod files;
 mod make;
+mod runtime;
 mod status;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -19,19 +20,20 @@ use std::{
 use http::{Request, header};
 use reef_app::{Application, HttpTrigger, Name, Ready};
 use reef_engine::{Background, Engine};
-use reef_http::{Peer, RequestBody, Router, RouterBuilder, Workers};
+use reef_http::{Peer, RequestBody, Router, RouterBuilder, StaticFiles, Workers};
 use reef_wasi::{Handled, Next, Stdio};
 use wasmtime_wasi_http::WasiBody;
 
 pub use self::{
     error::DeployError,
-    make::environment_name,
+    make::{WORKER, environment_name},
+    runtime::runtime_folders,
     status::{ApplicationStatus, TriggerStatus, WorkloadStatus},
 };
 pub use crate::task::{Phase, TaskStatus};
 use crate::{
     Workload, command,
-    serve::{Ingress, Mounted, ServeOptions, Table},
+    serve::{Ingress, Mounted, Script, ServeOptions, SharedEntries, Table},
     task::{Plan, Task},
 };
 
@@ -83,6 +85,8 @@ pub struct Host {
     workers: Workers,
     background: Arc<Background>,
     applications: Mutex<BTreeMap<String, Deployed>>,
+    /// Maps that workers share, by application and namespace.
+    entries: Mutex<HashMap<(String, String), SharedEntries>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -126,6 +130,8 @@ struct Chain {
     options: ServeOptions,
     /// Whether it is reached from outside, and not only by other workloads of its application.
     public: bool,
+    script: Script,
+    files: Option<StaticFiles>,
     /// The workload, then its middleware, outermost first.
     units: Vec<Arc<Unit>>,
     mounted: Mounted,
@@ -152,6 +158,7 @@ impl Host {
             workers,
             background,
             applications: Mutex::default(),
+            entries: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         })
     }

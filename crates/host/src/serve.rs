@@ -12,6 +12,8 @@ mod instances;
 mod turn;
 mod uri;
 mod wagi;
+mod workers;
 
 pub use dispatch::{Queueing, Reuse, ServeError, ServeOptions};
-pub use ingress::{Ingress, Mount, Mounted, Table};
+pub use ingress::{Ingress, Mount, Mounted, Script, Table};
+pub use workers::SharedEntries;

@@ -214,10 +214,10 @@ impl Workload {
         let (name, share) = (self.name().clone(), self.world.share());
         let Linked::Module(pre) = &self.linked else { return Ok(Vec::new()) };
         let (pipe, reader) = Pipe::new();
-        let guest = self.world.bare_module(Stdio::Piped {
-            stdin: Box::new(tokio::io::empty()),
-            stdout: Box::new(pipe.clone()),
-        })?;
+        let guest = self.world.bare_module(
+            &[],
+            Stdio::Piped { stdin: Box::new(tokio::io::empty()), stdout: Box::new(pipe.clone()) },
+        )?;
         let (mut store, activity) = self.engine.store(self.flavour, share, guest)?;
         let (pre, function) = (pre.clone(), function.to_owned());
         let running = async move {

@@ -192,8 +192,9 @@ impl World {
     ///
     /// # Errors
     /// None that is expected: nothing is opened.
-    pub fn bare_module(&self, stdio: Stdio) -> Result<ModuleGuest, WorldError> {
+    pub fn bare_module(&self, args: &[String], stdio: Stdio) -> Result<ModuleGuest, WorldError> {
         let mut wasi = WasiCtxBuilder::new();
+        wasi.args(args);
         self.streams(&mut wasi, stdio);
         // It is only asked; it sends nothing.
         let requests = Requests::none(self.name.clone());
@@ -253,6 +254,11 @@ impl World {
                 wasi.stdin(crate::stdio::Boxed(stdin));
                 wasi.stdout(crate::stdio::Boxed(stdout));
                 wasi.stderr(Lines::new(self.name.clone(), "stderr"));
+            }
+            Stdio::Captured { stdin, output, errors } => {
+                wasi.stdin(crate::stdio::Boxed(stdin));
+                wasi.stdout(crate::stdio::Boxed(output));
+                wasi.stderr(crate::stdio::Boxed(errors));
             }
         }
     }

@@ -31,6 +31,15 @@ pub enum Stdio {
         /// Standard output.
         stdout: Box<dyn StdoutStream>,
     },
+    /// The same, and errors are for the caller, too.
+    Captured {
+        /// Standard input.
+        stdin: Box<dyn StdinStream>,
+        /// Standard output.
+        output: Box<dyn StdoutStream>,
+        /// Standard error.
+        errors: Box<dyn StdoutStream>,
+    },
 }
 
 /// Logs what a guest writes, a line at a time.
@@ -49,6 +58,7 @@ impl fmt::Debug for Stdio {
             Self::Inherit => "Inherit",
             Self::Log => "Log",
             Self::Piped { .. } => "Piped",
+            Self::Captured { .. } => "Captured",
         })
     }
 }

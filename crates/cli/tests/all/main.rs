@@ -24,6 +24,7 @@ mod serve_outbound;
 mod serve_telemetry;
 mod serve_tls;
 mod server;
+mod sites;
 mod support;
 mod swap;
 mod tasks;

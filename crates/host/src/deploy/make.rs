@@ -1,6 +1,11 @@
 //! From a description to what can be started.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use jiff::tz::TimeZone;
 use reef_app::{Handing, HttpTrigger, Link, Name, Template, Workload as Described};
@@ -10,10 +15,10 @@ use reef_grants::{Access, DirGrant, Grants, Limits};
 use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
 
-use super::{Chain, DeployError, Host, Order, Revision, STARTING, Unit, files};
+use super::{Chain, DeployError, Host, Order, Revision, STARTING, Unit, files, runtime};
 use crate::{
     Spec, Workload, fetch,
-    serve::{Mount, Mounted, Queueing, Reuse, ServeOptions},
+    serve::{Mount, Mounted, Queueing, Reuse, Script, ServeOptions},
     task::{Plan, When},
 };
 
@@ -27,6 +32,9 @@ const IDLE: Duration = Duration::from_secs(300);
 /// The capability to send requests to the application's own routes.
 const OWN_ROUTES: &str = "own-routes";
 
+/// The label of a worker that says which file of its site it is.
+pub const WORKER: &str = "workers.file";
+
 /// Everything that the making of a workload depends on: alike, they are the same.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Identity {
@@ -37,6 +45,8 @@ pub(super) struct Identity {
     links: Vec<Link>,
     /// What the files that it sees are: their names, lengths and times.
     files: Vec<files::Seen>,
+    /// What a runtime is started with, a script among it.
+    args: Vec<String>,
 }
 
 impl Identity {
@@ -204,6 +214,8 @@ impl Host {
         });
         let front = front.collect::<Result<Vec<_>, DeployError>>()?;
         let mounted = self.ingress.mount(&Mount {
+            script: chain.script.clone(),
+            files: chain.files.clone(),
             trigger: chain.trigger.clone(),
             base: chain.base.clone(),
             workload: handler.workload.clone(),
@@ -214,6 +226,8 @@ impl Host {
         Ok(Arc::new(Chain {
             base: chain.base.clone(),
             public: chain.public,
+            script: chain.script.clone(),
+            files: chain.files.clone(),
             trigger: chain.trigger.clone(),
             options: chain.options,
             units,
@@ -223,6 +237,19 @@ impl Host {
 }
 
 impl Host {
+    /// What a worker of a site needs to know.
+    fn script(&self, order: &Order, described: &Described, unit: &Unit) -> Script {
+        let link = described.links.iter().find(|link| is_entries(link));
+        let entries = link.map(|link| {
+            let application = order.application.name.to_string();
+            let namespace = link.name.clone().unwrap_or_else(|| "default".to_owned());
+            let mut maps = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            maps.entry((application, namespace)).or_default().clone()
+        });
+        let file = described.labels.get(WORKER).cloned();
+        Script { file, args: unit.identity.args.clone(), entries }
+    }
+
     /// The routes that a CGI-style module tells of itself, if it does (WAGI's `_routes`). It is asked
     /// without anything that was granted.
     fn own_routes(&self, workload: &Workload) -> Result<Option<DynamicRoutes>, DeployError> {
@@ -273,8 +300,30 @@ impl Making<'_> {
         let times = self.times.entry(described.name.value.clone()).or_default();
         *times += 1;
         let name = self.order.qualified_name(described, *times);
-        let artifact = fetch::source(&described.source, &self.order.folder)
-            .map_err(|cause| DeployError::Fetch { workload: name.clone(), cause })?;
+        let (artifact, args) = match &described.runtime {
+            None => {
+                let artifact = fetch::source(&described.source, &self.order.folder)
+                    .map_err(|cause| DeployError::Fetch { workload: name.clone(), cause })?;
+                (artifact, Vec::new())
+            }
+            Some(runtime) => {
+                let variables: Vec<_> = described.env.keys().map(String::as_str).collect();
+                let scripted = runtime::prepare(
+                    &self.host.engine,
+                    &self.host.background,
+                    self.host.workers.handle(0),
+                    runtime.as_str(),
+                    &described.source,
+                    &self.order.folder,
+                    &variables,
+                );
+                let scripted = scripted.map_err(|error| DeployError::Value {
+                    workload: name.clone(),
+                    why: error.to_string(),
+                })?;
+                (scripted.artifact, scripted.args)
+            }
+        };
         let digest = artifact.digest().clone();
         if let Some(pinned) = &described.digest
             && !pinned.eq_ignore_ascii_case(&digest.to_string())
@@ -296,6 +345,7 @@ impl Making<'_> {
             limits: limits(described),
             links: described.links.clone(),
             files: seen,
+            args,
         };
         if let Some(old) = old.iter().find(|old| old.identity == identity) {
             return Ok(old.clone());
@@ -359,14 +409,34 @@ impl Making<'_> {
                 *unit = Arc::new(unit.with(workload));
             }
         }
+        let script = self.host.script(self.order, described, unit);
+        let folder = trigger.files.as_ref().map(|files| self.order.folder.join(&files.value));
+        let compression = Some(self.host.ingress.compression().clone());
+        let options_of = FileOptions { compression, ..FileOptions::default() };
+        let files = folder.map(|folder| StaticFiles::open(folder, options_of)).transpose();
+        let files = files.map_err(|error| DeployError::Value {
+            workload: described.name.to_string(),
+            why: error.to_string(),
+        })?;
         let mounted = self.host.ingress.mount(&Mount {
+            script: script.clone(),
+            files: files.clone(),
             trigger: trigger.clone(),
             base: base.clone(),
             workload: unit.workload.clone(),
             middleware: units.iter().skip(1).map(|unit| unit.workload.clone()).collect(),
             options,
         })?;
-        Ok(Arc::new(Chain { trigger: trigger.clone(), base, options, public, units, mounted }))
+        Ok(Arc::new(Chain {
+            trigger: trigger.clone(),
+            base,
+            options,
+            public,
+            script,
+            files,
+            units,
+            mounted,
+        }))
     }
 }
 
@@ -454,6 +524,11 @@ pub(super) fn is_http(link: &Link) -> bool {
     import && (link.workload.is_some() || own)
 }
 
+/// Whether a link is to a map that workers of a site share.
+fn is_entries(link: &Link) -> bool {
+    link.capability.as_ref().is_some_and(|name| name.as_str() == "key-value")
+}
+
 /// Where the environment holds a variable's value.
 pub fn environment_name(name: &Name) -> String {
     let name = name.as_str().to_uppercase();
@@ -463,9 +538,9 @@ pub fn environment_name(name: &Name) -> String {
 /// Says no to what would otherwise be passed over in silence.
 fn refuse(described: &Described) -> Result<(), DeployError> {
     let trigger = &described.trigger;
-    let what = if let Some(runtime) = &described.runtime {
-        format!("the language runtime `{runtime}`")
-    } else if let Some(link) = described.links.iter().find(|link| !is_http(link)) {
+    let workers = trigger.http.iter().all(|trigger| trigger.handing == Handing::Workers);
+    let other = |link: &&Link| !is_http(link) && !(workers && is_entries(link));
+    let what = if let Some(link) = described.links.iter().find(other) {
         match &link.capability {
             Some(capability) => format!("the capability `{capability}`"),
             None => format!("the link of `{}`", link.import.value),

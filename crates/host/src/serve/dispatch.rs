@@ -10,7 +10,7 @@ use reef_artifact::{Kind, Served, Wasi};
 use reef_engine::{Background, DeadlinePassed, within};
 use reef_http::{
     AcceptEncoding, Admission, BodyError, BoxError, Compression, Peer, RequestBody, ResponseBody,
-    Workers, overloaded_response,
+    StaticFiles, Workers, overloaded_response,
 };
 use reef_telemetry::{RequestSpan, Tracer};
 use reef_wasi::{Handled, Next};
@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{
 use super::{
     answer::{Broken, Exchange, FromInstance, Streamed},
     component::{GuestError, NoAnswer, Pool, Uninstantiable},
-    ingress::Mount,
+    ingress::{Mount, Script},
     instances::{Claim, Job},
     uri::absolute,
     wagi::Wagi,
@@ -79,12 +79,15 @@ pub(super) struct Service {
     /// Handed to its guest as Spin does it: the base of its route.
     pub(super) spin: Option<String>,
     max_body: Option<u64>,
+    /// Sent in place of asking the guest.
+    files: Option<StaticFiles>,
     compression: Option<Compression>,
 }
 
 pub(super) enum Guest {
     Component(Arc<Pool>),
     Wagi(Wagi),
+    Workers(super::workers::Workers),
 }
 
 /// Why workloads cannot be served.
@@ -187,6 +190,14 @@ impl Service {
                 let mismatch = |cause| ServeError::Mismatch { name: name.clone(), cause };
                 Guest::Component(Arc::new(pool.map_err(mismatch)?))
             }
+            (Served::Wagi, Linked::Module(pre)) if mount.trigger.handing == Handing::Workers => {
+                let Script { file, args, entries } = mount.script.clone();
+                let (workload, pre) = (workload.clone(), pre.clone());
+                let file = file.as_deref();
+                Guest::Workers(super::workers::Workers::new(
+                    workload, pre, file, args, entries, background,
+                ))
+            }
             (Served::Wagi, Linked::Module(pre)) => {
                 if let Some(entrypoint) = &mount.trigger.entrypoint
                     && !workload.exports_function(entrypoint)
@@ -212,6 +223,7 @@ impl Service {
             tracer,
             route: mount.trigger.route.path(),
             spin: (mount.trigger.handing == Handing::Spin).then(|| mount.base.clone()),
+            files: mount.files.clone(),
             max_body: mount.trigger.max_body.map(|size| size.0.0),
             compression: mount.trigger.compress.then(|| compression.clone()),
         })
@@ -229,7 +241,7 @@ impl Service {
         match &self.guest {
             Guest::Component(pool) => pool.instances.any(),
             // Each is the affair of its request.
-            Guest::Wagi(_) => false,
+            Guest::Wagi(_) | Guest::Workers(_) => false,
         }
     }
 
@@ -255,6 +267,14 @@ impl Service {
         mut span: RequestSpan,
         rest: usize,
     ) -> Response<ResponseBody> {
+        if let Some(files) = &self.files {
+            let below = request.uri().path().to_owned();
+            let answer = Box::pin(files.answer(&request, &below)).await;
+            if !matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+                span.set_status(answer.status().as_u16());
+                return answer;
+            }
+        }
         if let Some(most) = self.max_body
             && let Err(error) = request.body_mut().limit_bytes(most)
         {
@@ -292,6 +312,9 @@ impl Service {
             // would carry room for it.
             Guest::Wagi(wagi) => {
                 Box::pin(wagi.answer(request, rest, peer, self.deadline, exchange)).await
+            }
+            Guest::Workers(workers) => {
+                Box::pin(workers.answer(request, peer, self.deadline, exchange)).await
             }
         };
         let response = result.unwrap_or_else(|failed| fail(*failed));

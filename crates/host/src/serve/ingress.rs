@@ -22,6 +22,7 @@ use reef_telemetry::Tracer;
 use reef_wasi::Next;
 
 use super::dispatch::{Behind, Guest, ServeError, ServeOptions, Service, takes_next, text};
+use super::workers::SharedEntries;
 use crate::Workload;
 
 /// How often a worker looks after its instances, at most and at least.
@@ -45,6 +46,21 @@ pub struct Mount {
     pub middleware: Vec<Arc<Workload>>,
     /// How.
     pub options: ServeOptions,
+    /// What a worker needs to know beside its request.
+    pub script: Script,
+    /// Files that are sent in place of asking the guest, where there are such.
+    pub files: Option<StaticFiles>,
+}
+
+/// What a worker of a site needs to know beside its request.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// Its file, from its site on.
+    pub file: Option<String>,
+    /// Arguments of a runtime that evaluates a script with each request.
+    pub args: Vec<String>,
+    /// What it shares with others of its namespace.
+    pub entries: Option<SharedEntries>,
 }
 
 /// Something made ready to answer at its route, and not reachable yet. Cheap to clone; all clones

@@ -14,7 +14,7 @@ use reef_wasi::{ModuleGuest, Stdio};
 use tokio::task::AbortHandle;
 use tokio_util::io::StreamReader;
 use wasmtime::{InstancePre, Store};
-use wasmtime_wasi::cli::AsyncStdinStream;
+use wasmtime_wasi::cli::{AsyncStdinStream, StdinStream};
 
 use super::{
     answer::{Exchange, Source, Streamed},
@@ -38,7 +38,7 @@ pub(super) struct Wagi {
 }
 
 /// The guest's task; ends with whoever waits for it.
-struct Running {
+pub(super) struct Running {
     task: AbortHandle,
     reader: Arc<Reader>,
     wanted: bool,
@@ -67,8 +67,7 @@ impl Wagi {
         mut exchange: Exchange,
     ) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>> {
         let name = self.workload.name().clone();
-        let (pipe, reader) = Pipe::new();
-        let running = match self.start(request, rest, peer, pipe, reader) {
+        let running = match self.start(request, rest, peer) {
             Ok(running) => running,
             Err(failure) => return Err(Box::new((failure, exchange))),
         };
@@ -97,8 +96,6 @@ impl Wagi {
         request: Request<RequestBody>,
         rest: usize,
         peer: Peer,
-        pipe: Pipe,
-        reader: Reader,
     ) -> Result<Running, Failure> {
         let (head, body) = request.into_parts();
         let host = peer.local.to_string();
@@ -119,20 +116,30 @@ impl Wagi {
         let args = reef_wagi::arguments(self.argv.as_deref(), &facts);
         let stdin =
             StreamReader::new(Box::pin(body.map_err(std::io::Error::other).into_data_stream()));
-        let stdio = Stdio::Piped {
-            stdin: Box::new(AsyncStdinStream::new(stdin)),
-            stdout: Box::new(pipe.clone()),
-        };
-        let guest = self.workload.world.module(&args, &env, stdio)?;
-        let world = &self.workload.world;
-        let (store, activity) =
-            self.workload.engine.store(self.workload.flavour, world.share(), guest)?;
-        self.workload.meter().instance_created();
         let entrypoint = self.entrypoint.clone();
-        let run = run(self.pre.clone(), store, pipe, self.workload.clone(), entrypoint);
-        let task = tokio::spawn(Paced::new(activity, Some(self.background.clone()), run));
-        Ok(Running { task: task.abort_handle(), reader: Arc::new(reader), wanted: true })
+        let stdin = Box::new(AsyncStdinStream::new(stdin));
+        launch(&self.workload, &self.pre, &self.background, entrypoint, (&args, &env), stdin)
     }
+}
+
+/// Starts a module's function in an instance of its own; what it prints is read from what is returned.
+pub(super) fn launch(
+    workload: &Arc<Workload>,
+    pre: &InstancePre<ModuleGuest>,
+    background: &Arc<Background>,
+    entrypoint: Arc<str>,
+    (args, env): (&[String], &[(String, String)]),
+    stdin: Box<dyn StdinStream>,
+) -> Result<Running, Failure> {
+    let (pipe, reader) = Pipe::new();
+    let stdio = Stdio::Piped { stdin, stdout: Box::new(pipe.clone()) };
+    let world = &workload.world;
+    let guest = world.module(args, env, stdio)?;
+    let (store, activity) = workload.engine.store(workload.flavour, world.share(), guest)?;
+    workload.meter().instance_created();
+    let run = run(pre.clone(), store, pipe, workload.clone(), entrypoint);
+    let task = tokio::spawn(Paced::new(activity, Some(background.clone()), run));
+    Ok(Running { task: task.abort_handle(), reader: Arc::new(reader), wanted: true })
 }
 
 impl Named for Wagi {
@@ -202,6 +209,18 @@ impl Drop for Ending {
 }
 
 // === impl Running ===
+
+impl Running {
+    /// Where what it prints is read.
+    pub(super) fn reader(&self) -> Arc<Reader> {
+        self.reader.clone()
+    }
+
+    /// Whatever it still does is its own affair.
+    pub(super) fn done(&mut self) {
+        self.wanted = false;
+    }
+}
 
 impl Source for Running {
     fn failed(&self) -> bool {
