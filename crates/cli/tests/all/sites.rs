@@ -125,7 +125,7 @@ fn a_worker_that_is_a_module_speaks_json() {
         (data (i32.const 64) "{\"data\":\"from a module\",\"headers\":{\"x-by\":\"wat\"},\"status\":203,\"kv\":{}}")
         (func (export "_start")
             (i32.store (i32.const 0) (i32.const 64))
-            (i32.store (i32.const 4) (i32.const 71))
+            (i32.store (i32.const 4) (i32.const 70))
             (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
     let dir = tempdir().unwrap();
     let wasm = wat_to_wasm(&dir, module);
