@@ -4,6 +4,8 @@ use std::{
     thread,
 };
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::manage::block_on;
 
@@ -252,4 +254,24 @@ fn an_answer_that_does_not_come_whole_is_no_answer() {
     let addr = silent.local_addr().unwrap();
     let wrong = block_on(async { Ok(ask(addr, &all[0], &mut Captured::default()).await) });
     assert_eq!(wrong.unwrap(), ["there was no whole answer within 200 ms"]);
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_read_panics(
+        fields in prop::collection::vec(
+            prop_oneof![
+                "(path|method|name|body|within|json|expect\\.(status|body|body-matches)|capture\\.a) = .{0,20}",
+                "(path|body|expect\\.body|capture\\.a\\.json|expect\\.body-matches) = '[/a{}\\[(*+?~ ]{0,12}'",
+                "expect\\.json = \\{ '[/~a.]{0,5}' = ('[{} a]{0,6}'|1|true|\\[\\]) \\}",
+            ],
+            0..6,
+        ),
+    ) {
+        let text = format!("[[request]]\n{}\n", fields.join("\n"));
+        let mut found = Diagnostics::default();
+        let read = parse(&Source::new("t", &*text), &mut found);
+        prop_assert_eq!(read.is_none(), found.has_errors(), "{}", text);
+        prop_assert!(found.iter().all(|one| !one.message().is_empty()));
+    }
 }

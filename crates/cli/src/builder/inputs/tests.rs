@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
@@ -150,4 +151,50 @@ fn the_newest_counts() {
     assert_eq!(inputs.newest().unwrap(), Some(old + Duration::from_secs(5)));
     let nothing = Inputs::new(None, dir.path(), Vec::new()).unwrap();
     assert_eq!(nothing.newest().unwrap(), None);
+}
+
+/// Whether a pattern takes a path, part by part, as its documentation has it.
+fn takes(pattern: &[&str], path: &[&str]) -> bool {
+    match (pattern, path) {
+        (["**"], path) => !path.is_empty(),
+        (["**", rest @ ..], path) => (0..=path.len()).any(|at| takes(rest, &path[at..])),
+        ([part, pattern @ ..], [name, path @ ..]) => {
+            let fits = match part.split_once('*') {
+                Some((start, end)) => {
+                    name.len() >= start.len() + end.len()
+                        && name.starts_with(start)
+                        && name.ends_with(end)
+                }
+                None => part == name,
+            };
+            fits && takes(pattern, path)
+        }
+        ([], path) => path.is_empty(),
+        (_, []) => false,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// What is found by walking is what is taken when asked for ([`files`] sees to that), and what the
+    /// simple model says.
+    #[test]
+    fn patterns_are_what_a_simple_model_says(
+        paths in prop::collection::btree_set("([ab]/){0,3}[abc]\\.(rs|md)", 1..12),
+        pattern in "([ab]/|\\*/|\\*\\*/){0,3}(\\*|\\*\\*|\\*\\.rs|a\\*|[abc]\\.rs)",
+    ) {
+        let files_there: Vec<_> = paths.iter().map(|path| (path.as_str(), "")).collect();
+        let dir = folder(&files_there);
+        let inputs = inputs(dir.path(), None, &[&pattern], &[]);
+        let parts: Vec<_> = pattern.split('/').collect();
+        let expected: Vec<_> = paths
+            .iter()
+            .filter(|path| takes(&parts, &path.split('/').collect::<Vec<_>>()))
+            .cloned()
+            .collect();
+        let mut expected = expected;
+        expected.sort();
+        prop_assert_eq!(files(dir.path(), &inputs), expected, "{}", pattern);
+    }
 }
