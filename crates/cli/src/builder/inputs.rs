@@ -149,9 +149,9 @@ impl Root {
 
     /// Those that match a pattern, from a folder on.
     fn matching(base: &Path, pattern: &str) -> Result<Self, InputsError> {
-        let special = |part: &&str| part.contains(['*', '?', '[', '{', '\\']);
+        let special = |part: &str| part.contains(['*', '?', '[', '{', '\\']);
         let parts: Vec<_> = pattern.split('/').collect();
-        let at = parts.iter().position(|part| special(&part));
+        let at = parts.iter().position(|part| special(part));
         let Some(at) = at else {
             let path = plain(&base.join(pattern));
             if path.is_dir() {

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use std::fs;
 
 use reef_app::Manifest;
@@ -169,4 +171,17 @@ fn whoever_waits_can_end_it_with_all_that_it_started() {
         assert!(Instant::now() < until, "it goes on: {state}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+fn what_a_command_leaves_behind_is_not_waited_for() {
+    let tried = Tried::new();
+    // It has the command's output, which does not end before it does.
+    let app = workloads(&[("a", "build.command = 'sleep 600 & echo $!; touch a.wasm'")]);
+    assert_eq!(tried.build(&app).unwrap().made, ["a"]);
+    let said = tried.said.lock().unwrap();
+    let pid = said.iter().find_map(|line| line.strip_prefix("a: ")?.parse().ok()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    // It is still there.
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }

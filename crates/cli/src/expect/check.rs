@@ -58,7 +58,7 @@ impl Check<'_> {
         request.body.iter().for_each(|body| self.template(body));
         request.json.iter().for_each(|json| self.json(json));
         self.expect(request);
-        for (_, capture) in &request.capture {
+        for capture in request.capture.values() {
             match &capture.value {
                 Capture::Json(pointer) => self.pointer(pointer, capture),
                 Capture::Header(name) => self.header(name, capture),

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::path::PathBuf;
 
 use reef_app::Manifest;

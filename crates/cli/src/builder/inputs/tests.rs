@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::time::Duration;
 
 use proptest::prelude::*;
