@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Dev(Box<Dev>),
     Convert(Convert),
     Runtimes(Runtimes),
+    New(New),
+    Build(Build),
+    Test(Test),
     Ps(Ps),
     Logs(Logs),
     Top(Top),
@@ -391,6 +394,65 @@ pub(crate) struct InstallRuntime {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct New {
+    /// What it is called, and the folder that is made for it
+    #[arg(required_unless_present = "list", value_hint = ValueHint::DirPath)]
+    pub(crate) name: Option<String>,
+    /// What to begin with
+    #[arg(short, long, value_name = "TEMPLATE", default_value = "http-rust")]
+    pub(crate) template: String,
+    /// Say which templates there are
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) list: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Build {
+    /// A manifest, or a folder with a reef.toml [default: the one here]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: Option<PathBuf>,
+    /// Only this workload; may be given several times
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) workload: Vec<String>,
+    /// The profile to put over the manifest's own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Builds at once [default: half as many as there are cores]
+    #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
+    pub(crate) jobs: Option<usize>,
+    /// Build also what is newer than all that it is made from
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Test {
+    /// A manifest, a folder with a reef.toml or .wasm files, or a .wasm file [default: here]
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: Option<PathBuf>,
+    /// Expectations (.toml) and test components (.wasm) [default: all in tests/ beside the manifest]
+    #[arg(value_name = "TEST", value_hint = ValueHint::FilePath)]
+    pub(crate) tests: Vec<PathBuf>,
+    /// The profile to put over the manifest's own values
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// The value of a variable; REEF_VAR_NAME in the environment does the same
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub(crate) var: Vec<(String, String)>,
+    /// Test what is there, and build nothing
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// How long a test component may run
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    pub(crate) deadline: Duration,
+    /// Print what came of it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Ps {
     /// The host's socket [default: all of this user]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -532,6 +594,9 @@ impl Subcommand for Command {
                     .subcommand_required(true)
                     .arg_required_else_help(true),
             )
+            .subcommand(sub::<New>("new", "Begin an application from a template"))
+            .subcommand(sub::<Build>("build", "Build the artifacts of an application"))
+            .subcommand(sub::<Test>("test", "Run an application's tests against it"))
             .subcommand(sub::<Ps>("ps", "Say what runs"))
             .subcommand(sub::<Logs>("logs", "Print what workloads said"))
             .subcommand(sub::<Top>("top", "Show what workloads do, again and again"))
@@ -569,6 +634,9 @@ impl Subcommand for Command {
                 | "up"
                 | "inspect"
                 | "check"
+                | "new"
+                | "build"
+                | "test"
                 | "ps"
                 | "logs"
                 | "top"
@@ -593,6 +661,9 @@ impl FromArgMatches for Command {
             Some(("dev", of)) => Self::Dev(Box::new(Dev::from_arg_matches(of)?)),
             Some(("convert", of)) => Self::Convert(Convert::from_arg_matches(of)?),
             Some(("runtimes", of)) => Self::Runtimes(Runtimes::from_arg_matches(of)?),
+            Some(("new", of)) => Self::New(New::from_arg_matches(of)?),
+            Some(("build", of)) => Self::Build(Build::from_arg_matches(of)?),
+            Some(("test", of)) => Self::Test(Test::from_arg_matches(of)?),
             Some(("ps", of)) => Self::Ps(Ps::from_arg_matches(of)?),
             Some(("logs", of)) => Self::Logs(Logs::from_arg_matches(of)?),
             Some(("top", of)) => Self::Top(Top::from_arg_matches(of)?),
@@ -626,6 +697,13 @@ fn parse_tls_host(text: &str) -> Result<(String, PathBuf, PathBuf), String> {
             Ok((host.to_owned(), cert.into(), key.into()))
         }
         _ => Err("write HOST=CERT,KEY, such as shop.example=shop.pem,shop.key".into()),
+    }
+}
+
+fn parse_jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=1024) => Ok(jobs),
+        _ => Err("write a number from 1 to 1024".into()),
     }
 }
 

@@ -2,23 +2,27 @@
 //! to the library crates.
 
 mod args;
+mod builder;
 mod check;
 mod control;
 mod convert;
 mod detach;
 mod dev;
+mod expect;
 mod generate;
 mod guest;
 mod inspect;
 mod logs;
 mod manage;
 mod manifest;
+mod new;
 mod run;
 mod runtimes;
 mod serve;
 mod server;
 mod site;
 mod table;
+mod test;
 mod top;
 mod up;
 
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
         args::Command::Dev(dev) => dev::dev(&dev, &arguments.log),
         args::Command::Convert(convert) => convert::convert(&convert),
         args::Command::Runtimes(of) => runtimes::runtimes(&of),
+        args::Command::New(new) => new::new(&new),
+        args::Command::Build(build) => builder::command(&build),
+        args::Command::Test(test) => test::test(&test),
         args::Command::Ps(ps) => manage::ps(&ps),
         args::Command::Logs(logs) => logs::logs(&logs),
         args::Command::Top(top) => top::top(&top),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod bad_input;
+mod build;
 mod cache;
 mod check;
 mod client;
@@ -14,6 +15,7 @@ mod invoke;
 mod languages;
 mod manage;
 mod network;
+mod new;
 mod origin;
 mod process;
 mod run;
@@ -28,4 +30,5 @@ mod sites;
 mod support;
 mod swap;
 mod tasks;
+mod test_command;
 mod up;
