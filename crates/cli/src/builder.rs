@@ -235,7 +235,6 @@ pub(crate) fn build(
 ///
 /// # Errors
 /// When a pattern of one is none.
-#[allow(dead_code, reason = "for `reef dev`")]
 pub(crate) fn watched(
     application: &Application,
     folder: &Path,

@@ -22,11 +22,12 @@ use tokio::sync::mpsc;
 
 use crate::{
     args::{Dev, Log},
-    check,
+    builder, check,
     control::{self, Control},
     logs::Printer,
     manifest,
     server::{self, Managed},
+    site,
     up::{Origin, Sources},
 };
 
@@ -50,7 +51,14 @@ pub(crate) fn dev(args: &Dev, log: &Log) -> anyhow::Result<i32> {
     let orders = match sources.order(&origin, &[]) {
         Ok(order) => {
             sources.remember(order.application.name.as_str(), origin.clone());
-            vec![order]
+            // What cannot be built is mended while this runs.
+            match built(&order.application, &order.folder, builder::printed(&order.application)) {
+                Ok(()) => vec![order],
+                Err(error) => {
+                    eprintln!("{error:#}");
+                    Vec::new()
+                }
+            }
         }
         // It is mended while this runs; that there is nothing to watch cannot be.
         Err(error) => match error.downcast_ref::<check::Wrong>() {
@@ -64,6 +72,22 @@ pub(crate) fn dev(args: &Dev, log: &Log) -> anyhow::Result<i32> {
     let socket = control::Socket::new(args.socket.as_deref())?;
     let managed = Managed { sources: sources.into(), socket, watch: Some(Watch { origin }) };
     server::serve(&args.server, log, orders, Some(managed))
+}
+
+/// Builds what is not current.
+fn built(application: &Application, folder: &Path, told: builder::Told) -> anyhow::Result<()> {
+    if application.workloads.iter().all(|workload| workload.build.is_none()) {
+        return Ok(());
+    }
+    let options = builder::Options {
+        workloads: Vec::new(),
+        jobs: 0,
+        force: false,
+        told,
+        stop: builder::Stop::default(),
+    };
+    builder::build(application, folder, &options)?;
+    Ok(())
 }
 
 // === impl Watch ===
@@ -123,11 +147,16 @@ impl Watch {
                 }
             };
             let _ = tokio::time::timeout(LONGEST, all).await;
-            if !paths.iter().any(|path| files.is_of_interest(path)) {
+            let built = paths.iter().any(|path| files.is_source(path));
+            if !built && !paths.iter().any(|path| files.is_of_interest(path)) {
                 continue;
             }
-            let applied = control.apply(self.origin.clone(), Vec::new()).await;
-            if let Err(error) = applied {
+            let changed_to = async {
+                let origin = self.origin.clone();
+                tokio::task::spawn_blocking(move || build(&origin)).await??;
+                control.apply(self.origin.clone(), Vec::new()).await
+            };
+            if let Err(error) = changed_to.await {
                 tracing::error!("{error:#}\nWhat ran before goes on.");
             }
             // The manifest may name others now.
@@ -140,8 +169,22 @@ impl Watch {
 
 /// The files that an application is made of.
 struct Files {
-    /// Files that count by themselves: the manifest and the artifacts.
+    /// Files that count by themselves: the manifest, the artifacts, and all of a site.
     exact: HashSet<PathBuf>,
+    /// What artifacts are built from.
+    inputs: Vec<builder::Inputs>,
+}
+
+/// Builds what a manifest describes, as far as it is not current, and logs what is said.
+fn build(origin: &Origin) -> anyhow::Result<()> {
+    let mut ignored = Diagnostics::default();
+    // What is wrong with it is said when it is applied.
+    let loaded = manifest::load(&origin.path, origin.profile.as_deref(), &mut ignored);
+    let Ok(Some(loaded)) = loaded else { return Ok(()) };
+    let told: builder::Told = Arc::new(|workload: &str, progress: &builder::Progress<'_>| {
+        tracing::info!(workload, "{progress}");
+    });
+    built(&loaded.application, &loaded.folder, told)
 }
 
 impl Files {
@@ -149,10 +192,27 @@ impl Files {
         let mut exact = HashSet::from([manifest::manifest_of(&origin.path), origin.path.clone()]);
         let mut ignored = Diagnostics::default();
         let loaded = manifest::load(&origin.path, origin.profile.as_deref(), &mut ignored);
+        let mut inputs = Vec::new();
         if let Ok(Some(loaded)) = loaded {
             exact.extend(artifacts(&loaded.application, &loaded.folder));
+            match builder::watched(&loaded.application, &loaded.folder) {
+                Ok(watched) => inputs.extend(watched.into_iter().map(|(_, inputs)| inputs)),
+                Err(error) => tracing::warn!("Sources are not watched: {error}"),
+            }
+            if loaded.site {
+                let names = site::files(&loaded.folder).ok().flatten().unwrap_or_default();
+                let files = names
+                    .into_iter()
+                    .filter_map(|name| std::path::absolute(loaded.folder.join(name)).ok());
+                exact.extend(files);
+            }
         }
-        Self { exact }
+        Self { exact, inputs }
+    }
+
+    /// Whether something is built from it.
+    fn is_source(&self, path: &Path) -> bool {
+        self.inputs.iter().any(|inputs| inputs.has(path))
     }
 
     fn is_of_interest(&self, path: &Path) -> bool {
@@ -165,9 +225,22 @@ impl Files {
 
     /// Watches folders: a file that is replaced is another file.
     fn watch(&self, watcher: &mut RecommendedWatcher, watched: &mut HashSet<PathBuf>) {
-        for file in &self.exact {
-            let folder = if file.is_dir() { Some(&**file) } else { file.parent() };
-            let Some(folder) = folder.filter(|folder| folder.is_dir()) else { continue };
+        let sources = self.inputs.iter().flat_map(|inputs| match inputs.folders() {
+            Ok(folders) => folders,
+            Err(error) => {
+                tracing::warn!("Sources are not watched: {error}");
+                Vec::new()
+            }
+        });
+        let around = |file: &PathBuf| match file.is_dir() {
+            true => Some(file.clone()),
+            false => file.parent().map(Path::to_owned),
+        };
+        for folder in self.exact.iter().filter_map(around).chain(sources) {
+            let folder = &*folder;
+            if !folder.is_dir() {
+                continue;
+            }
             if watched.len() >= FOLDERS || watched.contains(folder) {
                 continue;
             }

@@ -90,7 +90,6 @@ impl Inputs {
 
     /// Whether a file is one of them, given its absolute path. It need not be there: what is removed
     /// matters too.
-    #[allow(dead_code, reason = "for `reef dev`")]
     pub(crate) fn has(&self, path: &Path) -> bool {
         !self.artifacts.contains(path) && self.roots.iter().any(|root| root.has(path))
     }
@@ -99,7 +98,6 @@ impl Inputs {
     ///
     /// # Errors
     /// When there are too many, or one cannot be read.
-    #[allow(dead_code, reason = "for `reef dev`")]
     pub(crate) fn folders(&self) -> Result<Vec<PathBuf>, InputsError> {
         let mut folders = Vec::new();
         for root in &self.roots {
@@ -168,7 +166,6 @@ impl Root {
         Ok(Self { folder, which: Which::Matching(glob) })
     }
 
-    #[allow(dead_code, reason = "for `reef dev`")]
     fn has(&self, path: &Path) -> bool {
         let Ok(below) = path.strip_prefix(&self.folder) else { return false };
         let Some(parents) = below.parent() else { return false };
