@@ -1,5 +1,6 @@
 //! Composes files: `compose plug OUT HANDLER IMPORT=FILE… [inherit:IMPORT=FILE…]`,
-//! `compose front OUT MIDDLEWARE… HANDLER`, `compose module OUT MODULE`.
+//! `compose front OUT MIDDLEWARE… HANDLER`, `compose cut OUT HANDLER` (without grants),
+//! `compose module OUT MODULE`.
 
 use std::error::Error;
 use std::fs;
@@ -9,7 +10,7 @@ use reef_compose::{Layer, Part, Plug, componentize, in_front, plug};
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [what, out, first, rest @ ..] = &args[..] else {
-        return Err("compose plug|front|module OUT FILE…".into());
+        return Err("compose plug|front|cut|module OUT FILE…".into());
     };
     let handler = fs::read(first)?;
     let handler = Part { name: first, bytes: &handler };
@@ -43,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (last, middleware) = layers.split_last().ok_or("no handler")?;
             in_front(middleware, *last)
         }
+        "cut" => in_front(&[], Layer { component: handler, inherit: false }),
         _ => componentize(handler).map(|bytes| bytes.into_owned()),
     };
     fs::write(out, made.map_err(|error| error.to_string())?)?;

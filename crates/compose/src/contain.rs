@@ -41,7 +41,8 @@ pub(crate) fn contained<T, E: std::fmt::Display>(
 
 fn said(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason given")
 }
 
 /// Text from a binary, safe for a terminal and of bounded length.

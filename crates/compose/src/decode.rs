@@ -50,7 +50,9 @@ impl<'a> Component<'a> {
 
     fn interface(&self, name: &str, key: &WorldKey, item: &WorldItem) -> Option<InterfaceId> {
         match item {
-            WorldItem::Interface { id, .. } if self.resolve.name_world_key(key) == name => Some(*id),
+            WorldItem::Interface { id, .. } if self.resolve.name_world_key(key) == name => {
+                Some(*id)
+            }
             _ => None,
         }
     }

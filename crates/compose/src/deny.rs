@@ -26,6 +26,10 @@ const HARMLESS: &[&str] = &[
     "wasi:cli/stderr",
 ];
 
+/// The translation of WASI 0.1 asks for it before it does anything else. A server's guests have none to
+/// read; a command's is its own business.
+const STDIN: &str = "wasi:cli/stdin";
+
 /// Whose interfaces a host offers. Any other import is somebody's library, and was to be linked.
 const HOSTS: &[&str] = &["wasi", "spin", "fermyon", "wasmcloud"];
 
@@ -40,12 +44,15 @@ pub(crate) fn cut_off(graph: &mut Graph<'_>) -> Result<(), ComposeError> {
 }
 
 fn cut_off_node(graph: &mut Graph<'_>, node: usize) -> Result<(), ComposeError> {
+    let run = Name::parse("wasi:cli/run");
+    let command =
+        graph.nodes[0].component.export_names().any(|name| run.covers(&Name::parse(name)));
     let component = &graph.nodes[node].component;
     let (mut refused, mut unlinked) = (Vec::new(), Vec::new());
     for (index, item) in component.imports.iter().enumerate() {
         let name = Name::parse(&item.name);
         let open = graph.nodes[node].sources[index].is_none();
-        if !open || component.only_describes(item) || is_harmless(&name) {
+        if !open || component.only_describes(item) || is_harmless(&name, command) {
             continue;
         }
         if item.kind == ComponentExternalKind::Instance && HOSTS.contains(&name.namespace()) {
@@ -85,6 +92,7 @@ fn cut_off_node(graph: &mut Graph<'_>, node: usize) -> Result<(), ComposeError> 
     Ok(())
 }
 
-fn is_harmless(name: &Name<'_>) -> bool {
-    HARMLESS.iter().any(|harmless| Name::parse(harmless).covers(name))
+fn is_harmless(name: &Name<'_>, command: bool) -> bool {
+    let stdin = (!command).then_some(&STDIN);
+    HARMLESS.iter().chain(stdin).any(|harmless| Name::parse(harmless).covers(name))
 }

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use wasm_encoder::reencode::{ReencodeComponent, RoundtripReencoder};
 use wasm_encoder::{Alias, ComponentBuilder, ComponentExportKind, ComponentTypeRef};
-use wasmparser::{
-    ComponentExternalKind, ComponentType, ComponentTypeDeclaration, Parser, Payload,
-};
+use wasmparser::{ComponentExternalKind, ComponentType, ComponentTypeDeclaration, Parser, Payload};
 
 use crate::graph::Graph;
 use crate::name::{Name, compatible};
@@ -30,9 +28,12 @@ pub(crate) fn component(mut graph: Graph<'_>) -> Result<Vec<u8>, ComposeError> {
     let mut builder = ComponentBuilder::default();
     let imported = import(&mut builder, &world).map_err(|error| mismatch(error.into()))?;
     let mut instances: HashMap<usize, u32> = HashMap::new();
+    // The same twice in a chain is there once, and compiled once.
+    let mut codes: HashMap<&[u8], u32> = HashMap::new();
     for node in order {
         let part = &graph.nodes[node];
-        let code = builder.component_raw(None, &part.component.bytes);
+        let bytes: &[u8] = &part.component.bytes;
+        let code = *codes.entry(bytes).or_insert_with(|| builder.component_raw(None, bytes));
         let mut args = Vec::with_capacity(part.sources.len());
         for (item, source) in part.component.imports.iter().zip(&part.sources) {
             let kind = kind_of(item.kind);
@@ -45,7 +46,8 @@ pub(crate) fn component(mut graph: Graph<'_>) -> Result<Vec<u8>, ComposeError> {
                 None => lookup(&imported, &item.name),
             };
             let Some((kind, index)) = found else {
-                let text = format!("the import `{}` of `{}` was lost", item.name, part.component.name);
+                let text =
+                    format!("the import `{}` of `{}` was lost", item.name, part.component.name);
                 return Err(mismatch(text.into()));
             };
             args.push((item.name.clone(), kind, index));

@@ -67,7 +67,9 @@ pub enum ComposeError {
     Twice { component: String, import: String, first: String, second: String },
 
     /// Each needs the other to be there first.
-    #[error("components need each other: {path}\n  one of these imports has to come from elsewhere")]
+    #[error(
+        "components need each other: {path}\n  one of these imports has to come from elsewhere"
+    )]
     Cycle {
         /// `a → b → a`.
         path: String,
@@ -90,6 +92,10 @@ pub enum ComposeError {
         /// `import` or `export`.
         lacks: &'static str,
     },
+
+    /// The end of a chain that answers no requests.
+    #[error("`{component}` handles no HTTP requests\n  it exports {exports}")]
+    NoHandler { component: String, exports: Listed },
 
     /// Two views of one interface that do not fit together.
     #[error("{components} cannot share their imports: {cause}")]

@@ -1,7 +1,7 @@
 //! HTTP middleware in front of a handler.
 
 use crate::decode::Component;
-use crate::error::{At, Listed};
+use crate::error::Listed;
 use crate::graph::Graph;
 use crate::module::Item;
 use crate::name::Name;
@@ -34,7 +34,8 @@ pub fn in_front(middleware: &[Layer<'_>], handler: Layer<'_>) -> Result<Vec<u8>,
     }
     for node in 0..middleware.len() {
         let component = &graph.nodes[node].component;
-        let lacks = |lacks| ComposeError::NotMiddleware { component: component.name.clone(), lacks };
+        let lacks =
+            |lacks| ComposeError::NotMiddleware { component: component.name.clone(), lacks };
         if !component.exports.iter().any(is_handler) {
             return Err(lacks("export"));
         }
@@ -50,16 +51,8 @@ pub fn in_front(middleware: &[Layer<'_>], handler: Layer<'_>) -> Result<Vec<u8>,
     }
     let last = &graph.nodes[middleware.len()].component;
     if !last.exports.iter().any(is_handler) {
-        return Err(ComposeError::NoExport {
-            at: Box::new(At {
-                component: "the server".to_owned(),
-                import: HANDLERS.join("` or `"),
-                plug: last.name.clone(),
-            }),
-            wanted: HANDLERS.join("` or `"),
-            exports: Listed::of(last.export_names()),
-            nearest: None,
-        });
+        let (component, exports) = (last.name.clone(), Listed::of(last.export_names()));
+        return Err(ComposeError::NoHandler { component, exports });
     }
     if middleware.is_empty() && handler.inherit {
         return Ok(std::mem::take(&mut graph.nodes[0].component.bytes).into_owned());

@@ -57,9 +57,8 @@ fn prepare(part: &mut Node<'_>, node: usize, newest: &Newest) -> anyhow::Result<
     let mut kept: Vec<InterfaceId> = Vec::new();
     for (key, name) in names {
         let name = Name::parse(&name);
-        let wanted = |open: &Name<'_>| {
-            open.same_item(&name) && compatible(&open.version, &name.version)
-        };
+        let wanted =
+            |open: &Name<'_>| open.same_item(&name) && compatible(&open.version, &name.version);
         let imports = &mut resolve.worlds[world].imports;
         if !open.iter().any(wanted) {
             imports.shift_remove(&key);
@@ -90,9 +89,8 @@ fn has_versions_of_one(resolve: &Resolve, world: WorldId) -> bool {
     names.iter().enumerate().any(|(index, name)| {
         let mut before = names[..index].iter();
         name.version.is_some()
-            && before.any(|other| {
-                other.same_item(name) && compatible(&other.version, &name.version)
-            })
+            && before
+                .any(|other| other.same_item(name) && compatible(&other.version, &name.version))
     })
 }
 
@@ -127,8 +125,7 @@ fn rename(resolve: &mut Resolve, world: WorldId, node: usize, newest: &Newest) {
             let newer = ids.iter().any(|other| {
                 let other = &resolve.packages[*other].name;
                 let same = other.namespace == name.namespace && other.name == name.name;
-                same && other.version > name.version
-                    && compatible(&other.version, &name.version)
+                same && other.version > name.version && compatible(&other.version, &name.version)
             });
             if newer {
                 continue;
@@ -141,10 +138,7 @@ fn rename(resolve: &mut Resolve, world: WorldId, node: usize, newest: &Newest) {
     }
 }
 
-fn outermost(
-    resolve: &mut Resolve,
-    imports: wit_parser::IndexMap<WorldKey, WorldItem>,
-) -> WorldId {
+fn outermost(resolve: &mut Resolve, imports: wit_parser::IndexMap<WorldKey, WorldItem>) -> WorldId {
     let name =
         PackageName { namespace: "root".to_owned(), name: "composition".to_owned(), version: None };
     let package = resolve.packages.alloc(Package {

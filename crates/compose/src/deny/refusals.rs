@@ -43,10 +43,7 @@ const MESSAGE: &str = "refused: this part of the composition does not inherit th
 const ANSWERS: u32 = 16;
 
 /// Refuses what `part` imports by these names.
-pub(super) fn component(
-    part: &Component<'_>,
-    refused: &BTreeSet<&str>,
-) -> Result<Vec<u8>, GaveUp> {
+pub(super) fn component(part: &Component<'_>, refused: &BTreeSet<&str>) -> Result<Vec<u8>, GaveUp> {
     contained(|| {
         let (mut resolve, world) = (part.resolve.clone(), part.world);
         let moved: Vec<WorldKey> = resolve.worlds[world]
@@ -55,7 +52,11 @@ pub(super) fn component(
             .filter(|key| refused.contains(&*resolve.name_world_key(key)))
             .cloned()
             .collect();
-        resolve.exportize(world, None, Some(&|key: &WorldKey, _: &WorldItem| moved.contains(key)))?;
+        resolve.exportize(
+            world,
+            None,
+            Some(&|key: &WorldKey, _: &WorldItem| moved.contains(key)),
+        )?;
         let mut sizes = SizeAlign::default();
         sizes.fill(&resolve);
         let mut core = Core::new(&resolve, sizes);
@@ -120,8 +121,11 @@ impl<'a> Core<'a> {
 
     fn refuse(&mut self, interface: &WorldKey, function: &WitFunction) {
         let signature = self.resolve.wasm_signature(AbiVariant::GuestExport, function);
-        let export =
-            WasmExport::Func { interface: Some(interface), func: function, kind: WasmExportKind::Normal };
+        let export = WasmExport::Func {
+            interface: Some(interface),
+            func: function,
+            kind: WasmExportKind::Normal,
+        };
         let answer = match &function.result {
             None => Answer::Trap,
             Some(ty) => self.answer(ty, signature.retptr),
@@ -189,7 +193,7 @@ impl<'a> Core<'a> {
         let (index, tag) = match self.definition(ty) {
             Some(TypeDefKind::Enum(cases)) => {
                 let named = |name: &&str| cases.cases.iter().position(|case| case.name == **name);
-                (REFUSALS.iter().find_map(|name| named(name)), cases.tag())
+                (REFUSALS.iter().find_map(named), cases.tag())
             }
             Some(TypeDefKind::Variant(cases)) => {
                 let bare = |name: &&str| {
@@ -204,7 +208,7 @@ impl<'a> Core<'a> {
                         None => false,
                     })
                 };
-                let index = REFUSALS.iter().find_map(|name| bare(name)).or_else(said);
+                let index = REFUSALS.iter().find_map(bare).or_else(said);
                 let ty = index.and_then(|index| cases.cases[index].ty.as_ref());
                 if ty == Some(&Type::String) && !image.get_mut(payload..).is_some_and(text) {
                     return false;
