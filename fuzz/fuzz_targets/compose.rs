@@ -2,6 +2,8 @@
 //! Their boundary is the length in the first four bytes.
 #![no_main]
 
+use std::borrow::Cow;
+
 use libfuzzer_sys::fuzz_target;
 use reef_compose::{ComposeError, Layer, Part, Plug, componentize, in_front, plug};
 
@@ -28,7 +30,11 @@ fuzz_target!(|input: &[u8]| {
     let (first, second) = bytes.split_at(length);
     let first = Part { name: "first", bytes: first };
     let second = Part { name: "second", bytes: second };
-    check(componentize(first).map(|bytes| bytes.into_owned()));
+    match componentize(first) {
+        // A component comes back unread.
+        Ok(Cow::Borrowed(_)) => {}
+        made => check(made.map(Cow::into_owned)),
+    }
     for inherit in [true, false] {
         for import in ["acme:math", "f", "wasi:cli/environment"] {
             let link = Plug { component: second, import, export: None, inherit };

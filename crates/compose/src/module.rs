@@ -1,7 +1,10 @@
 //! What the outermost level of a binary says, without any library's view of it.
 
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
+use wasmparser::types::TypesRef;
 use wasmparser::{
-    ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures,
+    ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, ValidPayload, Validator,
+    WasmFeatures,
 };
 
 use crate::{ComposeError, MAX_PART, Part};
@@ -11,6 +14,10 @@ const MAX_DEPTH: usize = 64;
 
 /// Imports or exports of one component. The largest published worlds have some hundred.
 const MAX_ITEMS: usize = 1_000;
+
+/// Functions and types of its interfaces, those of one that is named twice counted twice: reading them
+/// as WIT keeps each in memory.
+const MAX_WITHIN: usize = 100_000;
 
 /// A name on the outside of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +57,7 @@ pub(crate) fn outside(name: &str, bytes: &[u8]) -> Result<Outside, ComposeError>
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut outside = Outside::default();
     let mut depth = 0_usize;
+    let mut types = None;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(invalid)?;
         match &payload {
@@ -60,7 +68,9 @@ pub(crate) fn outside(name: &str, bytes: &[u8]) -> Result<Outside, ComposeError>
             Payload::End(_) => depth = depth.saturating_sub(1),
             _ => {}
         }
-        validator.payload(&payload).map_err(invalid)?;
+        if let ValidPayload::End(all) = validator.payload(&payload).map_err(invalid)? {
+            types = Some(all);
+        }
         match payload {
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
@@ -85,6 +95,17 @@ pub(crate) fn outside(name: &str, bytes: &[u8]) -> Result<Outside, ComposeError>
             _ => {}
         }
     }
+    if let Some(types) = &types {
+        let types = types.as_ref();
+        let imports = outside.imports.iter();
+        let imports = imports.filter_map(|item| types.component_item_for_import(&item.name));
+        let exports = outside.exports.iter();
+        let exports = exports.filter_map(|item| types.component_item_for_export(&item.name));
+        let mut left = MAX_WITHIN;
+        if !imports.chain(exports).all(|item| affordable(types, &item.ty, &mut left)) {
+            return Err(too_many("functions and types", MAX_WITHIN));
+        }
+    }
     for import in &outside.imports {
         let kind = match import.kind {
             ComponentExternalKind::Module => "core module",
@@ -96,6 +117,24 @@ pub(crate) fn outside(name: &str, bytes: &[u8]) -> Result<Outside, ComposeError>
         return Err(ComposeError::Kind { component, import, kind });
     }
     Ok(outside)
+}
+
+/// Counts an item and what is within it; false when there is too much.
+fn affordable(types: TypesRef<'_>, item: &ComponentEntityType, left: &mut usize) -> bool {
+    let Some(rest) = left.checked_sub(1) else { return false };
+    *left = rest;
+    match item {
+        ComponentEntityType::Instance(id) => {
+            types[*id].exports.values().all(|item| affordable(types, &item.ty, left))
+        }
+        ComponentEntityType::Component(id)
+        | ComponentEntityType::Type { created: ComponentAnyTypeId::Component(id), .. } => {
+            let component = &types[*id];
+            let items = component.imports.values().chain(component.exports.values());
+            items.into_iter().all(|item| affordable(types, &item.ty, left))
+        }
+        _ => true,
+    }
 }
 
 fn kind_of(ty: ComponentTypeRef) -> ComponentExternalKind {

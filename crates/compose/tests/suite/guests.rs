@@ -83,8 +83,8 @@ package acme:log@0.1.0 {
 
 /// A component whose world has this body; it traps when it is called.
 pub(crate) fn component(world: &str, packages: &str) -> Vec<u8> {
-    let mut module = module(world, packages);
-    ComponentEncoder::default().module(&mut module).unwrap().encode().unwrap()
+    let module = module(world, packages);
+    ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
 }
 
 /// The same before it was made a component.

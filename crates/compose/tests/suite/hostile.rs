@@ -100,3 +100,15 @@ fn interfaces_that_use_each_other_across_versions_are_refused() {
     assert!(matches!(error, ComposeError::Conflict { .. }), "{error}");
     assert!(error.to_string().contains("in a circle"), "{error}");
 }
+
+#[test]
+fn interfaces_of_immense_content_are_refused() {
+    let functions: String =
+        (0..1_000).map(|n| format!("(export \"f{n}\" (func (type 0)))")).collect();
+    let imports: String =
+        (0..200).map(|n| format!("(import \"a:b/i{n}\" (instance (type $i)))")).collect();
+    let text = format!("(component (type $i (instance (type (func)) {functions})) {imports})");
+    let bytes = wat::parse_str(text).unwrap();
+    let error = plug(part("wide", &bytes), &[]).unwrap_err();
+    assert!(matches!(error, ComposeError::TooMany { what: "functions and types", .. }), "{error}");
+}
