@@ -11,7 +11,7 @@ use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use crate::contain::contained;
-use crate::error::Listed;
+use crate::error::{Listed, visible};
 use crate::{ComposeError, Part, module};
 
 /// Exports of a module that are read.
@@ -127,7 +127,7 @@ fn bindings(
         for value in field.values {
             let value = value?;
             if field.name == "processed-by" && value.name.starts_with("wit-bindgen") {
-                return Ok(Some(value.version.to_owned()));
+                return Ok(Some(visible(value.version, 40)));
             }
         }
     }

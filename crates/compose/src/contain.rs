@@ -5,6 +5,11 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use crate::error::visible;
+
+/// Of what a library says, in characters.
+const MAX_CAUSE: usize = 2_000;
+
 thread_local! {
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
@@ -34,8 +39,8 @@ pub(crate) fn contained<T, E: std::fmt::Display>(
     CONTAINED.set(before);
     match outcome {
         // The alternate form of `anyhow` errors is the whole chain in one line.
-        Ok(result) => result.map_err(|error| GaveUp(visible(&format!("{error:#}")))),
-        Err(payload) => Err(GaveUp(visible(said(payload.as_ref())))),
+        Ok(result) => result.map_err(|error| GaveUp(visible(&format!("{error:#}"), MAX_CAUSE))),
+        Err(payload) => Err(GaveUp(visible(said(payload.as_ref()), MAX_CAUSE))),
     }
 }
 
@@ -43,13 +48,4 @@ fn said(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no reason given")
-}
-
-/// Text from a binary, safe for a terminal and of bounded length.
-fn visible(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars().take(2000) {
-        if c.is_control() && c != '\n' { out.extend(c.escape_unicode()) } else { out.push(c) }
-    }
-    out
 }

@@ -150,12 +150,15 @@ impl fmt::Display for At {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed(Vec<String>);
 
+/// Of a name, in characters. A core module may call its exports anything.
+const MAX_NAME: usize = 200;
+
 /// So many are written out.
 const SHOWN: usize = 16;
 
 impl Listed {
     pub(crate) fn of<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
-        Self(names.into_iter().map(Into::into).collect())
+        Self(names.into_iter().map(|name| visible(&name.into(), MAX_NAME)).collect())
     }
 
     pub fn names(&self) -> &[String] {
@@ -179,4 +182,19 @@ impl fmt::Display for Listed {
 
 fn suggestion(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// Text from a binary, safe for a terminal and of bounded length.
+pub(crate) fn visible(text: &str, most: usize) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == most {
+            out.push('…');
+            break;
+        }
+        let unsafe_to_show = c.is_control() && c != '\n' || turns(c);
+        if unsafe_to_show { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
 }
