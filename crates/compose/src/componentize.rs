@@ -1,4 +1,7 @@
 //! Core modules as components.
+//!
+//! The adapters for WASI 0.1 add a page to the module's memory before it runs. The heap of wasi-libc took
+//! such memory for its own until LLVM 15.0.7 told it where its heap ends (wasi-libc #377, #394).
 
 use std::borrow::Cow;
 
@@ -61,6 +64,10 @@ struct Facts {
     world: bool,
     /// Of wit-bindgen, where it made the module's bindings.
     bindings: Option<String>,
+    /// Of a C compiler whose library had a heap that nobody else may add memory to.
+    old_clang: Option<String>,
+    /// Whether it imports WASI 0.1.
+    wasi: bool,
 }
 
 impl Facts {
@@ -81,17 +88,44 @@ impl Facts {
                         facts.exports.push(export.map_err(invalid)?.name.to_owned());
                     }
                 }
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        facts.wasi |= import.map_err(invalid)?.module == WASI_01;
+                    }
+                }
                 Payload::CustomSection(section) => {
                     facts.world |= section.name().starts_with("component-type");
                     if let KnownCustom::Producers(producers) = section.as_known() {
                         // Broken remarks are no reason not to run what they are about.
-                        facts.bindings = bindings(producers).unwrap_or_default().or(facts.bindings);
+                        let _ = facts.tools(producers);
                     }
                 }
                 _ => {}
             }
         }
         Ok(facts)
+    }
+
+    fn tools(
+        &mut self,
+        producers: wasmparser::ProducersSectionReader<'_>,
+    ) -> Result<(), wasmparser::Error> {
+        for field in producers {
+            let field = field?;
+            for value in field.values {
+                let value = value?;
+                let version = || Some(visible(value.version, 40));
+                if field.name != "processed-by" {
+                    continue;
+                }
+                if value.name.starts_with("wit-bindgen") {
+                    self.bindings = version();
+                } else if value.name.ends_with("clang") && before(value.version, [15, 0, 7]) {
+                    self.old_clang = version();
+                }
+            }
+        }
+        Ok(())
     }
 
     fn is_command(&self) -> bool {
@@ -101,9 +135,17 @@ impl Facts {
     fn check(&self, part: Part<'_>) -> Result<(), ComposeError> {
         let module = part.name.to_owned();
         if let Some(version) = &self.bindings
-            && is_too_old(version)
+            && before(version, [0, 5, 0])
         {
+            // Since then, the section `component-type` has the form that is read today.
             return Err(ComposeError::OldBindings { module, version: version.clone() });
+        }
+        if let Some(version) = &self.old_clang
+            && self.wasi
+            && !self.exports.iter().any(|name| name == "cabi_realloc")
+        {
+            let version = version.clone();
+            return Err(ComposeError::OldHeap { module, version });
         }
         if self.world {
             return Ok(());
@@ -119,23 +161,11 @@ impl Facts {
     }
 }
 
-fn bindings(
-    producers: wasmparser::ProducersSectionReader<'_>,
-) -> Result<Option<String>, wasmparser::Error> {
-    for field in producers {
-        let field = field?;
-        for value in field.values {
-            let value = value?;
-            if field.name == "processed-by" && value.name.starts_with("wit-bindgen") {
-                return Ok(Some(visible(value.version, 40)));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// The section `component-type` has the form that is read today since 0.5.
-fn is_too_old(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|part| part.parse::<u32>());
-    matches!((numbers.next(), numbers.next()), (Some(Ok(0)), Some(Ok(minor))) if minor < 5)
+/// Whether a version is older than this one. One that is not understood is not.
+fn before(version: &str, than: [u32; 3]) -> bool {
+    let digits = |part: &str| part.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    let mut numbers = version.split('.').map(digits);
+    let Some(Some(major)) = numbers.next() else { return false };
+    let mut next = || numbers.next().flatten().unwrap_or(0);
+    [major, next(), next()] < than
 }

@@ -126,6 +126,14 @@ pub enum ComposeError {
     )]
     OldBindings { module: String, version: String },
 
+    /// A module whose heap would overwrite what the adapter for WASI 0.1 keeps in the same memory.
+    #[error(
+        "`{module}` was built with clang {version}, whose C library cannot share its memory with the \
+         adapter for WASI 0.1\n  build it with clang 15.0.7 or later (wasi-sdk 19); by itself it runs \
+         as it is"
+    )]
+    OldHeap { module: String, version: String },
+
     /// A core module that imports what is neither of its world nor of WASI 0.1, or is broken.
     #[error("`{module}` cannot be made a component: {cause}")]
     Componentize { module: String, cause: Cause },

@@ -59,3 +59,26 @@ fn what_cannot_be_one_is_refused_by_name() {
         (@producers (processed-by "wit-bindgen-rust" "0.3.0")))"#;
     assert!(matches!(refused(bindings), ComposeError::OldBindings { .. }));
 }
+
+#[test]
+fn a_heap_that_cannot_share_its_memory_is_refused() {
+    let made = |clang: &str, export: &str| {
+        let text = format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+                (memory (export "memory") 1)
+                (func (export "_start"))
+                (func (export "{export}") (param i32 i32 i32 i32) (result i32) unreachable)
+                (@producers (processed-by "Debian clang" "{clang}")))"#
+        );
+        let module = wat::parse_str(text).unwrap();
+        componentize(part("m", &module)).map(drop)
+    };
+    assert!(matches!(made("14.0.6", "other"), Err(ComposeError::OldHeap { .. })));
+    assert!(matches!(made("15.0.6 (f)", "other"), Err(ComposeError::OldHeap { .. })));
+    // It has memory of its own for the adapter.
+    assert!(made("14.0.6", "cabi_realloc").is_ok());
+    for clang in ["15.0.7", "19.1.4 (1~deb12u1)", "15.1-git", "unknown"] {
+        assert!(made(clang, "other").is_ok(), "{clang}");
+    }
+}
