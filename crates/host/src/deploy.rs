@@ -473,10 +473,11 @@ impl Revision {
         public.map(|chain| chain.mounted.clone()).chain(self.fixed.iter().cloned())
     }
 
-    /// Each workload, and each middleware as often as it was made.
+    /// Each workload, and each middleware as often as it was made, and what was composed of them.
     fn all_units(&self) -> impl Iterator<Item = &Arc<Unit>> {
-        let middleware = self.chains.iter().flat_map(|chain| chain.units.iter().skip(1));
-        self.units.iter().chain(middleware)
+        let own = |unit: &&Arc<Unit>| !self.units.iter().any(|other| Arc::ptr_eq(other, unit));
+        let others = self.chains.iter().flat_map(|chain| &chain.units).filter(own);
+        self.units.iter().chain(others)
     }
 
     fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {

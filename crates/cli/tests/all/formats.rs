@@ -503,3 +503,69 @@ fn a_route_has_limits_of_its_own() {
     let short = client::ask(Version::H1, host.server.addr, short);
     assert!(short.body.len() < 500 && short.header("content-encoding") == "br", "{short:?}");
 }
+
+#[test]
+fn components_are_linked_and_have_no_more_than_they_were_given() {
+    let manifest = |link: &str| {
+        format!(
+            "name = 'math'\n[[workload]]\nname = 'http'\nsource = 'http.wasm'\n\
+             env = {{ SECRET = 'hunter2' }}\ntrigger.http.route = '/...'\n{link}"
+        )
+    };
+    let link = "link = [{ import = 'acme:math', component = 'add.wasm' }]\n";
+    let guests = [("http.wasm", "p2-math-http"), ("add.wasm", "p2-math-add")];
+    let host = Host::start(folder(&guests, &manifest(link)));
+    let text = |path: &str| host.server.get(path).text();
+    assert_eq!(text("/add/2/40"), "42\n");
+    assert!(!text("/variable/SECRET").contains("hunter2"));
+    // The same again: nothing is made.
+    assert!(host.told(&["apply"]).contains("as before: http."));
+    host.write("reef.toml", &manifest(&link.replace("' }", "', inherit = true }")));
+    assert!(host.told(&["apply"]).contains("new: http."));
+    assert!(text("/variable/SECRET").contains("hunter2"));
+    // Another library is another workload, and this one does not fit.
+    host.copy("p2-hello-http", "add.wasm");
+    let ended = host.tell(&["apply"]);
+    assert!(ended.status() != 0 && ended.stderr.contains("acme:math/"), "{ended:?}");
+    assert_eq!(text("/add/2/3"), "5\n");
+    // Without the link, what is missing is named.
+    host.write("reef.toml", &manifest(""));
+    let ended = host.tell(&["apply"]);
+    assert!(ended.stderr.contains("imports what Reef does not have"), "{ended:?}");
+}
+
+#[test]
+fn an_authentication_component_stands_in_front_of_handlers_of_any_language() {
+    let manifest = "name = 'shop'\n\
+        [[workload]]\nname = 'auth'\nsource = 'auth.wasm'\nenv = { TOKEN = 'Bearer let-me-in' }\n\
+        [[workload]]\nname = 'rust'\nsource = 'rust.wasm'\n\
+        trigger.http = { route = '/rust', middleware = ['auth'] }\n\
+        [[workload]]\nname = 'python'\nsource = 'python.wasm'\n\
+        trigger.http = { route = '/python', middleware = ['auth'] }\n\
+        [[workload]]\nname = 'open'\nsource = 'rust.wasm'\ntrigger.http.route = '/open'\n";
+    let guests = [
+        ("auth.wasm", "p2-middleware"),
+        ("rust.wasm", "p2-hello-http"),
+        ("python.wasm", "py-http"),
+    ];
+    let host = Host::start(folder(&guests, manifest));
+    let with = |path: &str, token: &str| {
+        let mut request = request("GET", path, empty());
+        request.headers_mut().insert("authorization", token.parse().unwrap());
+        client::ask(Version::H1, host.server.addr, request)
+    };
+    assert_eq!(host.server.get("/open").status, 200);
+    for path in ["/rust", "/python"] {
+        assert_eq!(host.server.get(path).status, 401, "{path}");
+        assert_eq!(with(path, "Bearer wrong").status, 401, "{path}");
+        assert_eq!(with(path, "Bearer let-me-in").status, 200, "{path}");
+    }
+    // A hundred times by one who may, and one who may not in between.
+    for _ in 0..50 {
+        assert_eq!(with("/rust", "Bearer let-me-in").status, 200);
+        assert_eq!(host.server.get("/rust").status, 401);
+    }
+    host.write("reef.toml", &manifest.replace("middleware = ['auth']", "middleware = []"));
+    host.told(&["apply"]);
+    assert_eq!(host.server.get("/rust").status, 200);
+}

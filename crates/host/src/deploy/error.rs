@@ -57,6 +57,14 @@ pub enum DeployError {
         /// What it should be.
         pinned: String,
     },
+    /// Its parts do not fit.
+    #[error("{workload} cannot be composed: {cause}")]
+    Compose {
+        /// Which workload.
+        workload: String,
+        /// Why not.
+        cause: reef_compose::ComposeError,
+    },
     /// Something that Reef does not do yet.
     #[error("{workload}: {what} is not there yet in Reef; leave it out to run the rest")]
     NotYet {

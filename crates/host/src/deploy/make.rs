@@ -8,8 +8,9 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use reef_app::{Handing, HttpTrigger, Link, Name, Template, Workload as Described};
-use reef_artifact::Digest;
+use reef_app::{Handing, HttpTrigger, Link, Name, Source, Template, Workload as Described};
+use reef_artifact::{Artifact, Digest, Import};
+use reef_compose::{Layer, Part, Plug};
 use reef_document::At;
 use reef_grants::{Access, DirGrant, Grants, Limits};
 use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
@@ -17,7 +18,8 @@ use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
 
 use super::{Chain, DeployError, Host, Order, Revision, STARTING, Unit, files, runtime};
 use crate::{
-    Spec, Workload, fetch,
+    Spec, Workload,
+    fetch::{self, FetchError},
     serve::{Mount, Mounted, Queueing, Reuse, Script, ServeOptions},
     task::{Plan, When},
 };
@@ -285,7 +287,7 @@ struct Making<'a> {
     times: HashMap<Name, usize>,
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
     fn unit(&mut self, described: &Described) -> Result<Arc<Unit>, DeployError> {
         let old = self.before.map(|before| &before.units[..]).unwrap_or_default();
         self.unit_or(described, old)
@@ -297,51 +299,140 @@ impl Making<'_> {
         described: &Described,
         old: &[Arc<Unit>],
     ) -> Result<Arc<Unit>, DeployError> {
+        let name = self.name(described);
+        let (artifact, args) = self.artifact(described, &name)?;
+        let grants = self.order.grants(described)?;
+        self.made(described, name, artifact, args, grants, old)
+    }
+
+    /// The next name of a workload: names tell them apart in logs and metrics.
+    fn name(&mut self, described: &Described) -> String {
         let times = self.times.entry(described.name.value.clone()).or_default();
         *times += 1;
-        let name = self.order.qualified_name(described, *times);
-        let (artifact, args) = match &described.runtime {
-            None => {
-                let artifact = fetch::source(&described.source, &self.order.folder)
-                    .map_err(|cause| DeployError::Fetch { workload: name.clone(), cause })?;
-                (artifact, Vec::new())
-            }
-            Some(runtime) => {
-                let variables: Vec<_> = described.env.keys().map(String::as_str).collect();
-                let scripted = runtime::prepare(
-                    &self.host.engine,
-                    &self.host.background,
-                    self.host.workers.handle(0),
-                    runtime.as_str(),
-                    &described.source,
-                    &self.order.folder,
-                    &variables,
-                );
-                let scripted = scripted.map_err(|error| DeployError::Value {
-                    workload: name.clone(),
-                    why: error.to_string(),
-                })?;
-                (scripted.artifact, scripted.args)
-            }
-        };
-        let digest = artifact.digest().clone();
-        if let Some(pinned) = &described.digest
-            && !pinned.eq_ignore_ascii_case(&digest.to_string())
+        self.order.qualified_name(described, *times)
+    }
+
+    /// What a workload is made from, whole; and the arguments of its runtime.
+    fn artifact(
+        &self,
+        described: &Described,
+        name: &str,
+    ) -> Result<(Artifact, Vec<String>), DeployError> {
+        if let Some(runtime) = &described.runtime {
+            let variables: Vec<_> = described.env.keys().map(String::as_str).collect();
+            let scripted = runtime::prepare(
+                &self.host.engine,
+                &self.host.background,
+                self.host.workers.handle(0),
+                runtime.as_str(),
+                &described.source,
+                &self.order.folder,
+                &variables,
+            );
+            let scripted = scripted.map_err(|error| DeployError::Value {
+                workload: name.to_owned(),
+                why: error.to_string(),
+            })?;
+            return Ok((scripted.artifact, scripted.args));
+        }
+        let artifact = self.fetched(&described.source, described.digest.as_ref(), name)?;
+        Ok((self.linked(described, artifact, name)?, Vec::new()))
+    }
+
+    /// An artifact, if it is the one that is pinned.
+    fn fetched(
+        &self,
+        source: &Source,
+        pinned: Option<&At<String>>,
+        name: &str,
+    ) -> Result<Artifact, DeployError> {
+        let artifact = fetch::source(source, &self.order.folder)
+            .map_err(|cause| DeployError::Fetch { workload: name.to_owned(), cause })?;
+        if let Some(pinned) = pinned
+            && !pinned.eq_ignore_ascii_case(&artifact.digest().to_string())
         {
             return Err(DeployError::Digest {
-                workload: name,
-                artifact: described.source.to_string(),
-                is: digest.to_string(),
+                workload: name.to_owned(),
+                artifact: source.to_string(),
+                is: artifact.digest().to_string(),
                 pinned: pinned.value.clone(),
             });
         }
+        Ok(artifact)
+    }
+
+    /// The artifact with the components in it that it is linked to.
+    fn linked(
+        &self,
+        described: &Described,
+        artifact: Artifact,
+        name: &str,
+    ) -> Result<Artifact, DeployError> {
+        let mut parts = Vec::new();
+        for link in &described.links {
+            let other = link.workload.as_ref().filter(|_| !is_http(link));
+            let (source, pinned) = match (&link.component, other) {
+                (Some(component), _) => (&component.value, link.digest.as_ref()),
+                (None, Some(workload)) => {
+                    let other = self.described(workload)?;
+                    (&other.source.value, other.digest.as_ref())
+                }
+                (None, None) => continue,
+            };
+            parts.push((link, self.fetched(source, pinned, name)?));
+        }
+        if parts.is_empty() {
+            return Ok(artifact);
+        }
+        let plugs: Vec<_> = parts
+            .iter()
+            .map(|(link, part)| Plug {
+                component: Part { name: part.name(), bytes: part.bytes() },
+                import: &link.import.value,
+                export: link.export.as_deref(),
+                inherit: link.inherit,
+            })
+            .collect();
+        let whole = Part { name: artifact.name(), bytes: artifact.bytes() };
+        let composed = reef_compose::plug(whole, &plugs)
+            .map_err(|cause| DeployError::Compose { workload: name.to_owned(), cause })?;
+        self.read(name, composed)
+    }
+
+    fn read(&self, name: &str, bytes: Vec<u8>) -> Result<Artifact, DeployError> {
+        let cause = |error| FetchError::Artifact(error);
+        Artifact::read(name, bytes)
+            .map_err(|error| DeployError::Fetch { workload: name.to_owned(), cause: cause(error) })
+    }
+
+    fn described(&self, name: &Name) -> Result<&'a Described, DeployError> {
+        let workloads = &self.order.application.workloads;
+        workloads.iter().find(|workload| *workload.name == *name).ok_or_else(|| {
+            DeployError::NoWorkload {
+                application: self.order.application.name.to_string(),
+                workload: name.to_string(),
+            }
+        })
+    }
+
+    /// Makes it, or takes one of these if it is the same.
+    fn made(
+        &self,
+        described: &Described,
+        name: String,
+        artifact: Artifact,
+        args: Vec<String>,
+        grants: Grants,
+        old: &[Arc<Unit>],
+    ) -> Result<Arc<Unit>, DeployError> {
+        let digest = artifact.digest().clone();
         let seen = files::look(&described.files, &self.order.folder).map_err(|error| {
             DeployError::Value { workload: name.clone(), why: error.to_string() }
         })?;
         let identity = Identity {
             name: name.clone(),
             digest,
-            grants: self.order.grants(described)?,
+            grants,
             limits: limits(described),
             links: described.links.clone(),
             files: seen,
@@ -370,6 +461,69 @@ impl Making<'_> {
         Ok(Arc::new(Unit { identity, name, workload: Arc::new(workload), routes, copies }))
     }
 
+    /// The middleware of WASI 0.2 that stands next to a handler, outermost first: a component that imports
+    /// what it exports. It becomes one component with the handler; that of 0.3 is linked by the host.
+    fn composed(
+        &self,
+        described: &Described,
+        middleware: &[&'a Described],
+    ) -> Result<Vec<(&'a Described, Artifact)>, DeployError> {
+        let mut composed = Vec::new();
+        if described.runtime.is_some() {
+            return Ok(composed);
+        }
+        for one in middleware.iter().rev() {
+            let (artifact, _) = self.artifact(one, one.name.as_str())?;
+            let takes_next = artifact.imports().iter().any(|import| match import {
+                Import::Component { name, .. } => name.name == "wasi:http/incoming-handler",
+                Import::Core { .. } => false,
+            });
+            if !takes_next {
+                break;
+            }
+            composed.insert(0, (*one, artifact));
+        }
+        Ok(composed)
+    }
+
+    /// A handler with middleware in front of it as one component, which has the grants of them all.
+    fn in_one(
+        &mut self,
+        described: &Described,
+        middleware: Vec<(&Described, Artifact)>,
+        old: &[Arc<Unit>],
+    ) -> Result<Arc<Unit>, DeployError> {
+        let name = self.name(described);
+        let (handler, args) = self.artifact(described, &name)?;
+        let mut grants = self.order.grants(described)?;
+        for (one, _) in &middleware {
+            let more = self.order.grants(one)?;
+            for (key, value) in more.env {
+                if !grants.env.iter().any(|(known, _)| *known == key) {
+                    grants.env.push((key, value));
+                }
+            }
+            grants.config.extend(more.config);
+            grants.dirs.extend(more.dirs);
+            grants.egress.extend(more.egress);
+            grants.listen.extend(more.listen);
+        }
+        fn layer(artifact: &Artifact) -> Layer<'_> {
+            let component = Part { name: artifact.name(), bytes: artifact.bytes() };
+            Layer { component, inherit: true }
+        }
+        let layers: Vec<_> = middleware.iter().map(|(_, artifact)| layer(artifact)).collect();
+        let composed = reef_compose::in_front(&layers, layer(&handler))
+            .map_err(|cause| DeployError::Compose { workload: name.clone(), cause })?;
+        let artifact = self.read(&name, composed)?;
+        tracing::debug!(
+            workload = name,
+            parts = layers.len() + 1,
+            "Composed; its parts share their grants."
+        );
+        self.made(described, name, artifact, args, grants, old)
+    }
+
     fn chain(
         &mut self,
         described: &Described,
@@ -379,20 +533,30 @@ impl Making<'_> {
     ) -> Result<Arc<Chain>, DeployError> {
         let options = options(described);
         let base = described.labels.get("spin.base-path").map_or("/", String::as_str).to_owned();
+        let middleware = trigger.middleware.iter().map(|name| self.described(name));
+        let middleware = middleware.collect::<Result<Vec<_>, _>>()?;
+        let composed = self.composed(described, &middleware)?;
+        let host_linked = middleware.len() - composed.len();
         let before = self.before.into_iter().flat_map(|before| &before.chains);
-        let old = before
+        let same: Vec<_> = before
             .filter(|chain| chain.trigger == *trigger && chain.options == options)
             .filter(|chain| chain.base == base && chain.public == public)
-            .find(|chain| chain.units.first().is_some_and(|first| Arc::ptr_eq(first, unit)));
+            .collect();
+        let unit = match composed.is_empty() {
+            true => unit.clone(),
+            false => {
+                let old: Vec<_> =
+                    same.iter().filter_map(|chain| chain.units.first().cloned()).collect();
+                self.in_one(described, composed, &old)?
+            }
+        };
+        let old = same
+            .into_iter()
+            .find(|chain| chain.units.first().is_some_and(|first| Arc::ptr_eq(first, &unit)));
+        let unit = &unit;
         let mut units = vec![unit.clone()];
         // One of each a route: middleware knows what is behind it.
-        for name in &trigger.middleware {
-            let workloads = &self.order.application.workloads;
-            let found = workloads.iter().find(|workload| *workload.name == **name);
-            let described = found.ok_or_else(|| DeployError::NoWorkload {
-                application: self.order.application.name.to_string(),
-                workload: name.to_string(),
-            })?;
+        for described in &middleware[..host_linked] {
             let old = old.map(|old| &old.units[1..]).unwrap_or_default();
             units.push(self.unit_or(described, old)?);
         }
@@ -539,7 +703,9 @@ pub fn environment_name(name: &Name) -> String {
 fn refuse(described: &Described) -> Result<(), DeployError> {
     let trigger = &described.trigger;
     let workers = trigger.http.iter().all(|trigger| trigger.handing == Handing::Workers);
-    let other = |link: &&Link| !is_http(link) && !(workers && is_entries(link));
+    let other = |link: &&Link| {
+        link.capability.is_some() && !is_http(link) && !(workers && is_entries(link))
+    };
     let what = if let Some(link) = described.links.iter().find(other) {
         match &link.capability {
             Some(capability) => format!("the capability `{capability}`"),
