@@ -7,6 +7,7 @@
 mod error;
 mod files;
 mod make;
+mod order;
 mod runtime;
 mod status;
 
@@ -26,7 +27,7 @@ use wasmtime_wasi_http::WasiBody;
 
 pub use self::{
     error::DeployError,
-    make::{WORKER, environment_name},
+    order::{WORKER, environment_name},
     runtime::runtime_folders,
     status::{ApplicationStatus, TriggerStatus, WorkloadStatus},
 };
@@ -406,7 +407,7 @@ impl Host {
                 let mut args = vec![unit.workload.name().to_string()];
                 args.extend(made.order.resolved(&start.args)?);
                 let deadline = described.limits.deadline.map(|limit| limit.0);
-                let deadline = deadline.or(Some(make::RUN_DEADLINE));
+                let deadline = deadline.or(Some(order::RUN_DEADLINE));
                 let workload = unit.workload.clone();
                 let run =
                     command::run_with(workload, args, Stdio::Log, deadline, background()).await?;
@@ -531,7 +532,7 @@ impl Revision {
         for unit in self.all_units() {
             let Some(described) = self.described(&unit.name) else { continue };
             let mut hosts: BTreeMap<String, Arc<dyn Next>> = BTreeMap::new();
-            for link in described.links.iter().filter(|link| make::is_http(link)) {
+            for link in described.links.iter().filter(|link| order::is_http(link)) {
                 let Some(workload) = &link.workload else {
                     for name in ["self", "self.alt"] {
                         hosts.insert(name.to_owned(), own.clone());

@@ -36,7 +36,7 @@ pub(crate) enum When {
     /// All the time.
     Service { restarts: u32, window: Duration, backoff: Duration },
     /// At times of the calendar.
-    Cron { schedule: Schedule, zone: TimeZone },
+    Cron { schedule: Box<Schedule>, zone: TimeZone },
     /// After some time, again and again.
     Timer { every: Duration },
     /// For each connection.
@@ -107,7 +107,7 @@ impl Plan {
                 When::Service { restarts, window, backoff } => {
                     service::keep(run, restarts, window, backoff).await;
                 }
-                When::Cron { schedule, zone } => schedule::at(run, schedule, zone).await,
+                When::Cron { schedule, zone } => schedule::at(run, *schedule, zone).await,
                 When::Timer { every } => schedule::every(run, every).await,
                 When::Tcp { idle, most, .. } => {
                     if let Some(listener) = of_task {

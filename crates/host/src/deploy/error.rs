@@ -41,7 +41,7 @@ pub enum DeployError {
         /// Which workload.
         workload: String,
         /// Why not.
-        cause: FetchError,
+        cause: Box<FetchError>,
     },
     /// Another artifact than the one that was pinned.
     #[error(
@@ -63,7 +63,7 @@ pub enum DeployError {
         /// Which workload.
         workload: String,
         /// Why not.
-        cause: reef_compose::ComposeError,
+        cause: Box<reef_compose::ComposeError>,
     },
     /// Something that Reef does not do yet.
     #[error("{workload}: {what} is not there yet in Reef; leave it out to run the rest")]
@@ -75,16 +75,16 @@ pub enum DeployError {
     },
     /// Cannot be compiled or linked.
     #[error(transparent)]
-    Prepare(#[from] PrepareError),
+    Prepare(Box<PrepareError>),
     /// Cannot answer requests.
     #[error(transparent)]
-    Serve(#[from] ServeError),
+    Serve(Box<ServeError>),
     /// Two want the same requests.
     #[error(transparent)]
     Route(#[from] reef_http::RouteConflict),
     /// Cannot be instantiated, or its command of the start did not end.
     #[error(transparent)]
-    Failure(#[from] Failure),
+    Failure(Box<Failure>),
     /// Its command of the start ended with an error.
     #[error("{workload}: the command of its start ended with status {status}; its log says why")]
     StartFailed {
@@ -132,6 +132,24 @@ pub enum DeployError {
     /// The host ends.
     #[error("the host is stopping")]
     Stopped,
+}
+
+impl From<PrepareError> for DeployError {
+    fn from(error: PrepareError) -> Self {
+        Self::Prepare(error.into())
+    }
+}
+
+impl From<Failure> for DeployError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+impl From<ServeError> for DeployError {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(error.into())
+    }
 }
 
 fn among(there: &[String]) -> String {

@@ -1,0 +1,265 @@
+//! What an order says, with everything decided that it leaves open.
+
+use std::{path::PathBuf, time::Duration};
+
+use jiff::tz::TimeZone;
+use reef_app::{Handing, Link, Name, Template, Workload as Described};
+use reef_document::At;
+use reef_grants::{DirGrant, Grants, Limits};
+use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
+
+use super::{DeployError, Order};
+use crate::{
+    serve::{Mounted, Queueing, Reuse, ServeOptions},
+    task::{Plan, When},
+};
+
+/// Wall time of a request where nothing else is said.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Wall time of a run that a start or a time begins, where nothing else is said.
+pub(super) const RUN_DEADLINE: Duration = Duration::from_secs(600);
+/// How long a connection may be silent, where nothing else is said.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// The capability to send requests to the application's own routes.
+const OWN_ROUTES: &str = "own-routes";
+
+/// The label of a worker that says which file of its site it is.
+pub const WORKER: &str = "workers.file";
+
+impl Order {
+    /// What a variable is.
+    fn value(&self, name: &Name) -> Option<&str> {
+        let given = self.values.get(name).map(String::as_str);
+        given.or_else(|| self.application.variables.get(&name.clone().into())?.default.as_deref())
+    }
+
+    /// One without a value is an error here, before anything runs.
+    pub(super) fn check_values(&self) -> Result<(), DeployError> {
+        for name in self.application.variables.keys() {
+            if self.value(name).is_none() {
+                return Err(DeployError::NoValue {
+                    application: self.application.name.to_string(),
+                    name: name.to_string(),
+                    environment: environment_name(name),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, template: &Template) -> Result<String, DeployError> {
+        template.resolve(|name| self.value(name)).map_err(|unresolved| DeployError::NoValue {
+            application: self.application.name.to_string(),
+            environment: environment_name(&unresolved.0),
+            name: unresolved.0.to_string(),
+        })
+    }
+
+    /// Arguments with the values of variables in them.
+    pub(super) fn resolved(&self, args: &[At<Template>]) -> Result<Vec<String>, DeployError> {
+        args.iter().map(|arg| self.text(arg)).collect()
+    }
+
+    /// Whether another workload sends requests to it.
+    pub(super) fn is_linked(&self, name: &Name) -> bool {
+        let links = self.application.workloads.iter().flat_map(|workload| &workload.links);
+        let mut http = links.filter(|link| is_http(link));
+        http.any(|link| link.workload.as_ref().is_some_and(|workload| **workload == *name))
+    }
+
+    /// How requests between workloads are handed to guests: as those from outside.
+    pub(super) fn handing(&self) -> Handing {
+        let triggers = self.application.workloads.iter().flat_map(|w| w.trigger.http.iter());
+        let spin = triggers.map(|trigger| trigger.handing).any(|handing| handing == Handing::Spin);
+        if spin { Handing::Spin } else { Handing::Auto }
+    }
+
+    /// What a workload is called beside all others, and beside itself when it is made several times.
+    pub(super) fn qualified_name(&self, described: &Described, times: usize) -> String {
+        let mut name = described.name.to_string();
+        if self.qualified {
+            name = format!("{}/{name}", self.application.name);
+        }
+        if times > 1 {
+            name = format!("{name}-{times}");
+        }
+        name
+    }
+
+    pub(super) fn grants(&self, described: &Described) -> Result<Grants, DeployError> {
+        let mut env = Vec::new();
+        for (key, template) in &described.env {
+            env.push((key.clone(), self.text(template)?));
+        }
+        let mut config = Vec::new();
+        for (key, template) in &described.config {
+            config.push((key.clone(), self.text(template)?));
+        }
+        let mut egress = Vec::new();
+        for template in &described.egress {
+            let text = self.text(template)?;
+            // With variables in it, one may be turned off (as Spin has it).
+            if matches!(text.trim(), "" | "http://" | "https://") {
+                continue;
+            }
+            egress.push(text.parse().map_err(|error: reef_grants::DestinationError| {
+                let workload = described.name.to_string();
+                DeployError::Value { workload, why: error.to_string() }
+            })?);
+        }
+        let dirs = described.dirs.iter().map(|dir| {
+            let host: PathBuf = self.folder.join(&dir.host);
+            DirGrant { host, ..dir.value.0.clone() }
+        });
+        let listen = described.listen.iter().map(|addr| addr.value.0);
+        Ok(Grants { dirs: dirs.collect(), env, config, egress, listen: listen.collect() })
+    }
+}
+
+impl Order {
+    /// What is answered without a guest.
+    pub(super) fn fixed(&self, compression: &Compression) -> Result<Vec<Mounted>, DeployError> {
+        let application = &self.application;
+        let mut all = Vec::new();
+        for files in &application.statics {
+            let name = format!("{}/{}", application.name, files.dir.display());
+            let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
+            let folder = self.folder.join(&files.dir.value);
+            let compression = Some(compression.clone());
+            let options = FileOptions { compression, ..FileOptions::from(files) };
+            let opened = StaticFiles::open(folder, options);
+            let opened = opened.map_err(|error| wrong(error.to_string()))?;
+            all.push(Mounted::files(name.clone(), files.route.value.clone(), opened));
+        }
+        for one in &application.redirects {
+            let name = format!("{}/redirect", application.name);
+            let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
+            let redirect = Redirect::try_from(one).map_err(|error| wrong(error.to_string()))?;
+            all.push(Mounted::redirect(name.clone(), one.route.value.clone(), redirect));
+        }
+        for one in &application.responses {
+            let name = format!("{}/response", application.name);
+            let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
+            let fixed = Fixed::try_from(one).map_err(|error| wrong(error.to_string()))?;
+            all.push(Mounted::fixed(name.clone(), one.route.value.clone(), fixed));
+        }
+        Ok(all)
+    }
+
+    /// What runs beside requests.
+    pub(super) fn plans(&self, described: &Described) -> Result<Vec<Plan>, DeployError> {
+        let limit = described.limits.deadline.map(|deadline| deadline.0);
+        let run = limit.or(Some(RUN_DEADLINE));
+        let mut plans = Vec::new();
+        for trigger in described.trigger.service.iter() {
+            let when = When::Service {
+                restarts: trigger.restarts.unwrap_or(10),
+                window: trigger.window.map_or(Duration::from_secs(600), |window| window.0),
+                backoff: trigger.backoff.map_or(Duration::from_millis(500), |backoff| backoff.0),
+            };
+            // It is to go on.
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: None });
+        }
+        for trigger in described.trigger.cron.iter() {
+            let zone = match &trigger.timezone {
+                None => TimeZone::UTC,
+                Some(name) => TimeZone::get(name).map_err(|error| DeployError::Value {
+                    workload: described.name.to_string(),
+                    why: format!(
+                        "`{}` is no time zone that this machine knows: {error}",
+                        name.value
+                    ),
+                })?,
+            };
+            let when = When::Cron { schedule: trigger.schedule.value.clone().into(), zone };
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: run });
+        }
+        for trigger in described.trigger.timer.iter() {
+            let when = When::Timer { every: trigger.every.value.0.max(Duration::from_millis(1)) };
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: run });
+        }
+        for trigger in described.trigger.tcp.iter() {
+            let when = When::Tcp {
+                addr: trigger.addr.value.0,
+                idle: trigger.idle.map_or(IDLE, |idle| idle.0),
+                most: options(described).queueing.concurrent as usize,
+            };
+            plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: limit });
+        }
+        Ok(plans)
+    }
+}
+
+/// Whether a link is for requests, which do not leave the process.
+pub(super) fn is_http(link: &Link) -> bool {
+    let import = link
+        .import
+        .strip_prefix("wasi:http")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('@'));
+    let own = link.capability.as_ref().is_some_and(|name| name.as_str() == OWN_ROUTES);
+    import && (link.workload.is_some() || own)
+}
+
+/// Whether a link is to a map that workers of a site share.
+pub(super) fn is_entries(link: &Link) -> bool {
+    link.capability.as_ref().is_some_and(|name| name.as_str() == "key-value")
+}
+
+/// Where the environment holds a variable's value.
+pub fn environment_name(name: &Name) -> String {
+    let name = name.as_str().to_uppercase();
+    format!("REEF_VAR_{}", name.replace(['-', '.'], "_"))
+}
+
+/// Says no to what would otherwise be passed over in silence.
+pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
+    let trigger = &described.trigger;
+    let workers = trigger.http.iter().all(|trigger| trigger.handing == Handing::Workers);
+    let other = |link: &&Link| {
+        link.capability.is_some() && !is_http(link) && !(workers && is_entries(link))
+    };
+    let what = if let Some(link) = described.links.iter().find(other) {
+        match &link.capability {
+            Some(capability) => format!("the capability `{capability}`"),
+            None => format!("the link of `{}`", link.import.value),
+        }
+    } else if !trigger.message.is_empty() {
+        "the trigger `message`".to_owned()
+    } else if !trigger.redis.is_empty() {
+        "the trigger `redis`".to_owned()
+    } else if !trigger.mqtt.is_empty() {
+        "the trigger `mqtt`".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(DeployError::NotYet { workload: described.name.to_string(), what })
+}
+
+pub(super) fn limits(described: &Described) -> Limits {
+    let limits = &described.limits;
+    let default = Limits { deadline: Some(DEADLINE), ..Limits::default() };
+    Limits {
+        deadline: limits.deadline.map(|deadline| deadline.0).or(default.deadline),
+        memory: limits.memory.map_or(default.memory, |memory| memory.0),
+        cpu: limits.cpu.map(|cpu| cpu.0),
+        outgoing: limits.outgoing,
+        ..default
+    }
+}
+
+pub(super) fn options(described: &Described) -> ServeOptions {
+    let (limits, scale, default) = (&described.limits, &described.scale, Queueing::default());
+    ServeOptions {
+        reuse: Reuse {
+            requests: scale.reuse,
+            concurrent: scale.concurrent,
+            idle: scale.idle.map(|idle| idle.0),
+        },
+        queueing: Queueing {
+            concurrent: limits.requests.unwrap_or(default.concurrent),
+            waiting: limits.queue.unwrap_or(default.waiting),
+            patience: limits.queue_timeout.map_or(default.patience, |timeout| timeout.0),
+        },
+    }
+}
