@@ -267,3 +267,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_table_of_very_many_names_is_read_in_a_moment() {
+    let names = 90_000;
+    let text: String = (0..names).map(|name| format!("name{name}: 1\n")).collect();
+    let source = Source::new("many.yaml", text);
+    let Ok(Node { value: Value::Table(entries), .. }) = parse(&source, Syntax::Yaml) else {
+        unreachable!("it is a table")
+    };
+    assert_eq!(entries.len(), names);
+}

@@ -1,6 +1,9 @@
 //! YAML, and JSON as the part of it that it is.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
@@ -37,7 +40,19 @@ struct Open {
 
 enum Inside {
     Array(Vec<Node>),
-    Table(Vec<Entry>, Option<(String, Range<usize>)>),
+    Table {
+        entries: Vec<Entry>,
+        /// Their names: a table may have many.
+        names: HashSet<String>,
+        /// The name whose value comes next.
+        key: Option<(String, Range<usize>)>,
+    },
+}
+
+impl Inside {
+    fn table() -> Self {
+        Self::Table { entries: Vec::new(), names: HashSet::new(), key: None }
+    }
 }
 
 impl<'t> Builder<'t> {
@@ -77,7 +92,7 @@ impl<'t> Builder<'t> {
                     self.begin(span, anchor, Inside::Array(Vec::new()))?;
                 }
                 Event::MappingStart(anchor, _) => {
-                    self.begin(span, anchor, Inside::Table(Vec::new(), None))?;
+                    self.begin(span, anchor, Inside::table())?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.end(span.end)?,
                 Event::Alias(anchor) => {
@@ -118,7 +133,7 @@ impl<'t> Builder<'t> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let value = match open.inside {
             Inside::Array(elements) => Value::Array(elements),
-            Inside::Table(entries, _) => Value::Table(entries),
+            Inside::Table { entries, .. } => Value::Table(entries),
         };
         // A block ends where the next begins.
         let text = self.text.get(open.start..end).unwrap_or_default();
@@ -133,9 +148,9 @@ impl<'t> Builder<'t> {
         match self.open.last_mut().map(|open| &mut open.inside) {
             None => self.root = Some(node),
             Some(Inside::Array(elements)) => elements.push(node),
-            Some(Inside::Table(entries, key)) => match key.take() {
+            Some(Inside::Table { entries, names, key }) => match key.take() {
                 Some((name, key_span)) => {
-                    if entries.iter().any(|entry| entry.key == name) {
+                    if !names.insert(name.clone()) {
                         let error = Diagnostic::error(format!("`{name}` is there twice"));
                         return Err(error.at(key_span).label("again"));
                     }
