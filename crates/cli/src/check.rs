@@ -22,8 +22,21 @@ pub(crate) fn check(args: &Check) -> anyhow::Result<i32> {
     let mut answers = Vec::new();
     for file in &files {
         let path = manifest::manifest_of(file);
-        let text = manifest::read(&path)?;
         let mut found = Diagnostics::default();
+        if file.is_dir() && !path.exists() {
+            // A folder of workers, or of artifacts.
+            let loaded = manifest::load(file, args.profile.as_deref(), &mut found)?;
+            usable &= loaded.is_some();
+            let application = loaded.map(|loaded| loaded.application);
+            let text = Text::new(file.display().to_string(), "");
+            if args.json {
+                answers.push(answer(&text, application.is_some(), &found));
+            } else {
+                print(&text, application.as_ref(), &found)?;
+            }
+            continue;
+        }
+        let text = manifest::read(&path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let profile = args.profile.as_deref();
         let application = manifest::application(&text, profile, folder, &mut found);

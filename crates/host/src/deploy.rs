@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod make;
 mod order;
+mod revision;
 mod runtime;
 mod status;
 
@@ -15,15 +16,13 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use http::{Request, header};
-use reef_app::{Application, HttpTrigger, Name, Ready};
+use reef_app::{Application, HttpTrigger, Name};
 use reef_engine::{Background, Engine};
-use reef_http::{Peer, RequestBody, Router, RouterBuilder, StaticFiles, Workers};
-use reef_wasi::{Handled, Next, Stdio};
-use wasmtime_wasi_http::WasiBody;
+use reef_http::{StaticFiles, Workers};
+use reef_wasi::Stdio;
 
 pub use self::{
     error::DeployError,
@@ -42,10 +41,6 @@ use crate::{
 const REVISIONS: usize = 10;
 /// How long an instance may take to be made, when nothing else is said.
 const STARTING: Duration = Duration::from_secs(30);
-/// How long a workload may take to be ready, when nothing else is said.
-const READY: Duration = Duration::from_secs(10);
-/// The pause between two questions whether it is.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long runs and connections of a revision that was replaced may go on.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -88,6 +83,7 @@ pub struct Host {
     applications: Mutex<BTreeMap<String, Deployed>>,
     /// Maps that workers share, by application and namespace.
     entries: Mutex<HashMap<(String, String), SharedEntries>>,
+    snapshots: runtime::Snapshots,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -160,6 +156,7 @@ impl Host {
             background,
             applications: Mutex::default(),
             entries: Mutex::default(),
+            snapshots: runtime::Snapshots::default(),
             changing: tokio::sync::Mutex::default(),
         })
     }
@@ -423,7 +420,7 @@ impl Host {
             if let Some(ready) = described.and_then(|described| described.ready.as_ref())
                 && new
             {
-                is_ready(chain, ready).await?;
+                revision::is_ready(chain, ready).await?;
             }
         }
         Ok(())
@@ -464,152 +461,6 @@ impl Bound {
     fn is_same(&self, running: &Running) -> bool {
         Arc::ptr_eq(&self.unit, &running.unit) && self.plan == running.task.plan
     }
-}
-
-// === impl Revision ===
-
-impl Revision {
-    fn mounted(&self) -> impl Iterator<Item = Mounted> {
-        let public = self.chains.iter().filter(|chain| chain.public);
-        public.map(|chain| chain.mounted.clone()).chain(self.fixed.iter().cloned())
-    }
-
-    /// Each workload, and each middleware as often as it was made, and what was composed of them.
-    fn all_units(&self) -> impl Iterator<Item = &Arc<Unit>> {
-        let own = |unit: &&Arc<Unit>| !self.units.iter().any(|other| Arc::ptr_eq(other, unit));
-        let others = self.chains.iter().flat_map(|chain| &chain.units).filter(own);
-        self.units.iter().chain(others)
-    }
-
-    fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
-        self.all_units().map(|unit| &unit.workload)
-    }
-
-    fn described(&self, name: &Name) -> Option<&reef_app::Workload> {
-        self.order.application.workloads.iter().find(|workload| *workload.name == *name)
-    }
-
-    /// The same as if one workload had not been made yet.
-    fn without(&self, workload: &str) -> Self {
-        let other = |unit: &Arc<Unit>| unit.name.as_str() != workload;
-        Self {
-            number: self.number,
-            since: self.since,
-            order: self.order.clone(),
-            units: self.units.iter().filter(|unit| other(unit)).cloned().collect(),
-            chains: self
-                .chains
-                .iter()
-                .filter(|chain| chain.units.iter().all(other))
-                .cloned()
-                .collect(),
-            plans: Vec::new(),
-            fixed: Vec::new(),
-        }
-    }
-
-    fn compared(&self, before: Option<&Self>) -> Applied {
-        let old: Vec<_> = before.into_iter().flat_map(|before| &before.units).collect();
-        let is_old = |unit: &&Arc<Unit>| old.iter().any(|old| Arc::ptr_eq(old, unit));
-        let names =
-            |units: Vec<&Arc<Unit>>| units.iter().map(|unit| unit.name.to_string()).collect();
-        let (kept, made) = self.units.iter().partition(is_old);
-        let gone = old.iter().filter(|old| !self.units.iter().any(|unit| unit.name == old.name));
-        Applied {
-            application: self.order.application.name.to_string(),
-            revision: self.number,
-            made: names(made),
-            kept: names(kept),
-            gone: gone.map(|unit| unit.name.to_string()).collect(),
-        }
-    }
-}
-
-impl Revision {
-    /// Lets workloads reach those that they are linked to.
-    fn connect(&self) {
-        let own = Arc::new(OwnRoutes(self.routes()));
-        for unit in self.all_units() {
-            let Some(described) = self.described(&unit.name) else { continue };
-            let mut hosts: BTreeMap<String, Arc<dyn Next>> = BTreeMap::new();
-            for link in described.links.iter().filter(|link| order::is_http(link)) {
-                let Some(workload) = &link.workload else {
-                    for name in ["self", "self.alt"] {
-                        hosts.insert(name.to_owned(), own.clone());
-                    }
-                    continue;
-                };
-                let of = |chain: &&Arc<Chain>| {
-                    chain.units.first().is_some_and(|unit| unit.name.as_str() == workload.as_str())
-                };
-                let target = self.chains.iter().find(of).and_then(|chain| chain.mounted.internal());
-                let Some(target) = target else { continue };
-                let host = link.name.clone().unwrap_or_else(|| format!("{workload}.internal"));
-                hosts.insert(host.to_ascii_lowercase(), target);
-            }
-            unit.workload.world.set_internal(hosts);
-        }
-    }
-
-    /// The routes of its guests, whatever the host.
-    fn routes(&self) -> Router<Mounted> {
-        let mut routes = RouterBuilder::new();
-        for chain in self.chains.iter().filter(|chain| chain.public) {
-            // One of several hosts' routes is enough.
-            let _ = routes.add(
-                chain.mounted.name(),
-                chain.mounted.route().clone(),
-                chain.mounted.clone(),
-            );
-        }
-        routes.build()
-    }
-}
-
-/// The application's own routes, for a guest of it.
-struct OwnRoutes(Router<Mounted>);
-
-impl Next for OwnRoutes {
-    fn handle(&self, request: Request<WasiBody>) -> Handled {
-        let found = self.0.find(None, request.uri().path());
-        match found.and_then(|found| found.value.internal()) {
-            Some(next) => next.handle(request),
-            None => {
-                Box::pin(std::future::ready(Err(wasmtime_wasi_http::Error::DestinationNotFound)))
-            }
-        }
-    }
-}
-
-/// Asks the workload until it says that it is ready.
-async fn is_ready(chain: &Chain, ready: &Ready) -> Result<(), DeployError> {
-    let within = ready.within.map_or(READY, |within| within.0);
-    let until = Instant::now() + within;
-    let workload = chain.mounted.name().clone();
-    let mut why = "it did not say so in time".to_owned();
-    loop {
-        let request = Request::get(ready.path.as_str())
-            .header(header::HOST, chain.trigger.route.host().unwrap_or("localhost"))
-            .body(RequestBody::empty());
-        let Ok(request) = request else {
-            why = "its path is not one that can be asked for".to_owned();
-            break;
-        };
-        let local = std::net::SocketAddr::from(([127, 0, 0, 1], 80));
-        let peer = Peer { remote: local, local, tls: false };
-        let asking = tokio::time::timeout_at(until.into(), chain.mounted.answer(request, peer));
-        let Ok(answer) = asking.await else { break };
-        if answer.status().is_success() {
-            return Ok(());
-        }
-        why = format!("it answered with status {}", answer.status().as_u16());
-        let again = Instant::now() + ASK_AGAIN;
-        if again >= until {
-            break;
-        }
-        tokio::time::sleep_until(again.into()).await;
-    }
-    Err(DeployError::NotReady { workload, path: ready.path.value.clone(), within, why })
 }
 
 async fn stop_all(tasks: Vec<Running>, grace: Duration) {

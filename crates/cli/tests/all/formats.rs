@@ -569,3 +569,27 @@ fn an_authentication_component_stands_in_front_of_handlers_of_any_language() {
     host.told(&["apply"]);
     assert_eq!(host.server.get("/rust").status, 200);
 }
+
+#[test]
+fn configuration_is_told_by_whichever_interface_asks() {
+    let manifest = "name = 'app'\n[variables.region]\ndefault = 'eu'\n\
+        [[workload]]\nname = 'w'\nsource = 'config.wasm'\ntrigger.http.route = '/...'\n\
+        config = { place = 'in {{ region }}', plain = 'x' }\n";
+    let host = Host::start(folder(&[("config.wasm", "p2-config")], manifest));
+    let text = |path: &str| host.server.get(path).text();
+    assert_eq!(text("/wasi/place"), "Ok(Some(\"in eu\"))");
+    assert_eq!(text("/wasi/none"), "Ok(None)");
+    assert_eq!(text("/all"), "Ok([(\"place\", \"in eu\"), (\"plain\", \"x\")])");
+    assert_eq!(text("/spin/place"), "Ok(\"in eu\")");
+    assert!(text("/spin/none").contains("Undefined"), "{}", text("/spin/none"));
+    // Another value is another workload.
+    host.write("reef.toml", &manifest.replace("'eu'", "'us'"));
+    host.told(&["apply"]);
+    assert_eq!(text("/wasi/place"), "Ok(Some(\"in us\"))");
+    // Spin's way to say the same.
+    let spin = "spin_manifest_version = 2\n[application]\nname = 'spun'\nversion = '1.0.0'\n\
+        [variables]\nregion = { default = 'asia' }\n[[trigger.http]]\nroute = '/...'\ncomponent = 'c'\n\
+        [component.c]\nsource = 'config.wasm'\n[component.c.variables]\nplace = 'in {{ region }}'\n";
+    let host = up("spin.toml", spin, &[("config.wasm", "p2-config")]);
+    assert_eq!(host.server.get("/spin/place").text(), "Ok(\"in asia\")");
+}

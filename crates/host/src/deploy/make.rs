@@ -219,6 +219,7 @@ impl<'a> Making<'a> {
                 &self.host.engine,
                 &self.host.background,
                 self.host.workers.handle(0),
+                &self.host.snapshots,
                 runtime.as_str(),
                 &described.source,
                 &self.order.folder,

@@ -1,15 +1,16 @@
 //! Scripts and the language runtimes that run them: Wasm modules, too.
 
 use std::{
+    collections::HashMap,
     fs,
     io::Cursor,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use reef_app::Source;
-use reef_artifact::Artifact;
+use reef_artifact::{Artifact, Digest};
 use reef_engine::{Background, Code, Engine, Flavour, Paced, Share, within};
 use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
@@ -31,6 +32,31 @@ const LARGEST: u64 = 16 << 20;
 const EVALUATING: Duration = Duration::from_secs(30);
 /// Bytes of what a script says while it is.
 const SAID: usize = 64 << 10;
+
+/// Scripts that were evaluated, by everything that this depends on: it takes a good part of a second.
+#[derive(Default)]
+pub(super) struct Snapshots(Mutex<HashMap<Digest, Artifact>>);
+
+/// Snapshots that are kept: more are a site of many scripts, each of which is some megabytes.
+const MOST: usize = 256;
+
+impl Snapshots {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Artifact>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, key: &Digest) -> Option<Artifact> {
+        self.lock().get(key).cloned()
+    }
+
+    fn keep(&self, key: Digest, artifact: Artifact) {
+        let mut all = self.lock();
+        if all.len() >= MOST {
+            all.clear();
+        }
+        all.insert(key, artifact);
+    }
+}
 
 /// A script as something that can be run.
 pub(super) struct Scripted {
@@ -71,12 +97,14 @@ pub fn runtime_folders() -> Vec<PathBuf> {
 
 /// Makes a script ready: evaluated once where its runtime can do that, whole otherwise.
 ///
-/// `variables` are the names of its environment's. `runtime` drives what is waited for; to be called
-/// where that may take its time.
+/// `variables` are the names of its environment's. `handle` drives what is waited for; to be called where
+/// that may take its time.
+#[expect(clippy::too_many_arguments, reason = "each is something else")]
 pub(super) fn prepare(
     engine: &Arc<Engine>,
     background: &Arc<Background>,
     handle: &tokio::runtime::Handle,
+    snapshots: &Snapshots,
     name: &str,
     source: &Source,
     folder: &Path,
@@ -100,8 +128,14 @@ pub(super) fn prepare(
         return Ok(Scripted { artifact: runtime, args: language.arguments(&called, &script) });
     }
     let args = language.initial_arguments(&called, variables.iter().copied());
+    let key = format!("{}\0{}\0{script}", runtime.digest(), args.join("\0"));
+    let key = Digest::of(key.as_bytes());
+    if let Some(artifact) = snapshots.find(&key) {
+        return Ok(Scripted { artifact, args: Vec::new() });
+    }
     let evaluating = snapshot(engine, background, &runtime, args, script);
     let artifact = handle.block_on(evaluating)?;
+    snapshots.keep(key, artifact.clone());
     Ok(Scripted { artifact, args: Vec::new() })
 }
 
