@@ -19,6 +19,7 @@ use crate::{
 /// Writes the native form of a manifest; the status is 1 when there is none.
 pub(crate) fn convert(args: &Convert) -> anyhow::Result<i32> {
     let path = manifest::manifest_of(&args.file);
+    let path = if path.exists() { path } else { args.file.clone() };
     let name = path.display().to_string();
     let mut found = Diagnostics::default();
     let loaded = manifest::load(&args.file, args.profile.as_deref(), &mut found)?;

@@ -46,6 +46,12 @@ pub(crate) fn engine(cache: &CacheArgs, allocation: Allocation, ticks: bool) -> 
     Arc::new(engine.on_compile(compiling))
 }
 
+/// Where evaluated scripts are kept: beside the code.
+pub(crate) fn scripts(cache: &CacheArgs) -> Option<PathBuf> {
+    let code = if cache.no_cache { None } else { cache.cache_dir.clone().or_else(default_cache) };
+    Some(code?.with_extension("scripts"))
+}
+
 fn default_cache() -> Option<PathBuf> {
     let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let base = var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")))?;

@@ -92,7 +92,7 @@ pub(crate) fn serve(
     if access_log.is_some() {
         ingress.name_responses();
     }
-    let host = Host::new(engine, ingress.clone(), workers, background);
+    let host = Host::new(engine, ingress.clone(), workers, background, guest::scripts(&args.cache));
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
 

@@ -142,12 +142,14 @@ struct Running {
 // === impl Host ===
 
 impl Host {
-    /// A host without applications.
+    /// A host without applications. `scripts`: the folder where scripts that were evaluated are kept for
+    /// the next start.
     pub fn new(
         engine: Arc<Engine>,
         ingress: Arc<Ingress>,
         workers: Workers,
         background: Arc<Background>,
+        scripts: Option<PathBuf>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
@@ -156,7 +158,7 @@ impl Host {
             background,
             applications: Mutex::default(),
             entries: Mutex::default(),
-            snapshots: runtime::Snapshots::default(),
+            snapshots: runtime::Snapshots::new(scripts),
             changing: tokio::sync::Mutex::default(),
         })
     }

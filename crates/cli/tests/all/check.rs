@@ -95,7 +95,7 @@ fn what_is_no_manifest_is_said_so() {
     fs::write(dir.path().join("binary.toml"), b"\0asm\xff\xfe").unwrap();
     fs::write(dir.path().join("broken.toml"), "name = \n").unwrap();
     for (args, said) in [
-        (&["check"][..], "there is no manifest reef.toml"),
+        (&["check"][..], "has neither a reef.toml nor a .wasm file nor workers"),
         (&["check", "nowhere.toml"], "there is no manifest nowhere.toml"),
         (&["check", "huge.toml"], "a manifest has at most 4194304"),
         (&["check", "binary.toml"], "it is not text in UTF-8"),

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs,
-    io::Cursor,
+    io::{Cursor, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -33,29 +33,72 @@ const EVALUATING: Duration = Duration::from_secs(30);
 /// Bytes of what a script says while it is.
 const SAID: usize = 64 << 10;
 
-/// Scripts that were evaluated, by everything that this depends on: it takes a good part of a second.
-#[derive(Default)]
-pub(super) struct Snapshots(Mutex<HashMap<Digest, Artifact>>);
+/// Scripts that were evaluated, by everything that this depends on: it takes a good part of a second, and
+/// comes out a little different each time, so that the code cache would not know it.
+#[derive(Debug, Default)]
+pub(super) struct Snapshots {
+    kept: Mutex<HashMap<Digest, Artifact>>,
+    folder: Option<PathBuf>,
+}
 
 /// Snapshots that are kept: more are a site of many scripts, each of which is some megabytes.
 const MOST: usize = 256;
 
 impl Snapshots {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Artifact>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Kept in a folder, too.
+    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+        Self { kept: Mutex::default(), folder }
     }
 
-    fn find(&self, key: &Digest) -> Option<Artifact> {
-        self.lock().get(key).cloned()
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Artifact>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, key: &Digest) -> Option<PathBuf> {
+        let name = key.to_string().replace(':', "-");
+        Some(self.folder.as_ref()?.join(format!("{name}.wasm")))
+    }
+
+    fn find(&self, name: &str, key: &Digest) -> Option<Artifact> {
+        if let Some(artifact) = self.lock().get(key) {
+            return Some(artifact.clone());
+        }
+        // What is damaged is evaluated anew.
+        let artifact = Artifact::read(name, fs::read(self.file(key)?).ok()?).ok()?;
+        self.lock().insert(*key, artifact.clone());
+        Some(artifact)
     }
 
     fn keep(&self, key: Digest, artifact: Artifact) {
+        if let (Some(file), Some(folder)) = (self.file(&key), &self.folder)
+            && let Err(error) = write(folder, &file, artifact.bytes())
+        {
+            tracing::debug!(%error, "An evaluated script is not kept for the next start.");
+        }
         let mut all = self.lock();
         if all.len() >= MOST {
             all.clear();
         }
         all.insert(key, artifact);
     }
+}
+
+/// Writes a file of the folder whole, and makes room for it.
+fn write(folder: &Path, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut old: Vec<_> = fs::read_dir(folder)?
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "wasm"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    old.sort();
+    for (_, oldest) in old.iter().take((old.len() + 1).saturating_sub(MOST)) {
+        let _ = fs::remove_file(oldest);
+    }
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(bytes)?;
+    new.persist(file).map_err(|error| error.error)?;
+    Ok(())
 }
 
 /// A script as something that can be run.
@@ -130,7 +173,7 @@ pub(super) fn prepare(
     let args = language.initial_arguments(&called, variables.iter().copied());
     let key = format!("{}\0{}\0{script}", runtime.digest(), args.join("\0"));
     let key = Digest::of(key.as_bytes());
-    if let Some(artifact) = snapshots.find(&key) {
+    if let Some(artifact) = snapshots.find(runtime.name(), &key) {
         return Ok(Scripted { artifact, args: Vec::new() });
     }
     let evaluating = snapshot(engine, background, &runtime, args, script);
