@@ -65,18 +65,26 @@ impl Host {
                 // Middleware is made for each that it stands in front of.
                 continue;
             }
-            let unit = making.unit(described)?;
+            let plans_of = order.plans(described)?;
+            // With middleware composed in front at each route, it is never run by itself.
+            let mut alone = linked || !plans_of.is_empty() || !described.trigger.start.is_empty();
+            for trigger in described.trigger.http.iter() {
+                let middleware = making.middleware(trigger)?;
+                alone = alone || making.composed(described, &middleware)?.is_empty();
+            }
+            let unit = if alone { Some(making.unit(described)?) } else { None };
             if linked && described.trigger.http.is_empty() {
                 // Others of its application reach it, and nobody else.
                 if let Ok(route) = "/...".parse() {
                     let handing = order.handing();
                     let trigger = HttpTrigger { handing, ..HttpTrigger::at(route) };
-                    chains.push(making.chain(described, &trigger, &unit, false)?);
+                    chains.push(making.chain(described, &trigger, unit.as_ref(), false)?);
                 }
             }
             for trigger in described.trigger.http.iter() {
-                match unit.routes.as_ref().filter(|_| trigger.handing != Handing::Http) {
-                    None => chains.push(making.chain(described, trigger, &unit, true)?),
+                let own = unit.as_ref().and_then(|unit| unit.routes.as_ref());
+                match own.filter(|_| trigger.handing != Handing::Http) {
+                    None => chains.push(making.chain(described, trigger, unit.as_ref(), true)?),
                     Some(own) => {
                         let handlers = own.under(&trigger.route).map_err(|fault| {
                             let workload = described.name.to_string();
@@ -86,12 +94,13 @@ impl Host {
                             let entrypoint = handler.entrypoint.or(trigger.entrypoint.clone());
                             let route = handler.route.into();
                             let trigger = HttpTrigger { route, entrypoint, ..trigger.clone() };
-                            chains.push(making.chain(described, &trigger, &unit, true)?);
+                            chains.push(making.chain(described, &trigger, unit.as_ref(), true)?);
                         }
                     }
                 }
             }
-            for plan in order.plans(described)? {
+            let Some(unit) = unit else { continue };
+            for plan in plans_of {
                 plans.push((unit.clone(), plan));
             }
             units.push(unit);
@@ -361,6 +370,11 @@ impl<'a> Making<'a> {
         Ok(Arc::new(Unit { identity, name, workload: Arc::new(workload), routes, copies }))
     }
 
+    /// What a request goes through before, outermost first.
+    fn middleware(&self, trigger: &HttpTrigger) -> Result<Vec<&'a Described>, DeployError> {
+        trigger.middleware.iter().map(|name| self.described(name)).collect()
+    }
+
     /// The middleware of WASI 0.2 that stands next to a handler, outermost first: a component that imports
     /// what it exports. It becomes one component with the handler; that of 0.3 is linked by the host.
     fn composed(
@@ -429,13 +443,12 @@ impl<'a> Making<'a> {
         &mut self,
         described: &Described,
         trigger: &HttpTrigger,
-        unit: &Arc<Unit>,
+        alone: Option<&Arc<Unit>>,
         public: bool,
     ) -> Result<Arc<Chain>, DeployError> {
         let options = options(described);
         let base = described.labels.get("spin.base-path").map_or("/", String::as_str).to_owned();
-        let middleware = trigger.middleware.iter().map(|name| self.described(name));
-        let middleware = middleware.collect::<Result<Vec<_>, _>>()?;
+        let middleware = self.middleware(trigger)?;
         let composed = self.composed(described, &middleware)?;
         let host_linked = middleware.len() - composed.len();
         let before = self.before.into_iter().flat_map(|before| &before.chains);
@@ -443,9 +456,10 @@ impl<'a> Making<'a> {
             .filter(|chain| chain.trigger == *trigger && chain.options == options)
             .filter(|chain| chain.base == base && chain.public == public)
             .collect();
-        let unit = match composed.is_empty() {
-            true => unit.clone(),
-            false => {
+        let unit = match (alone, composed.is_empty()) {
+            (Some(unit), true) => unit.clone(),
+            (None, true) => self.unit(described)?,
+            (_, false) => {
                 let old: Vec<_> =
                     same.iter().filter_map(|chain| chain.units.first().cloned()).collect();
                 self.in_one(described, composed, &old)?
