@@ -565,8 +565,9 @@ fn an_authentication_component_stands_in_front_of_handlers_of_any_language() {
         assert_eq!(with("/rust", "Bearer let-me-in").status, 200);
         assert_eq!(host.server.get("/rust").status, 401);
     }
+    assert!(host.told(&["apply"]).contains("as before: open, rust, python."));
     host.write("reef.toml", &manifest.replace("middleware = ['auth']", "middleware = []"));
-    host.told(&["apply"]);
+    assert!(host.told(&["apply"]).contains("new: rust, python; as before: open."));
     assert_eq!(host.server.get("/rust").status, 200);
 }
 

@@ -33,6 +33,13 @@ impl Revision {
         self.units.iter().chain(others)
     }
 
+    /// Each workload, and what was composed of one with what stands in front of it.
+    fn handlers(&self) -> impl Iterator<Item = &Arc<Unit>> {
+        let own = |unit: &&Arc<Unit>| !self.units.iter().any(|other| Arc::ptr_eq(other, unit));
+        let composed = self.chains.iter().filter_map(|chain| chain.units.first()).filter(own);
+        self.units.iter().chain(composed)
+    }
+
     pub(super) fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
         self.all_units().map(|unit| &unit.workload)
     }
@@ -61,12 +68,12 @@ impl Revision {
     }
 
     pub(super) fn compared(&self, before: Option<&Self>) -> Applied {
-        let old: Vec<_> = before.into_iter().flat_map(|before| &before.units).collect();
+        let old: Vec<_> = before.into_iter().flat_map(Self::handlers).collect();
         let is_old = |unit: &&Arc<Unit>| old.iter().any(|old| Arc::ptr_eq(old, unit));
         let names =
             |units: Vec<&Arc<Unit>>| units.iter().map(|unit| unit.name.to_string()).collect();
-        let (kept, made) = self.units.iter().partition(is_old);
-        let gone = old.iter().filter(|old| !self.units.iter().any(|unit| unit.name == old.name));
+        let (kept, made) = self.handlers().partition(is_old);
+        let gone = old.iter().filter(|old| !self.handlers().any(|unit| unit.name == old.name));
         Applied {
             application: self.order.application.name.to_string(),
             revision: self.number,
