@@ -13,7 +13,7 @@ mod runtime;
 mod status;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -24,6 +24,7 @@ use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
 use reef_wasi::Stdio;
 
+use self::revision::address;
 pub use self::{
     error::DeployError,
     order::{WORKER, environment_name},
@@ -356,14 +357,11 @@ impl Host {
         };
         let (kept, ended): (Vec<_>, Vec<_>) =
             old.into_iter().partition(|running| binding.iter().any(|bound| bound.is_same(running)));
-        // The old ones end first: two of a service at once would want the same files and ports.
-        let services = ended.iter().any(|running| running.task.is_service());
-        let ending = stop_all(ended, GRACE);
-        if services {
-            ending.await;
-        } else {
-            tokio::spawn(ending);
-        }
+        // Services end first: two of one at once would want the same files and ports.
+        let (services, others): (Vec<_>, Vec<_>) =
+            ended.into_iter().partition(|running| running.task.is_service());
+        tokio::spawn(stop_all(others, GRACE));
+        stop_all(services, GRACE).await;
         let mut tasks = kept;
         for bound in binding {
             if !tasks.iter().any(|running| bound.is_same(running)) {
@@ -393,9 +391,9 @@ impl Host {
     /// Whether what is new can be instantiated, has run its commands of the start, and says that it is
     /// ready.
     async fn starts(&self, made: &Revision, before: Option<&Revision>) -> Result<(), DeployError> {
-        let is_new = |unit: &Arc<Unit>| {
-            !before.is_some_and(|before| before.all_units().any(|old| Arc::ptr_eq(old, unit)))
-        };
+        let known: HashSet<_> =
+            before.into_iter().flat_map(Revision::all_units).map(address).collect();
+        let is_new = |unit: &Arc<Unit>| !known.contains(&address(unit));
         let background = || Some(self.background.clone());
         for unit in made.all_units().filter(|unit| made.order.tried && is_new(unit)) {
             unit.workload.try_instance(STARTING, background()).await?;

@@ -1,7 +1,7 @@
 //! One accepted version of an application, and what its workloads have of each other.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +14,11 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::{Applied, Chain, DeployError, Revision, Unit, order};
 use crate::{Workload, serve::Mounted};
+
+/// Tells units apart: the address of one that is there is nobody else's.
+pub(super) fn address(unit: &Arc<Unit>) -> usize {
+    Arc::as_ptr(unit).addr()
+}
 
 /// How long a workload may take to be ready, when nothing else is said.
 const READY: Duration = Duration::from_secs(10);
@@ -28,15 +33,17 @@ impl Revision {
 
     /// Each workload, and each middleware as often as it was made, and what was composed of them.
     pub(super) fn all_units(&self) -> impl Iterator<Item = &Arc<Unit>> {
-        let own = |unit: &&Arc<Unit>| !self.units.iter().any(|other| Arc::ptr_eq(other, unit));
-        let others = self.chains.iter().flat_map(|chain| &chain.units).filter(own);
+        let own: HashSet<_> = self.units.iter().map(address).collect();
+        let others = self.chains.iter().flat_map(|chain| &chain.units);
+        let others = others.filter(move |unit| !own.contains(&address(unit)));
         self.units.iter().chain(others)
     }
 
     /// Each workload, and what was composed of one with what stands in front of it.
     fn handlers(&self) -> impl Iterator<Item = &Arc<Unit>> {
-        let own = |unit: &&Arc<Unit>| !self.units.iter().any(|other| Arc::ptr_eq(other, unit));
-        let composed = self.chains.iter().filter_map(|chain| chain.units.first()).filter(own);
+        let own: HashSet<_> = self.units.iter().map(address).collect();
+        let composed = self.chains.iter().filter_map(|chain| chain.units.first());
+        let composed = composed.filter(move |unit| !own.contains(&address(unit)));
         self.units.iter().chain(composed)
     }
 
@@ -69,11 +76,13 @@ impl Revision {
 
     pub(super) fn compared(&self, before: Option<&Self>) -> Applied {
         let old: Vec<_> = before.into_iter().flat_map(Self::handlers).collect();
-        let is_old = |unit: &&Arc<Unit>| old.iter().any(|old| Arc::ptr_eq(old, unit));
+        let known: HashSet<_> = old.iter().map(|unit| address(unit)).collect();
         let names =
             |units: Vec<&Arc<Unit>>| units.iter().map(|unit| unit.name.to_string()).collect();
-        let (kept, made) = self.handlers().partition(is_old);
-        let gone = old.iter().filter(|old| !self.handlers().any(|unit| unit.name == old.name));
+        let (kept, made): (Vec<_>, Vec<_>) =
+            self.handlers().partition(|unit| known.contains(&address(unit)));
+        let there: HashSet<_> = self.handlers().map(|unit| &unit.name).collect();
+        let gone = old.iter().filter(|old| !there.contains(&old.name));
         Applied {
             application: self.order.application.name.to_string(),
             revision: self.number,

@@ -1,6 +1,7 @@
 //! What is reachable, and how that changes while requests come in.
 
 use std::{
+    collections::HashSet,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -301,8 +302,8 @@ impl Ingress {
     pub fn install(&self, table: Table) {
         let before = self.table.swap(Arc::new(table));
         let after = self.table.load();
-        let gone =
-            before.services().filter(|old| !after.services().any(|new| Arc::ptr_eq(old, new)));
+        let kept: HashSet<_> = after.services().map(Arc::as_ptr).collect();
+        let gone = before.services().filter(|old| !kept.contains(&Arc::as_ptr(old)));
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         for service in gone {
             service.close();
