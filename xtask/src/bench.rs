@@ -72,7 +72,7 @@ enum Name {
     Density,
     /// 4 GiB through a function
     Stream,
-    /// Applications: ready, replaced under load, routed; CGI-style handlers
+    /// Applications: ready, replaced under load; CGI-style handlers
     Apps,
     /// A compute loop, beside wasmtime and wazero
     #[value(alias = "run")]

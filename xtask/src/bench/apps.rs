@@ -1,7 +1,6 @@
 //! Applications: how soon a hundred components are ready, how long one of them takes to be replaced under
-//! load, how long a route takes to be found among ten thousand, and CGI-style handlers.
+//! load, and CGI-style handlers.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,6 @@ use super::running::{not_interrupted, time};
 use super::server::Server;
 use super::subject::{ADDRESS, Subject, turns};
 use super::tools::{Program, Tools};
-use crate::process;
 
 /// All components compiled, on a slow machine.
 const START: Duration = Duration::from_secs(10 * 60);
@@ -29,27 +27,9 @@ const STEADY: f64 = 2000.0;
 pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> Result<()> {
     let reef = tools.reef()?;
     bench.begin();
-    routes(tools, effort, bench)?;
     ready(tools, &reef, effort, bench)?;
     swap(tools, &reef, effort, bench)?;
     scripts(tools, &reef, effort, bench)
-}
-
-/// What the example `ladder` of `reef-host` says of routes.
-fn routes(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> Result<()> {
-    let ladder = tools.ladder()?;
-    for _ in 0..effort.rounds {
-        let mut command = ladder.command();
-        command.arg(tools.scratch("ladder-code")).arg("1");
-        let printed = process::capture(&mut command)?;
-        let steps: BTreeMap<String, BTreeMap<String, f64>> =
-            serde_json::from_str(&printed).context("the steps are not JSON")?;
-        let found = steps.get("routes").and_then(|steps| steps.get("match"));
-        bench.push("routes", "match", *found.context("no measure of routes")?);
-    }
-    let target = Some(Target::Below(1.0));
-    bench.state("a route found among 10,000", ("match", "µs"), "routes", target);
-    Ok(())
 }
 
 /// From the start of the process to the first answer, code in the cache.
