@@ -67,7 +67,9 @@ pub struct Script {
 /// Something made ready to answer at its route, and not reachable yet. Cheap to clone; all clones
 /// share queue and instances.
 #[derive(Clone)]
-pub struct Mounted {
+pub struct Mounted(Arc<Answering>);
+
+struct Answering {
     route: Route,
     /// Named in messages, whatever stands in front of it.
     name: Arc<str>,
@@ -75,7 +77,6 @@ pub struct Mounted {
 }
 
 /// What answers.
-#[derive(Clone)]
 enum Endpoint {
     Guest {
         /// The outermost: middleware, if there is any.
@@ -110,34 +111,38 @@ pub struct Ingress {
 // === impl Mounted ===
 
 impl Mounted {
+    fn new(name: Arc<str>, route: Route, endpoint: Endpoint) -> Self {
+        Self(Arc::new(Answering { route, name, endpoint }))
+    }
+
     /// Where it answers.
     pub fn route(&self) -> &Route {
-        &self.route
+        &self.0.route
     }
 
     /// What answers, as messages call it.
     pub fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.0.name
     }
 
     /// Files of a folder.
     pub fn files(name: impl Into<Arc<str>>, route: Route, files: StaticFiles) -> Self {
-        Self { route, name: name.into(), endpoint: Endpoint::Files(files) }
+        Self::new(name.into(), route, Endpoint::Files(files))
     }
 
     /// Another place to go to.
     pub fn redirect(name: impl Into<Arc<str>>, route: Route, redirect: Redirect) -> Self {
-        Self { route, name: name.into(), endpoint: Endpoint::Redirect(redirect.into()) }
+        Self::new(name.into(), route, Endpoint::Redirect(redirect.into()))
     }
 
     /// One answer to everybody.
     pub fn fixed(name: impl Into<Arc<str>>, route: Route, fixed: Fixed) -> Self {
-        Self { route, name: name.into(), endpoint: Endpoint::Fixed(fixed.into()) }
+        Self::new(name.into(), route, Endpoint::Fixed(fixed.into()))
     }
 
     /// The workload that is reached first there: the outermost middleware, if there is any.
     pub fn workload(&self) -> Option<&Arc<Workload>> {
-        match &self.endpoint {
+        match &self.0.endpoint {
             Endpoint::Guest { service, .. } => Some(&service.workload),
             _ => None,
         }
@@ -146,7 +151,7 @@ impl Mounted {
     /// The same for a guest that sends requests to it, without leaving the process. `None` where no
     /// component answers.
     pub fn internal(&self) -> Option<Arc<dyn Next>> {
-        match &self.endpoint {
+        match &self.0.endpoint {
             Endpoint::Guest { service, .. } if matches!(service.guest, Guest::Component(_)) => {
                 Some(Arc::new(Behind { service: service.clone(), internal: true }))
             }
@@ -172,7 +177,7 @@ impl Mounted {
     ) -> Response<ResponseBody> {
         let path = request.uri().path();
         let below = path.get(path.len().saturating_sub(rest)..).unwrap_or_default();
-        match &self.endpoint {
+        match &self.0.endpoint {
             Endpoint::Guest { service, .. } => {
                 let span = service.span(&request);
                 service.answer(request, peer, span, rest).await
@@ -184,7 +189,7 @@ impl Mounted {
     }
 
     fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
-        let (service, inner) = match &self.endpoint {
+        let (service, inner) = match &self.0.endpoint {
             Endpoint::Guest { service, inner } => (Some(service), &inner[..]),
             _ => (None, &[][..]),
         };
@@ -194,7 +199,7 @@ impl Mounted {
 
 impl fmt::Debug for Mounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.name, self.route)
+        write!(f, "{} at {}", self.0.name, self.0.route)
     }
 }
 
@@ -208,7 +213,7 @@ impl Table {
     pub fn new(mounted: impl IntoIterator<Item = Mounted>) -> Result<Self, RouteConflict> {
         let mut router = RouterBuilder::new();
         for one in mounted {
-            router.add(&one.name.clone(), one.route.clone(), one)?;
+            router.add(&one.name().clone(), one.route().clone(), one)?;
         }
         Ok(Self { router: router.build() })
     }
@@ -294,7 +299,7 @@ impl Ingress {
         }
         let (name, route) = (mount.workload.name().clone(), mount.trigger.route.value.clone());
         let endpoint = Endpoint::Guest { service, inner: inner.into() };
-        Ok(Mounted { name, route, endpoint })
+        Ok(Mounted::new(name, route, endpoint))
     }
 
     /// From now on, this is what is reachable. What was and is no more ends with the requests that it
@@ -357,7 +362,7 @@ impl Handler for Ingress {
         let Some((mounted, rest)) = found else {
             return text(StatusCode::NOT_FOUND, "Nothing is served at this address.\n");
         };
-        let mut response = match &mounted.endpoint {
+        let mut response = match &mounted.0.endpoint {
             // The usual one by itself: its future is small.
             Endpoint::Guest { service, .. } => {
                 let span = service.span(&request);
@@ -366,8 +371,8 @@ impl Handler for Ingress {
             _ => Box::pin(mounted.answer_below(request, peer, rest)).await,
         };
         if self.names.load(Ordering::Relaxed) {
-            let route = mounted.route.to_string().into();
-            response.extensions_mut().insert(ServedBy { workload: mounted.name.clone(), route });
+            let route = mounted.route().to_string().into();
+            response.extensions_mut().insert(ServedBy { workload: mounted.name().clone(), route });
         }
         response
     }
@@ -379,7 +384,7 @@ fn spin_headers(
     request: &Request<RequestBody>,
     peer: Peer,
 ) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    let Endpoint::Guest { service, .. } = &found.value.endpoint else { return None };
+    let Endpoint::Guest { service, .. } = &found.value.0.endpoint else { return None };
     let base = service.spin.as_deref()?;
     let parameters: Vec<_> = found.parameters().collect();
     let rest = if found.route.takes_below() { found.rest } else { "" };
