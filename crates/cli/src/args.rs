@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Rollback(Rollback),
     Restart(Restart),
     Stop(Stop),
+    Publish(Publish),
     Completions(Completions),
     Man(Man),
 }
@@ -549,6 +550,24 @@ pub(crate) struct Stop {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Publish {
+    /// What the message is about: orders.new
+    pub(crate) subject: String,
+    /// What it says; - takes it from standard input [default: nothing]
+    #[arg(value_name = "BODY|-")]
+    pub(crate) body: Option<String>,
+    /// Wait for an answer, and print it
+    #[arg(long)]
+    pub(crate) request: bool,
+    /// How long to wait for one
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration, requires = "request")]
+    pub(crate) timeout: Duration,
+    /// The host's socket [default: the only one of this user]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
@@ -613,6 +632,7 @@ impl Subcommand for Command {
                 "Give an application or workload fresh instances",
             ))
             .subcommand(sub::<Stop>("stop", "End an application, or a whole host"))
+            .subcommand(sub::<Publish>("publish", "Put a message on a host's bus"))
             .subcommand(sub::<Completions>("completions", "Print a completion script for a shell"))
             .subcommand(sub::<Man>(
                 "man",
@@ -644,6 +664,7 @@ impl Subcommand for Command {
                 | "rollback"
                 | "restart"
                 | "stop"
+                | "publish"
                 | "completions"
                 | "man"
         )
@@ -671,6 +692,7 @@ impl FromArgMatches for Command {
             Some(("rollback", of)) => Self::Rollback(Rollback::from_arg_matches(of)?),
             Some(("restart", of)) => Self::Restart(Restart::from_arg_matches(of)?),
             Some(("stop", of)) => Self::Stop(Stop::from_arg_matches(of)?),
+            Some(("publish", of)) => Self::Publish(Publish::from_arg_matches(of)?),
             Some(("completions", of)) => Self::Completions(Completions::from_arg_matches(of)?),
             Some(("man", of)) => Self::Man(Man::from_arg_matches(of)?),
             _ => return Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),

@@ -10,6 +10,7 @@
 //! | `POST /v1/applications/NAME/restart` `{workload}` | with fresh instances |
 //! | `POST /v1/applications/NAME/rollback` `{to}` | goes back to an earlier revision |
 //! | `POST /v1/applications/NAME/stop` | ends one application |
+//! | `POST /v1/publish?subject=SUBJECT` and the body | publishes a message; with `request=true&timeout=5s` the answer is its answer's body |
 //! | `POST /v1/stop` | ends the host |
 
 mod answer;

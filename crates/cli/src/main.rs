@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         args::Command::Rollback(rollback) => manage::rollback(&rollback),
         args::Command::Restart(restart) => manage::restart(&restart),
         args::Command::Stop(stop) => manage::stop(&stop),
+        args::Command::Publish(publish) => manage::publish(&publish),
         args::Command::Completions(of) => generate::completions(of.shell),
         args::Command::Man(man) => generate::man(man.folder.as_deref()),
     };

@@ -1,16 +1,19 @@
-//! `reef ps`, `stop`, `restart`, `apply`, `rollback`: what is told to hosts that run.
+//! `reef ps`, `stop`, `restart`, `apply`, `rollback`, `publish`: what is told to hosts that run.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Apply, Ps, Restart, Rollback, Stop},
+    args::{Apply, Ps, Publish, Restart, Rollback, Stop},
     control::client::{self, Running},
     manifest, table,
 };
+
+/// Bytes of a message's body that a host takes.
+const LARGEST_MESSAGE: u64 = 1 << 20;
 
 /// Says what runs.
 pub(crate) fn ps(args: &Ps) -> anyhow::Result<i32> {
@@ -163,6 +166,49 @@ pub(crate) fn apply(args: &Apply) -> anyhow::Result<i32> {
         });
         let done = client::call(&host.socket, Method::POST, "/v1/apply", Some(&body)).await?;
         applied(&done, args.json)
+    })
+}
+
+/// Puts a message on a host's bus, and prints the answer if one is asked for.
+pub(crate) fn publish(args: &Publish) -> anyhow::Result<i32> {
+    let body = match args.body.as_deref() {
+        Some("-") => {
+            let mut body = Vec::new();
+            let most = LARGEST_MESSAGE + 1;
+            io::stdin().lock().take(most).read_to_end(&mut body).context("cannot read the body")?;
+            if body.len() as u64 == most {
+                bail!(
+                    "the body has more than {LARGEST_MESSAGE} bytes; send less, or where it lies"
+                );
+            }
+            body
+        }
+        other => other.unwrap_or_default().as_bytes().to_vec(),
+    };
+    let mut path = format!("/v1/publish?subject={}", client::escaped(&args.subject));
+    if args.request {
+        path.push_str(&format!("&request=true&timeout={}ms", args.timeout.as_millis()));
+    }
+    block_on(async {
+        let host = client::host_of(None, args.socket.as_deref()).await?;
+        let answer = client::hand(&host.socket, &path, body.into()).await?;
+        if args.request {
+            let mut out = io::stdout().lock();
+            out.write_all(&answer)?;
+            if out.is_terminal() && !answer.ends_with(b"\n") {
+                out.write_all(b"\n")?;
+            }
+            out.flush()?;
+            return Ok(0);
+        }
+        let published: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        match published["recipients"].as_u64() {
+            Some(0) => say(&format!("Nobody subscribes to `{}`: nobody has it.", args.subject))?,
+            Some(1) => say("Published; one subscriber has it.")?,
+            Some(many) => say(&format!("Published; {many} subscribers have it."))?,
+            None => say("Published.")?,
+        }
+        Ok(0)
     })
 }
 

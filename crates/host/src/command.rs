@@ -42,20 +42,29 @@ pub async fn run(
     background: Option<Arc<Background>>,
 ) -> Result<Ended, Failure> {
     let deadline = workload.world.limits().deadline;
-    run_with(workload, args, Stdio::Inherit, deadline, background).await
+    let given = Given { args, env: Vec::new(), stdio: Stdio::Inherit };
+    run_with(workload, given, deadline, background).await
 }
 
-/// The same with other streams, and a deadline that is the trigger's.
+/// What a trigger gives a command.
+pub(crate) struct Given {
+    /// What it sees, its own name first.
+    pub(crate) args: Vec<String>,
+    /// On top of what was granted.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) stdio: Stdio,
+}
+
+/// The same with what a trigger gives, and a deadline that is the trigger's.
 pub(crate) fn run_with(
     workload: Arc<Workload>,
-    args: Vec<String>,
-    stdio: Stdio,
+    given: Given,
     deadline: Option<Duration>,
     background: Option<Arc<Background>>,
 ) -> Running {
     let name = workload.name().clone();
     let start = Instant::now();
-    let (activity, running) = match prepare(&workload, &args, stdio) {
+    let (activity, running) = match prepare(&workload, given) {
         Ok(prepared) => prepared,
         Err(failure) => return Box::pin(std::future::ready(Err(failure))),
     };
@@ -75,8 +84,7 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Ended, Failure>> + 
 
 fn prepare(
     workload: &Arc<Workload>,
-    args: &[String],
-    stdio: Stdio,
+    Given { args, env, stdio }: Given,
 ) -> Result<(Arc<reef_engine::Activity>, Running), Failure> {
     let (world, name) = (&workload.world, workload.name().clone());
     let refusal = || Failure::NotCallable {
@@ -89,7 +97,7 @@ fn prepare(
     });
     match (&workload.linked, wasi.ok_or_else(refusal)?) {
         (Linked::Module(pre), _) => {
-            let guest = world.module(args, &[], stdio)?;
+            let guest = world.module(&args, &env, stdio)?;
             let (mut store, activity) =
                 workload.engine.store(workload.flavour, world.share(), guest)?;
             let pre = pre.clone();
@@ -113,7 +121,7 @@ fn prepare(
                 workload: workload.name().clone(),
                 reason: format!("{cause:#}"),
             })?;
-            let guest = world.component(args, stdio)?;
+            let guest = world.component_with(&args, &env, stdio)?;
             let (mut store, activity) =
                 workload.engine.store(workload.flavour, world.share(), guest)?;
             let running = Box::pin(async move {
@@ -179,7 +187,9 @@ pub(crate) fn advice(kind: Option<&Kind>) -> &'static str {
     match kind {
         Some(Kind::Command(_)) => "run it with `reef run`",
         Some(Kind::HttpHandler(_)) => "serve it with `reef serve`",
-        Some(Kind::MessageHandler { .. }) => "Reef has no messages yet",
+        Some(Kind::MessageHandler { .. }) => {
+            "give it a `trigger.message` in a reef.toml, and run that with `reef up`"
+        }
         Some(Kind::ProxyFilter { .. }) => "Reef has no proxy to put it in yet",
         Some(Kind::StreamTransform { .. }) => "Reef has no record streams yet",
         _ => {

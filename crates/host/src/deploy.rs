@@ -7,6 +7,7 @@
 mod error;
 mod files;
 mod make;
+mod messaging;
 mod order;
 mod revision;
 mod runtime;
@@ -20,6 +21,7 @@ use std::{
 };
 
 use reef_app::{Application, HttpTrigger, Name};
+use reef_bus::{Bus, InProcess};
 use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
 use reef_wasi::Stdio;
@@ -33,9 +35,10 @@ pub use self::{
 };
 pub use crate::task::{Phase, TaskStatus};
 use crate::{
-    Workload, command,
+    Workload,
+    command::{self, Given},
     serve::{Ingress, Mounted, Script, ServeOptions, SharedEntries, Table},
-    task::{Plan, Task},
+    task::{Inlet, OpenError, Plan, Task},
 };
 
 /// How many revisions of an application are kept to go back to.
@@ -81,6 +84,7 @@ pub struct Host {
     ingress: Arc<Ingress>,
     workers: Workers,
     background: Arc<Background>,
+    bus: Arc<dyn Bus>,
     applications: Mutex<BTreeMap<String, Deployed>>,
     /// Maps that workers share, by application and namespace.
     entries: Mutex<HashMap<(String, String), SharedEntries>>,
@@ -157,6 +161,7 @@ impl Host {
             ingress,
             workers,
             background,
+            bus: Arc::new(InProcess::default()),
             applications: Mutex::default(),
             entries: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
@@ -291,6 +296,11 @@ impl Host {
         &self.ingress
     }
 
+    /// What carries messages here, for all applications.
+    pub fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
+    }
+
     /// Every workload that is deployed, each time that it was made.
     pub fn workloads(&self) -> Vec<Arc<Workload>> {
         let applications = self.lock();
@@ -333,7 +343,7 @@ impl Host {
         // Conflicts first: they cost nothing to find.
         let table = self.table_with(&name, &made)?;
         self.starts(&made, before.as_deref()).await?;
-        let binding = self.bind(&name, &made)?;
+        let binding = self.bind(&name, &made).await?;
 
         // From here on nothing fails.
         made.connect();
@@ -355,8 +365,10 @@ impl Host {
             }
             (applied, old)
         };
-        let (kept, ended): (Vec<_>, Vec<_>) =
+        let (kept, mut ended): (Vec<_>, Vec<_>) =
             old.into_iter().partition(|running| binding.iter().any(|bound| bound.is_same(running)));
+        // What comes from now on is for the new ones.
+        ended.iter_mut().for_each(|running| running.task.end());
         // Services end first: two of one at once would want the same files and ports.
         let (services, others): (Vec<_>, Vec<_>) =
             ended.into_iter().partition(|running| running.task.is_service());
@@ -367,7 +379,8 @@ impl Host {
             if !tasks.iter().any(|running| bound.is_same(running)) {
                 let (workers, background) = (&self.workers, self.background.clone());
                 let workload = bound.unit.workload.clone();
-                let task = bound.plan.start(workload, bound.listener, workers, background);
+                let bus = self.bus.clone();
+                let task = bound.plan.start(workload, bound.inlet, workers, background, bus);
                 tasks.push(Running { unit: bound.unit, task });
             }
         }
@@ -406,8 +419,8 @@ impl Host {
                 let deadline = described.limits.deadline.map(|limit| limit.0);
                 let deadline = deadline.or(Some(order::RUN_DEADLINE));
                 let workload = unit.workload.clone();
-                let run =
-                    command::run_with(workload, args, Stdio::Log, deadline, background()).await?;
+                let given = Given { args, env: Vec::new(), stdio: Stdio::Log };
+                let run = command::run_with(workload, given, deadline, background()).await?;
                 if run.status != 0 {
                     let (workload, status) = (unit.workload.name().clone(), run.status);
                     return Err(DeployError::StartFailed { workload, status });
@@ -426,21 +439,38 @@ impl Host {
         Ok(())
     }
 
-    /// Takes the addresses that tasks listen at.
-    fn bind(&self, name: &str, made: &Revision) -> Result<Vec<Bound>, DeployError> {
-        let applications = self.lock();
-        let old = applications.get(name).map(|deployed| &deployed.tasks[..]).unwrap_or_default();
+    /// Opens where the work of tasks comes in.
+    async fn bind(&self, name: &str, made: &Revision) -> Result<Vec<Bound>, DeployError> {
         let mut bound = Vec::new();
-        for (unit, plan) in &made.plans {
-            let other = old.iter().find(|running| running.task.listens_like(plan));
-            let listener = plan.bind(other.map(|running| &running.task));
-            let listener = listener.map_err(|cause| DeployError::Listen {
-                workload: unit.workload.name().clone(),
-                cause,
+        for ((unit, plan), other) in made.plans.iter().zip(self.inlets(name, made)?) {
+            let workload = unit.workload.name();
+            let inlet = plan.open(workload, other, &*self.bus).await.map_err(|error| {
+                let workload = workload.clone();
+                match error {
+                    OpenError::Listen(cause) => DeployError::Listen { workload, cause },
+                    OpenError::Subscribe(cause) => DeployError::Subscribe { workload, cause },
+                }
             })?;
-            bound.push(Bound { unit: unit.clone(), plan: plan.clone(), listener });
+            bound.push(Bound { unit: unit.clone(), plan: plan.clone(), inlet });
         }
         Ok(bound)
+    }
+
+    /// What the tasks that run have opened already, for each plan.
+    fn inlets(&self, name: &str, made: &Revision) -> Result<Vec<Option<Inlet>>, DeployError> {
+        let applications = self.lock();
+        let old = applications.get(name).map(|deployed| &deployed.tasks[..]).unwrap_or_default();
+        let mut old: Vec<_> = old.iter().collect();
+        let inlets = made.plans.iter().map(|(unit, plan)| {
+            let alike =
+                |running: &&Running| running.task.takes_like(plan, running.unit.name == unit.name);
+            let Some(at) = old.iter().position(alike) else { return Ok(None) };
+            // Each has one successor.
+            let inlet = old.swap_remove(at).task.inlet();
+            let workload = unit.workload.name().clone();
+            inlet.map_err(|cause| DeployError::Listen { workload, cause })
+        });
+        inlets.collect()
     }
 }
 
@@ -450,11 +480,11 @@ impl std::fmt::Debug for Host {
     }
 }
 
-/// A task that is to be started, with the address it listens at.
+/// A task that is to be started, with where its work comes in.
 struct Bound {
     unit: Arc<Unit>,
     plan: Plan,
-    listener: Option<std::net::TcpListener>,
+    inlet: Option<Inlet>,
 }
 
 impl Bound {

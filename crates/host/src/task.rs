@@ -1,9 +1,11 @@
-//! What runs beside requests: services that are kept running, commands at their times, connections.
+//! What runs beside requests: services that are kept running, commands at their times, connections,
+//! messages.
 //!
 //! A task belongs to one workload and lasts until it is stopped: it is supervised, and its guests end
 //! with it.
 
 mod connections;
+mod messages;
 mod schedule;
 mod service;
 mod status;
@@ -12,14 +14,19 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use reef_app::Schedule;
+use reef_bus::{Bus, Capacity, Interest, Subject, SubscribeError, Subscription};
 use reef_engine::Background;
 use reef_http::Workers;
 use reef_wasi::Stdio;
 use tokio::{sync::watch, task::JoinHandle};
 
+pub(crate) use self::messages::Handler;
 use self::status::Book;
 pub use self::status::{Phase, TaskStatus};
-use crate::{Failure, Workload, command};
+use crate::{
+    Failure, Workload,
+    command::{self, Given},
+};
 
 /// What makes a workload run, other than requests, with everything decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +48,31 @@ pub(crate) enum When {
     Timer { every: Duration },
     /// For each connection.
     Tcp { addr: std::net::SocketAddr, idle: Duration, most: usize },
+    /// For each message.
+    Message { subject: Subject, queue: Option<Arc<str>>, capacity: Capacity, most: usize },
+}
+
+/// Where a task's work comes in. It outlives the task when another takes it over, with what waits there.
+#[derive(Debug)]
+pub(crate) enum Inlet {
+    Connections(TcpListener),
+    Messages(Subscription),
+}
+
+/// Why nothing can come in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
 }
 
 /// A task that goes on until it is stopped.
 pub(crate) struct Task {
     pub(crate) plan: Plan,
     book: Arc<Book>,
-    listener: Option<TcpListener>,
+    inlet: Option<Inlet>,
     stop: watch::Sender<bool>,
     handle: JoinHandle<()>,
 }
@@ -66,31 +91,45 @@ pub(crate) struct Run {
 // === impl Plan ===
 
 impl Plan {
-    /// Binds what it listens at; a listener of the same address is taken over from `other`, with the
-    /// connections that wait there.
-    pub(crate) fn bind(&self, other: Option<&Task>) -> std::io::Result<Option<TcpListener>> {
-        let When::Tcp { addr, .. } = &self.when else { return Ok(None) };
-        let same = other.filter(|task| match &task.plan.when {
-            When::Tcp { addr: theirs, .. } => theirs == addr,
-            _ => false,
-        });
-        let listener = match same.and_then(|task| task.listener.as_ref()) {
-            Some(listener) => listener.try_clone()?,
-            None => TcpListener::bind(addr)?,
-        };
-        listener.set_nonblocking(true)?;
-        Ok(Some(listener))
+    /// Opens where its work comes in, or goes on with what another has opened there.
+    pub(crate) async fn open(
+        &self,
+        workload: &Arc<str>,
+        other: Option<Inlet>,
+        bus: &dyn Bus,
+    ) -> Result<Option<Inlet>, OpenError> {
+        if other.is_some() {
+            return Ok(other);
+        }
+        Ok(match &self.when {
+            When::Tcp { addr, .. } => {
+                let listener = TcpListener::bind(addr)?;
+                listener.set_nonblocking(true)?;
+                Some(Inlet::Connections(listener))
+            }
+            When::Message { subject, queue, capacity, .. } => {
+                let interest = Interest {
+                    name: workload.clone(),
+                    subject: subject.clone(),
+                    queue: queue.clone(),
+                    capacity: *capacity,
+                };
+                Some(Inlet::Messages(bus.subscribe(interest).await?))
+            }
+            _ => None,
+        })
     }
 
     /// Starts it.
     pub(crate) fn start(
         self,
         workload: Arc<Workload>,
-        listener: Option<TcpListener>,
+        inlet: Option<Inlet>,
         workers: &Workers,
         background: Arc<Background>,
+        bus: Arc<dyn Bus>,
     ) -> Task {
-        let book = Arc::new(Book::new(&self.when, listener.as_ref()));
+        let book = Arc::new(Book::new(&self.when, inlet.as_ref()));
         let (stop, stopped) = watch::channel(false);
         let run = Run {
             workload,
@@ -100,25 +139,41 @@ impl Plan {
             book: book.clone(),
             stopped,
         };
-        let of_task = listener.as_ref().and_then(|listener| listener.try_clone().ok());
+        let of_task = inlet.as_ref().and_then(|inlet| inlet.share().ok());
         let (when, all) = (self.when.clone(), workers.clone());
         let task = async move {
-            match when {
-                When::Service { restarts, window, backoff } => {
+            match (when, of_task) {
+                (When::Service { restarts, window, backoff }, _) => {
                     service::keep(run, restarts, window, backoff).await;
                 }
-                When::Cron { schedule, zone } => schedule::at(run, *schedule, zone).await,
-                When::Timer { every } => schedule::every(run, every).await,
-                When::Tcp { idle, most, .. } => {
-                    if let Some(listener) = of_task {
-                        connections::take(run, listener, idle, most, &all).await;
-                    }
+                (When::Cron { schedule, zone }, _) => schedule::at(run, *schedule, zone).await,
+                (When::Timer { every }, _) => schedule::every(run, every).await,
+                (When::Tcp { idle, most, .. }, Some(Inlet::Connections(listener))) => {
+                    connections::take(run, listener, idle, most, &all).await;
                 }
+                (When::Message { most, capacity, .. }, Some(Inlet::Messages(subscription))) => {
+                    // One that was taken over had another's.
+                    subscription.set_capacity(capacity);
+                    messages::take(run, subscription, bus, most, &all).await;
+                }
+                (When::Tcp { .. } | When::Message { .. }, _) => {}
             }
         };
         // Any worker: guests that compute for long do so in the background.
         let handle = workers.spawn_on(quietest(workers), task);
-        Task { plan: self, book, listener, stop, handle }
+        Task { plan: self, book, inlet, stop, handle }
+    }
+}
+
+// === impl Inlet ===
+
+impl Inlet {
+    /// The same once more.
+    fn share(&self) -> std::io::Result<Self> {
+        Ok(match self {
+            Self::Connections(listener) => Self::Connections(listener.try_clone()?),
+            Self::Messages(subscription) => Self::Messages(subscription.clone()),
+        })
     }
 }
 
@@ -135,18 +190,34 @@ impl Task {
         matches!(self.plan.when, When::Service { .. })
     }
 
-    /// Whether it listens where the other is to listen.
-    pub(crate) fn listens_like(&self, other: &Plan) -> bool {
+    /// Whether the other's work comes in where this one's does. Workloads have the same messages without
+    /// sharing what waits for each.
+    pub(crate) fn takes_like(&self, other: &Plan, same_workload: bool) -> bool {
         match (&self.plan.when, &other.when) {
             (When::Tcp { addr: own, .. }, When::Tcp { addr, .. }) => own == addr,
+            (
+                When::Message { subject: own, queue: own_queue, .. },
+                When::Message { subject, queue, .. },
+            ) => same_workload && own == subject && own_queue == queue,
             _ => false,
         }
     }
 
+    /// Where its work comes in, for one that is to take it over.
+    pub(crate) fn inlet(&self) -> std::io::Result<Option<Inlet>> {
+        self.inlet.as_ref().map(Inlet::share).transpose()
+    }
+
+    /// Begins nothing any more.
+    pub(crate) fn end(&mut self) {
+        // First: who was told looks whether somebody else has it.
+        self.inlet = None;
+        self.stop.send_replace(true);
+    }
+
     /// Begins nothing any more, and ends when what was begun has ended, or after `grace`.
     pub(crate) async fn stop(mut self, grace: Duration) {
-        self.stop.send_replace(true);
-        self.listener = None;
+        self.end();
         if tokio::time::timeout(grace, &mut self.handle).await.is_err() {
             self.handle.abort();
         }
@@ -177,8 +248,8 @@ impl Run {
         args.extend_from_slice(&self.args);
         let begun = self.book.begun();
         let background = Some(self.background.clone());
-        let ran =
-            command::run_with(self.workload.clone(), args, stdio, self.deadline, background).await;
+        let given = Given { args, env: Vec::new(), stdio };
+        let ran = command::run_with(self.workload.clone(), given, self.deadline, background).await;
         let ended = ran.map(|ended| ended.status);
         begun.ended(&ended);
         let workload = &**self.workload.name();

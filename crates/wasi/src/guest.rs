@@ -18,6 +18,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     experimental_http::Requests,
+    messaging::{Messaging, Outgoing},
     next::{Next, Onward},
     outbound::{Internal, Outbound},
     sockets::SocketRules,
@@ -40,6 +41,7 @@ pub struct World {
     config: Arc<BTreeMap<String, String>>,
     internal: Arc<Internal>,
     next: OnceLock<Arc<dyn Next>>,
+    messaging: OnceLock<Arc<Messaging>>,
 }
 
 /// Why a world cannot be made.
@@ -70,6 +72,7 @@ pub struct ComponentGuest {
     onward: Onward,
     traces: Traces,
     config: Arc<BTreeMap<String, String>>,
+    messaging: Outgoing,
 }
 
 /// What belongs to one instance of a core module.
@@ -115,6 +118,7 @@ impl World {
             config,
             internal: Arc::default(),
             next: OnceLock::new(),
+            messaging: OnceLock::new(),
         })
     }
 
@@ -153,16 +157,34 @@ impl World {
         self.internal.set(hosts);
     }
 
+    /// Lets it publish on a bus. Once: a second one is ignored.
+    pub fn set_messaging(&self, messaging: Arc<Messaging>) {
+        let _ = self.messaging.set(messaging);
+    }
+
     /// Data for an instance of a component.
     ///
     /// # Errors
     /// When a granted directory has gone.
     pub fn component(&self, args: &[String], stdio: Stdio) -> Result<ComponentGuest, WorldError> {
+        self.component_with(args, &[], stdio)
+    }
+
+    /// The same; `env` comes on top of what was granted.
+    ///
+    /// # Errors
+    /// When a granted directory has gone.
+    pub fn component_with(
+        &self,
+        args: &[String],
+        env: &[(String, String)],
+        stdio: Stdio,
+    ) -> Result<ComponentGuest, WorldError> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
         Ok(ComponentGuest {
             limiter: self.limiter(),
-            wasi: self.context(args, &[], stdio)?.build(),
+            wasi: self.context(args, env, stdio)?.build(),
             table,
             http: WasiHttpCtx::new(),
             outbound: Outbound::new(self.name.clone(), self.client.clone(), self.internal.clone()),
@@ -170,6 +192,7 @@ impl World {
             onward: Onward { next: self.next.get().cloned(), trace: HeaderMap::new() },
             traces: Traces::default(),
             config: self.config.clone(),
+            messaging: Outgoing::new(self.name.clone(), self.messaging.get().cloned()),
         })
     }
 
@@ -310,6 +333,15 @@ impl ComponentGuest {
 
     pub(crate) fn config(&self) -> &BTreeMap<String, String> {
         &self.config
+    }
+
+    /// Lets it answer the message that it is going to handle.
+    pub fn set_reply_to(&mut self, subject: Option<String>) {
+        self.messaging.reply_to = subject;
+    }
+
+    pub(crate) fn outgoing(&self) -> &Outgoing {
+        &self.messaging
     }
 
     pub(crate) fn rules(&self) -> &SocketRules {

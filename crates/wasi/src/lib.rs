@@ -7,6 +7,7 @@ mod config;
 mod experimental_http;
 mod guest;
 mod link;
+mod messaging;
 mod next;
 mod outbound;
 mod preview1;
@@ -20,6 +21,7 @@ mod trace;
 
 pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError};
 pub use link::{component_linker, module_linker};
+pub use messaging::{BrokerMessage, Messaging};
 pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;

@@ -10,7 +10,7 @@ use wasmtime_wasi::p3;
 use crate::{
     config, experimental_http,
     guest::{ComponentGuest, ModuleGuest},
-    next, preview1, preview2, response, sockets, trace,
+    messaging, next, preview1, preview2, response, sockets, trace,
 };
 
 const UNSTABLE: &str = "wasi_unstable";
@@ -87,6 +87,7 @@ pub(crate) fn packages_linker(
         }
     }
     config::add_to_linker(&mut linker, &wanted)?;
+    messaging::add_to_linker(&mut linker, &wanted)?;
     if wanted("wasi:http/") {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         if concurrent {

@@ -73,6 +73,10 @@ const CONFIG: &[&str] = &[
     "fermyon:spin/variables@2.0.0",
 ];
 
+/// Messages, in their own package until WASI has one.
+const MESSAGING: &[&str] =
+    &["wasmcloud:messaging/consumer@0.2.0", "wasmcloud:messaging/types@0.2.0"];
+
 /// Functions of `wasi_snapshot_preview1`, which `wasi_unstable` has too but for `sock_accept`.
 const WASI_0_1: &[&str] = &[
     "args_get",
@@ -124,7 +128,8 @@ const WASI_0_1: &[&str] = &[
 
 /// Everything that a guest may import.
 pub fn provided() -> Vec<Provided> {
-    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(CONFIG).map(|name| Provided::all(name));
+    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(CONFIG).chain(MESSAGING);
+    let interfaces = interfaces.map(|name| Provided::all(name));
     let snapshot = WASI_0_1.iter().copied().chain(["sock_accept"]);
     let modules = [
         Provided::with("wasi_snapshot_preview1", snapshot),

@@ -1,12 +1,13 @@
 //! What the control socket answers.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
+use reef_bus::{Message, PublishError, RequestError};
 use reef_host::deploy::{Applied, DeployError};
 use reef_telemetry::JournalEntry;
 use serde_json::{Value, json};
@@ -19,6 +20,10 @@ use crate::up::Origin;
 const LARGEST: usize = 1 << 20;
 /// Lines of the log that are sent when nobody says how many.
 const TAIL: usize = 100;
+
+/// How long an answer is waited for when nobody says, and how long at most.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -36,6 +41,12 @@ pub(super) async fn answer(
         Ok(body) => body.to_bytes(),
         Err(error) => return Ok(refused(StatusCode::BAD_REQUEST, error.to_string())),
     };
+    let post = head.method == Method::POST;
+    if let ["v1", "publish"] = &path[..]
+        && post
+    {
+        return Ok(publish(&control, query, body).await);
+    }
     let told: Value = match body.is_empty() {
         true => Value::Null,
         false => match serde_json::from_slice(&body) {
@@ -45,7 +56,6 @@ pub(super) async fn answer(
     };
     let text = |name: &str| told.get(name).and_then(Value::as_str).map(str::to_owned);
     let get = head.method == Method::GET;
-    let post = head.method == Method::POST;
     Ok(match &path[..] {
         ["v1", "status"] if get => said(StatusCode::OK, &status::of(&control)),
         ["v1", "logs"] if get => logs(&control, query),
@@ -154,13 +164,57 @@ fn with(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infal
     answer
 }
 
+/// Puts a message on the bus, and waits for the answer if one is asked for.
+async fn publish(control: &Control, query: &str, body: Bytes) -> Answer {
+    let query = pairs(query);
+    let value =
+        |name: &str| query.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    let bus = control.host.bus();
+    let subject = value("subject").unwrap_or_default();
+    if value("request") != Some("true") {
+        let message = Message::new(subject, body).map_err(PublishError::from);
+        let published = match message {
+            Ok(message) => bus.publish(message).await,
+            Err(error) => Err(error),
+        };
+        return match published {
+            Ok(published) => said(StatusCode::OK, &json!({ "recipients": published.recipients })),
+            Err(error) => refused(not_published(&error), error.to_string()),
+        };
+    }
+    let timeout = match value("timeout").map(reef_grants::parse_duration) {
+        None => TIMEOUT,
+        Some(Ok(timeout)) => timeout.min(LONGEST_TIMEOUT),
+        Some(Err(error)) => return refused(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    match bus.request(subject, body, timeout).await {
+        Ok(answer) => {
+            let body = Full::new(answer.body().clone()).boxed_unsync();
+            with(StatusCode::OK, "application/octet-stream", body)
+        }
+        Err(error) => {
+            let status = match &error {
+                RequestError::NoResponders { .. } => StatusCode::NOT_FOUND,
+                RequestError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+                RequestError::Publish(error) => not_published(error),
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refused(status, error.to_string())
+        }
+    }
+}
+
+fn not_published(error: &PublishError) -> StatusCode {
+    match error {
+        PublishError::Message(_) => StatusCode::BAD_REQUEST,
+        PublishError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
 /// The last lines, and those that follow if that is wanted.
 fn logs(control: &Control, query: &str) -> Answer {
-    let pairs: Vec<(String, String)> = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), unescaped(value)))
-        .collect();
+    let pairs = pairs(query);
     let value =
         |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
     let wanted = value("workload");
@@ -197,6 +251,11 @@ fn logs(control: &Control, query: &str) -> Answer {
 /// Whether a workload is the one that is named, or one of the application that is.
 fn is_of(own: &str, wanted: &str) -> bool {
     own.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), unescaped(value))).collect()
 }
 
 fn unescaped(text: &str) -> String {

@@ -109,16 +109,30 @@ pub(crate) async fn call(
     path: &str,
     body: Option<&Value>,
 ) -> anyhow::Result<Value> {
-    let answer = send(socket, method, path, body).await?;
+    let body = body.map(ToString::to_string).unwrap_or_default();
+    let bytes = bytes(send(socket, method, path, body.into()).await?, socket).await?;
+    Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// Hands over bytes, and returns those that it answers.
+///
+/// # Errors
+/// As [`call`].
+pub(crate) async fn hand(socket: &Path, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
+    bytes(send(socket, Method::POST, path, body).await?, socket).await
+}
+
+/// What was answered, if that is no error.
+async fn bytes(answer: http::Response<Incoming>, socket: &Path) -> anyhow::Result<Bytes> {
     let status = answer.status();
     let bytes = answer.into_body().collect().await?.to_bytes();
-    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     if status.is_success() {
-        return Ok(value);
+        return Ok(bytes);
     }
+    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     match value["error"].as_str() {
         Some(error) => bail!("{error}"),
-        None if status == StatusCode::UNPROCESSABLE_ENTITY => Ok(value),
+        None if status == StatusCode::UNPROCESSABLE_ENTITY => Ok(bytes),
         None => bail!("{} answered with status {status}", socket.display()),
     }
 }
@@ -129,7 +143,7 @@ pub(crate) async fn lines(
     path: &str,
     mut each: impl FnMut(&str) -> std::io::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut body = send(socket, Method::GET, path, None).await?.into_body();
+    let mut body = send(socket, Method::GET, path, Bytes::new()).await?.into_body();
     let mut rest = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
@@ -146,7 +160,7 @@ async fn send(
     socket: &Path,
     method: Method,
     path: &str,
-    body: Option<&Value>,
+    body: Bytes,
 ) -> anyhow::Result<http::Response<Incoming>> {
     let name = socket.display();
     let stream = UnixStream::connect(socket)
@@ -158,12 +172,11 @@ async fn send(
         // What went wrong is seen by the request, too.
         let _ = connection.await;
     });
-    let body = body.map(ToString::to_string).unwrap_or_default();
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header(header::HOST, "reef")
-        .body(Full::new(Bytes::from(body)))?;
+        .body(Full::new(body))?;
     sender.send_request(request).await.with_context(|| format!("{name} broke off"))
 }
 

@@ -14,6 +14,7 @@ mod inspect;
 mod invoke;
 mod languages;
 mod manage;
+mod messages;
 mod network;
 mod new;
 mod origin;

@@ -113,6 +113,14 @@ pub enum DeployError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The bus takes no more.
+    #[error("{workload} cannot have its messages: {cause}")]
+    Subscribe {
+        /// Which workload.
+        workload: Arc<str>,
+        /// What the bus said.
+        cause: reef_bus::SubscribeError,
+    },
     /// No such application.
     #[error("there is no application `{application}`{}", among(.there))]
     NoApplication {

@@ -12,9 +12,11 @@ use reef_document::At;
 use reef_grants::{Access, DirGrant, Grants, Limits};
 use reef_http::{FileOptions, StaticFiles};
 use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
+use reef_wasi::Messaging;
 
 use super::{
     Chain, DeployError, Host, Order, Revision, STARTING, Unit, files,
+    messaging::{self, Publishes},
     order::{WORKER, is_entries, is_http, limits, options, refuse},
     runtime,
 };
@@ -32,6 +34,8 @@ pub(super) struct Identity {
     grants: Grants,
     limits: Limits,
     links: Vec<Link>,
+    /// Where it may publish.
+    publishes: Option<Publishes>,
     /// What the files that it sees are: their names, lengths and times.
     files: Vec<files::Seen>,
     /// What a runtime is started with, a script among it.
@@ -101,6 +105,7 @@ impl Host {
             }
             let Some(unit) = unit else { continue };
             for plan in plans_of {
+                messaging::check(&plan, &unit.workload)?;
                 plans.push((unit.clone(), plan));
             }
             units.push(unit);
@@ -116,6 +121,7 @@ impl Host {
         // What stands in front knows what is behind it, which is made anew.
         let front = middleware.iter().map(|unit| {
             let workload = Arc::new(unit.workload.again()?);
+            self.allow_messages(&unit.identity, &workload);
             Ok(Arc::new(unit.with(workload)))
         });
         let front = front.collect::<Result<Vec<_>, DeployError>>()?;
@@ -143,6 +149,14 @@ impl Host {
 }
 
 impl Host {
+    /// Lets a workload publish what its links say.
+    fn allow_messages(&self, identity: &Identity, workload: &Workload) {
+        if let Some(Publishes(subjects)) = &identity.publishes {
+            let (bus, subjects) = (self.bus.clone(), subjects.clone());
+            workload.world.set_messaging(Arc::new(Messaging { bus, subjects }));
+        }
+    }
+
     /// What a worker of a site needs to know.
     fn script(&self, order: &Order, described: &Described, unit: &Unit) -> Script {
         let link = described.links.iter().find(|link| is_entries(link));
@@ -344,6 +358,7 @@ impl<'a> Making<'a> {
             grants,
             limits: limits(described),
             links: described.links.clone(),
+            publishes: self.order.publishes(described)?,
             files: seen,
             args,
         };
@@ -361,6 +376,7 @@ impl<'a> Making<'a> {
         }
         let spec = Spec { name: name.into(), grants, limits: identity.limits.clone() };
         let workload = Workload::prepare(self.host.engine.clone(), &artifact, spec)?;
+        self.host.allow_messages(&identity, &workload);
         let routes = match described.trigger.http.is_empty() {
             true => None,
             false => self.host.own_routes(&workload)?,
@@ -485,6 +501,7 @@ impl<'a> Making<'a> {
         for unit in units.iter_mut().skip(1) {
             if old.is_some_and(|old| old.units.iter().any(|other| Arc::ptr_eq(other, unit))) {
                 let workload = Arc::new(unit.workload.again()?);
+                self.host.allow_messages(&unit.identity, &workload);
                 *unit = Arc::new(unit.with(workload));
             }
         }

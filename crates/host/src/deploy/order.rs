@@ -8,7 +8,10 @@ use reef_document::At;
 use reef_grants::{DirGrant, Grants, Limits};
 use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 
-use super::{DeployError, Order};
+use super::{
+    DeployError, Order,
+    messaging::{self, is_messaging},
+};
 use crate::{
     serve::{Mounted, Queueing, Reuse, ServeOptions},
     task::{Plan, When},
@@ -48,7 +51,7 @@ impl Order {
         Ok(())
     }
 
-    fn text(&self, template: &Template) -> Result<String, DeployError> {
+    pub(super) fn text(&self, template: &Template) -> Result<String, DeployError> {
         template.resolve(|name| self.value(name)).map_err(|unresolved| DeployError::NoValue {
             application: self.application.name.to_string(),
             environment: environment_name(&unresolved.0),
@@ -187,6 +190,9 @@ impl Order {
             };
             plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: limit });
         }
+        for trigger in described.trigger.message.iter() {
+            plans.push(messaging::plan(described, trigger, run));
+        }
         Ok(plans)
     }
 }
@@ -216,16 +222,13 @@ pub fn environment_name(name: &Name) -> String {
 pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
     let trigger = &described.trigger;
     let workers = trigger.http.iter().all(|trigger| trigger.handing == Handing::Workers);
-    let other = |link: &&Link| {
-        link.capability.is_some() && !is_http(link) && !(workers && is_entries(link))
-    };
+    let known = |link: &Link| is_http(link) || is_messaging(link) || (workers && is_entries(link));
+    let other = |link: &&Link| link.capability.is_some() && !known(link);
     let what = if let Some(link) = described.links.iter().find(other) {
         match &link.capability {
             Some(capability) => format!("the capability `{capability}`"),
             None => format!("the link of `{}`", link.import.value),
         }
-    } else if !trigger.message.is_empty() {
-        "the trigger `message`".to_owned()
     } else if !trigger.redis.is_empty() {
         "the trigger `redis`".to_owned()
     } else if !trigger.mqtt.is_empty() {

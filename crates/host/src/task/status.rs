@@ -1,12 +1,11 @@
 //! How a task is.
 
 use std::{
-    net::TcpListener,
     sync::{Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
-use super::When;
+use super::{Inlet, When};
 use crate::Failure;
 
 /// What a task is doing.
@@ -25,7 +24,8 @@ pub enum Phase {
 /// How a task is, and how it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStatus {
-    /// What it is: `service`, `cron */5 * * * *`, `timer 10s`, `tcp 127.0.0.1:7000`.
+    /// What it is: `service`, `cron */5 * * * *`, `timer 10s`, `tcp 127.0.0.1:7000`,
+    /// `message orders.*`.
     pub trigger: String,
     /// What it is doing.
     pub phase: Phase,
@@ -59,14 +59,21 @@ impl Phase {
 }
 
 impl Book {
-    pub(super) fn new(when: &When, listener: Option<&TcpListener>) -> Self {
+    pub(super) fn new(when: &When, inlet: Option<&Inlet>) -> Self {
         let trigger = match when {
             When::Service { .. } => "service".to_owned(),
             When::Cron { schedule, .. } => format!("cron {schedule}"),
             When::Timer { every } => format!("timer {every:?}"),
             When::Tcp { addr, .. } => {
-                let bound = listener.and_then(|listener| listener.local_addr().ok());
+                let bound = inlet.and_then(|inlet| match inlet {
+                    Inlet::Connections(listener) => listener.local_addr().ok(),
+                    Inlet::Messages(_) => None,
+                });
                 format!("tcp {}", bound.unwrap_or(*addr))
+            }
+            When::Message { subject, queue: None, .. } => format!("message {subject}"),
+            When::Message { subject, queue: Some(queue), .. } => {
+                format!("message {subject}, shared by {queue}")
             }
         };
         Self(Mutex::new(TaskStatus {
