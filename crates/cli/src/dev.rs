@@ -287,7 +287,14 @@ impl Denials {
             .0
             .iter()
             .filter(|(of, kind, _)| *of == workload && *kind == denied)
-            .map(|(_, _, grant)| format!("\"{}\"", grant.escape_debug()))
+            .map(|(_, _, grant)| match &*denied {
+                // The capability is called as the last part of the package is.
+                "link" => {
+                    let capability = grant.rsplit(':').next().unwrap_or(grant);
+                    format!("{{ import = \"{grant}\", capability = \"{capability}\" }}")
+                }
+                _ => format!("\"{}\"", grant.escape_debug()),
+            })
             .collect();
         all.sort();
         Some(format!(

@@ -82,6 +82,18 @@ pub(crate) fn run_with(
 
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Ended, Failure>> + Send>>;
 
+/// Whether a workload can be run as a command.
+///
+/// # Errors
+/// When it is none: with what it is.
+pub(crate) fn check(workload: &Workload) -> Result<(), Failure> {
+    if workload.kinds().iter().any(|kind| matches!(kind, Kind::Command(_))) {
+        return Ok(());
+    }
+    let reason = not_a_command(workload.kinds().first());
+    Err(Failure::NotCallable { workload: workload.name().clone(), reason })
+}
+
 fn prepare(
     workload: &Arc<Workload>,
     Given { args, env, stdio }: Given,

@@ -91,6 +91,11 @@ pub(crate) struct Run {
 // === impl Plan ===
 
 impl Plan {
+    /// Whether only a command can be started so.
+    pub(crate) fn is_of_commands(&self) -> bool {
+        !matches!(self.when, When::Message { .. })
+    }
+
     /// Opens where its work comes in, or goes on with what another has opened there.
     pub(crate) async fn open(
         &self,

@@ -319,7 +319,12 @@ fn fits_plain(artifact: &Artifact) -> bool {
     });
     let exports = artifact.exports().iter().any(|e| newer(e.name(), e.version()));
     let known = artifact.kinds().iter().any(|kind| {
-        matches!(kind, Kind::Command(Wasi::V0_2(_)) | Kind::HttpHandler(Wasi::V0_2(_)))
+        matches!(
+            kind,
+            Kind::Command(Wasi::V0_2(_))
+                | Kind::HttpHandler(Wasi::V0_2(_))
+                | Kind::MessageHandler { .. }
+        )
     });
     known && !imports && !exports
 }

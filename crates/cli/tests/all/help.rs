@@ -6,12 +6,25 @@ use tempfile::tempdir;
 
 use crate::{process::finish, support::reef};
 
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 20] = [
     ("run", "Run a command, or call a function with --invoke"),
     ("serve", "Answer HTTP requests with one or more workloads"),
     ("up", "Run applications on this machine"),
     ("inspect", "Say what a file is, what it needs, and whether Reef can run it"),
     ("check", "Say what is wrong with a manifest, and where"),
+    ("dev", "Run an application while it is worked on: build, swap, explain"),
+    ("convert", "Write a manifest of any kind as reef.toml"),
+    ("new", "Begin an application from a template"),
+    ("build", "Build the artifacts of an application"),
+    ("test", "Run an application's tests against it"),
+    ("ps", "Say what runs"),
+    ("logs", "Print what workloads said"),
+    ("top", "Show what workloads do, again and again"),
+    ("apply", "Put a changed application in place of the one that runs"),
+    ("rollback", "Go back to an earlier revision of an application"),
+    ("restart", "Give an application or workload fresh instances"),
+    ("stop", "End an application, or a whole host"),
+    ("publish", "Put a message on a host's bus"),
     ("completions", "Print a completion script for a shell"),
     ("man", "Print the manual page, or write one page a command into a folder"),
 ];
@@ -52,7 +65,7 @@ fn completions_and_manual_pages_know_every_flag() {
     said(&["man", folder.to_str().unwrap()]);
     for (name, about) in COMMANDS {
         let page = fs::read_to_string(folder.join(format!("reef-{name}.1"))).unwrap();
-        let page = page.replace("\\-", "-");
+        let page = page.replace("\\-", "-").replace("\\*(Aq", "'");
         assert!(page.contains(&format!("reef-{name} - {about}")), "{page}");
     }
     assert!(said(&["man"]).contains("reef"));

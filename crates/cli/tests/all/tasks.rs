@@ -176,3 +176,17 @@ fn a_silent_connection_is_closed() {
     host.server.wait_for_log(&["The connection was silent and is closed."]);
     eventually("the end of its guest", || (host.task("w")["phase"] == "waiting").then_some(()));
 }
+
+#[test]
+fn what_is_no_command_is_not_started_as_one() {
+    for trigger in ["start = {}", "service = {}", "timer.every = '1s'", "tcp.addr = '127.0.0.1:0'"]
+    {
+        let manifest =
+            format!("name = 'a'\n{}", workload("w", "w.wasm", &format!("trigger.{trigger}")));
+        let dir = folder(&[("w.wasm", "p2-hello-http")], &manifest);
+        let mut command = crate::support::reef();
+        command.args(["up", "--addr", "127.0.0.1:0"]).current_dir(dir.path());
+        crate::process::finish(command, b"")
+            .fails(125, &["a/w: it is not a command but an HTTP handler"]);
+    }
+}

@@ -21,7 +21,7 @@ use super::{
     runtime,
 };
 use crate::{
-    Spec, Workload,
+    Spec, Workload, command,
     fetch::{self, FetchError},
     serve::{Mount, Script},
 };
@@ -104,7 +104,13 @@ impl Host {
                 }
             }
             let Some(unit) = unit else { continue };
+            if !described.trigger.start.is_empty() {
+                command::check(&unit.workload)?;
+            }
             for plan in plans_of {
+                if plan.is_of_commands() {
+                    command::check(&unit.workload)?;
+                }
                 messaging::check(&plan, &unit.workload)?;
                 plans.push((unit.clone(), plan));
             }
