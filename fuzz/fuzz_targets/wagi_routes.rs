@@ -15,7 +15,9 @@ fuzz_target!(|output: &[u8]| {
         let Ok(handlers) = routes.under(&base) else { continue };
         for (at, handler) in handlers.iter().enumerate() {
             assert_eq!(handler.route.host(), base.host());
-            assert!(handler.route == base || handler.route.path().starts_with(&format!("{start}/")));
+            assert!(
+                handler.route == base || handler.route.path().starts_with(&format!("{start}/"))
+            );
             let again: Route = handler.route.to_string().parse().expect("a route is one");
             assert_eq!(again, handler.route);
             assert!(handlers[..at].iter().all(|other| !other.route.is_same(&handler.route)));
