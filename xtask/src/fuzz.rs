@@ -14,7 +14,7 @@ use crate::toolchain::{debian, rust};
 use crate::workspace::Workspace;
 
 /// Seconds for each target.
-const SECONDS: u32 = 10;
+const SECONDS: u32 = 6;
 /// MiB above which a target has a leak or a bomb.
 const MEMORY: u32 = 2048;
 const FLAGS: &[&str] = &[
