@@ -27,13 +27,11 @@ use reef_app::{Application, Source, Workload};
 use reef_document::Diagnostics;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{args, check, manage::block_on, manifest};
+use crate::{args, check, logs::COLOURS, manage::block_on, manifest};
 
 pub(crate) use inputs::{Inputs, InputsError};
 pub(crate) use shell::Stop;
 
-/// Colours that are read on dark and on light.
-const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
 /// The exit status after an interrupt.
 const INTERRUPTED: i32 = 130;
 

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use http::Method;
 
 use crate::{
+    args::{Hosts, Ps},
     control::{Socket, client},
     manage::{block_on, ps},
 };
@@ -57,7 +58,7 @@ pub(crate) fn start(socket: Option<&Path>) -> anyhow::Result<i32> {
     let path = own.path().to_owned();
     // It is the child's from here on.
     std::mem::forget(own);
-    ps(&crate::args::Ps { socket: Some(path), json: false })?;
+    ps(&Ps { hosts: Hosts { socket: Some(path) }, json: false })?;
     writeln!(
         io::stdout(),
         "\nRunning as process {}; its log is {}. `reef stop` ends it.",

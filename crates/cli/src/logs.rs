@@ -10,14 +10,14 @@ use serde_json::Value;
 use crate::{args::Logs, control::client, manage::block_on};
 
 /// Colours that are read on dark and on light.
-const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
+pub(crate) const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
 
 /// Prints the last lines, and those that come if that is asked for.
 pub(crate) fn logs(args: &Logs) -> anyhow::Result<i32> {
     let application = args.name.as_deref().map(|name| name.split('/').next().unwrap_or(name));
     let mut printer = Printer::new(io::stdout().is_terminal());
     block_on(async {
-        let host = client::host_of(application, args.socket.as_deref()).await?;
+        let host = client::host_of(application, args.host.socket.as_deref()).await?;
         let mut path = format!("/v1/logs?tail={}&follow={}", args.tail, args.follow);
         if let Some(name) = &args.name {
             path.push_str(&format!("&workload={}", client::escaped(name)));

@@ -17,7 +17,7 @@ const LARGEST_MESSAGE: u64 = 1 << 20;
 
 /// Says what runs.
 pub(crate) fn ps(args: &Ps) -> anyhow::Result<i32> {
-    let all = block_on(client::running(args.socket.as_deref()))?;
+    let all = block_on(client::running(args.hosts.socket.as_deref()))?;
     if args.json {
         let all: Vec<_> = all.into_iter().map(|one| one.status).collect();
         writeln!(io::stdout(), "{:#}", Value::Array(all))?;
@@ -91,7 +91,7 @@ fn text(value: &Value) -> String {
 /// Ends an application, or a host with all of its own.
 pub(crate) fn stop(args: &Stop) -> anyhow::Result<i32> {
     block_on(async {
-        let socket = args.socket.as_deref();
+        let socket = args.host.socket.as_deref();
         match &args.application {
             Some(application) => {
                 let host = client::host_of(Some(application), socket).await?;
@@ -128,7 +128,7 @@ pub(crate) fn restart(args: &Restart) -> anyhow::Result<i32> {
         None => (&*args.name, None),
     };
     block_on(async {
-        let host = client::host_of(Some(application), args.socket.as_deref()).await?;
+        let host = client::host_of(Some(application), args.host.socket.as_deref()).await?;
         let done = told(&host, application, "restart", &json!({ "workload": workload })).await?;
         applied(&done, args.json)
     })
@@ -137,7 +137,7 @@ pub(crate) fn restart(args: &Restart) -> anyhow::Result<i32> {
 /// Goes back to an earlier revision.
 pub(crate) fn rollback(args: &Rollback) -> anyhow::Result<i32> {
     block_on(async {
-        let host = client::host_of(Some(&args.application), args.socket.as_deref()).await?;
+        let host = client::host_of(Some(&args.application), args.host.socket.as_deref()).await?;
         let done = told(&host, &args.application, "rollback", &json!({ "to": args.to })).await?;
         applied(&done, args.json)
     })
@@ -152,7 +152,7 @@ pub(crate) fn apply(args: &Apply) -> anyhow::Result<i32> {
     let Some(loaded) = loaded else { return Ok(1) };
     let name = loaded.application.name.to_string();
     block_on(async {
-        let socket = args.socket.as_deref();
+        let socket = args.host.socket.as_deref();
         // An application that does not run yet goes to the only host there is.
         let all = client::running(socket).await?;
         let known = all.iter().any(|host| host.has(&name));
@@ -190,7 +190,7 @@ pub(crate) fn publish(args: &Publish) -> anyhow::Result<i32> {
         path.push_str(&format!("&request=true&timeout={}ms", args.timeout.as_millis()));
     }
     block_on(async {
-        let host = client::host_of(None, args.socket.as_deref()).await?;
+        let host = client::host_of(None, args.host.socket.as_deref()).await?;
         let answer = client::hand(&host.socket, &path, body.into()).await?;
         if args.request {
             let mut out = io::stdout().lock();

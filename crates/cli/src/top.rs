@@ -17,7 +17,7 @@ pub(crate) fn top(args: &Top) -> anyhow::Result<i32> {
         let mut before: Option<(Instant, HashMap<String, Value>)> = None;
         let mut shown = 0;
         loop {
-            let hosts = client::running(args.socket.as_deref()).await?;
+            let hosts = client::running(args.hosts.socket.as_deref()).await?;
             let now = Instant::now();
             let workloads: Vec<_> = hosts
                 .iter()
