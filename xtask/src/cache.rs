@@ -46,6 +46,11 @@ impl Cache {
         self.root.join("runtimes")
     }
 
+    /// Where servers for tests lie, each as `NAME-VERSION`.
+    pub(crate) fn servers(&self) -> PathBuf {
+        self.root.join("servers")
+    }
+
     /// The folder of one toolchain; it may not exist yet.
     pub(crate) fn toolchain(&self, name: &str) -> PathBuf {
         self.root.join("toolchains").join(name)

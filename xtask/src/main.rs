@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask guests`, `cargo xtask runtimes`, `cargo xtask test`,
-//! `cargo xtask demo`.
+//! The project's own commands: `cargo xtask guests`, `cargo xtask runtimes`, `cargo xtask servers`,
+//! `cargo xtask test`, `cargo xtask demo`.
 //!
 //! Each installs what it misses. Nothing that is fetched or built for guests lies in the checkout:
 //! it is kept under `$REEF_CACHE` (`~/.cache/reef` without it).
@@ -23,6 +23,7 @@ mod picture;
 mod process;
 mod release;
 mod runtimes;
+mod servers;
 mod test;
 mod toolchain;
 mod workspace;
@@ -52,6 +53,8 @@ enum Command {
     },
     /// Build the language runtimes of workers; only what is missing or changed
     Runtimes(runtimes::Options),
+    /// Install the servers that the tests start: Redis, PostgreSQL, MariaDB, Mosquitto, NATS, a registry
+    Servers,
     /// Install what is missing, then run every test
     Test(test::Options),
     /// Install what is missing, build, start the example application, print its URLs
@@ -80,6 +83,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             guests::build(&workspace, &cache, &Wanted::named(names.clone()))?.into_result()
         }
         Command::Runtimes(options) => runtimes::run(&workspace, &cache, options),
+        Command::Servers => servers::run(&cache),
         Command::Test(options) => test::run(&workspace, &cache, options),
         Command::Demo(options) => demo::run(&workspace, &cache, options),
         Command::Release(options) => release::run(&workspace, &cache, options),

@@ -10,6 +10,7 @@ use crate::fuzz;
 use crate::guests::{self, Wanted};
 use crate::process;
 use crate::runtimes;
+use crate::servers;
 use crate::toolchain::debian;
 use crate::workspace::Workspace;
 
@@ -48,6 +49,9 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Re
     if wants(Part::Guests) || wants(Part::E2e) {
         phases.run("guests", || build_guests(workspace, cache));
         phases.run("runtimes", || build_runtimes(workspace, cache));
+    }
+    if !matches!(options.only, Some(Part::Guests | Part::Lints | Part::Fuzz)) {
+        phases.run("servers", || servers::run(cache));
     }
     match options.only {
         None => phases.run("tests", || tests(workspace, cache, &[], &options.filters)),

@@ -132,7 +132,8 @@ fn privilege() -> Option<&'static [&'static str]> {
 fn apt_get(prefix: &[&str]) -> Command {
     let mut words = prefix.iter().copied().chain(["apt-get"]);
     let mut command = Command::new(words.next().unwrap_or("apt-get"));
-    command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
+    // A server that is installed for tests is not started as a service.
+    command.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     command
 }
 

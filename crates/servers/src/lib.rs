@@ -1,0 +1,263 @@
+//! Real servers on loopback, for tests: each on a free port, with a folder of its own, ended by its process number
+//! when it is dropped. `cargo xtask servers` installs what they need.
+//!
+//! A test can make a server fail: [`Server::kill`] and [`Server::start_again`] (on the same port, with the same
+//! data), [`Server::freeze`] and [`Server::thaw`].
+
+mod kinds;
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tempfile::TempDir;
+
+pub use kinds::Nats;
+
+/// How long a server may take to be ready.
+const STARTING: Duration = Duration::from_secs(60);
+/// Ports that are tried: between its choice and its use somebody else may take one.
+const TRIES: usize = 5;
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+    port: u16,
+    child: Option<Child>,
+    folder: TempDir,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Redis,
+    Postgres,
+    MariaDb,
+    Mosquitto,
+    Nats(Nats),
+    Registry,
+}
+
+impl Server {
+    /// Redis, which keeps what it acknowledged (`appendfsync always`).
+    ///
+    /// # Errors
+    /// When it is not installed or does not start; so for all others.
+    pub fn redis() -> Result<Self> {
+        Self::start(Kind::Redis)
+    }
+
+    /// PostgreSQL: user `reef`, password `reef`, database `reef`.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn postgres() -> Result<Self> {
+        Self::start(Kind::Postgres)
+    }
+
+    /// MariaDB: user `reef`, password `reef`, database `reef`.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn mariadb() -> Result<Self> {
+        Self::start(Kind::MariaDb)
+    }
+
+    /// Mosquitto, an MQTT broker that lets in everybody.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn mosquitto() -> Result<Self> {
+        Self::start(Kind::Mosquitto)
+    }
+
+    /// NATS with JetStream.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn nats(version: Nats) -> Result<Self> {
+        Self::start(Kind::Nats(version))
+    }
+
+    /// An OCI registry (distribution) that lets in everybody.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn registry() -> Result<Self> {
+        Self::start(Kind::Registry)
+    }
+
+    /// Its address.
+    pub fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL, as clients of its kind have it, with the user if it has one.
+    pub fn url(&self) -> String {
+        let port = self.port;
+        match self.kind {
+            Kind::Redis => format!("redis://127.0.0.1:{port}"),
+            Kind::Postgres => format!("postgres://reef:reef@127.0.0.1:{port}/reef"),
+            Kind::MariaDb => format!("mysql://reef:reef@127.0.0.1:{port}/reef"),
+            Kind::Mosquitto => format!("mqtt://127.0.0.1:{port}"),
+            Kind::Nats(_) => format!("nats://127.0.0.1:{port}"),
+            Kind::Registry => format!("http://127.0.0.1:{port}"),
+        }
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process number, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // What it began belongs to its group.
+            if let Some(id) = pid(&child) {
+                let _ = kill_process_group(id, Signal::KILL);
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again after [`kill`](Self::kill): the same port and data.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.kill();
+        let deadline = Instant::now() + STARTING;
+        loop {
+            match self.launch() {
+                Ok(()) => return Ok(()),
+                // Connections of the one before may keep the port for a moment.
+                Err(_) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Stops it without ending it: it takes connections and answers nothing.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(id) = self.child.as_ref().and_then(pid) {
+            let _ = kill_process_group(id, signal);
+            let _ = kill_process(id, signal);
+        }
+    }
+
+    fn start(kind: Kind) -> Result<Self> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            let folder = tempfile::Builder::new().prefix("reef-server-").tempdir()?;
+            kind.prepare(folder.path())?;
+            let port = free_port()?;
+            let mut server = Self { kind, port, child: None, folder };
+            match server.launch() {
+                Ok(()) => return Ok(server),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("it was not tried")))
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        let log = self.folder.path().join("log");
+        let mut command = self.kind.command(self.folder.path(), self.port)?;
+        let output = std::fs::File::options().create(true).append(true).open(&log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+        let child = command.spawn().with_context(|| {
+            let program = command.get_program().display();
+            format!("{program} cannot be started; `cargo xtask servers` installs it")
+        })?;
+        self.child = Some(child);
+        let deadline = Instant::now() + STARTING;
+        loop {
+            if let Some(status) = self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("{:?} ended with {status}:\n{said}", self.kind);
+            }
+            if self.kind.is_ready(self.folder.path(), self.port) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                self.kill();
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("{:?} is not ready after {STARTING:?}:\n{said}", self.kind);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Where `cargo xtask servers` puts what no package of the system holds.
+fn installed(name: &str) -> PathBuf {
+    let cache = std::env::var_os("REEF_CACHE").map(PathBuf::from).or_else(|| {
+        let home = std::env::home_dir()?;
+        Some(home.join(".cache/reef"))
+    });
+    cache.unwrap_or_default().join("servers").join(name)
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(child.id()).ok()?)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Whether what a server says first, or to a question, begins so.
+fn answers(port: u16, question: &[u8], begins: &[u8]) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let address = (Ipv4Addr::LOCALHOST, port).into();
+        let limit = Duration::from_millis(500);
+        let mut stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(question)?;
+        let mut answer = vec![0; begins.len()];
+        stream.read_exact(&mut answer)?;
+        Ok(answer == begins)
+    };
+    ask().unwrap_or(false)
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
