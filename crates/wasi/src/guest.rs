@@ -12,6 +12,7 @@ use http::HeaderMap;
 use reef_egress::{Client, ClientConfig, Egress, Sockets};
 use reef_engine::{Confined, Limiter, Share};
 use reef_grants::{Access, Grants, Limits};
+use reef_interfaces::{Capabilities, Instance};
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -42,6 +43,9 @@ pub struct World {
     internal: Arc<Internal>,
     next: OnceLock<Arc<dyn Next>>,
     messaging: OnceLock<Arc<Messaging>>,
+    capabilities: OnceLock<Arc<Capabilities>>,
+    /// Where nothing is linked.
+    without: Arc<Capabilities>,
 }
 
 /// Why a world cannot be made.
@@ -65,7 +69,7 @@ pub enum WorldError {
 pub struct ComponentGuest {
     limiter: Limiter,
     wasi: WasiCtx,
-    table: ResourceTable,
+    pub(crate) table: ResourceTable,
     http: WasiHttpCtx,
     outbound: Outbound,
     rules: Arc<SocketRules>,
@@ -73,6 +77,7 @@ pub struct ComponentGuest {
     traces: Traces,
     config: Arc<BTreeMap<String, String>>,
     messaging: Outgoing,
+    pub(crate) instance: Instance,
 }
 
 /// What belongs to one instance of a core module.
@@ -108,6 +113,7 @@ impl World {
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
         let client = Client::new(config);
         let config = Arc::new(grants.config.iter().cloned().collect());
+        let without = Arc::new(Capabilities::none(&name));
         Ok(Self {
             name,
             grants,
@@ -119,6 +125,8 @@ impl World {
             internal: Arc::default(),
             next: OnceLock::new(),
             messaging: OnceLock::new(),
+            capabilities: OnceLock::new(),
+            without,
         })
     }
 
@@ -162,6 +170,16 @@ impl World {
         let _ = self.messaging.set(messaging);
     }
 
+    /// Links it to capabilities. Once: a second one is ignored.
+    pub fn set_capabilities(&self, capabilities: Arc<Capabilities>) {
+        let _ = self.capabilities.set(capabilities);
+    }
+
+    /// What it is linked to.
+    pub fn capabilities(&self) -> &Arc<Capabilities> {
+        self.capabilities.get().unwrap_or(&self.without)
+    }
+
     /// Data for an instance of a component.
     ///
     /// # Errors
@@ -193,6 +211,7 @@ impl World {
             traces: Traces::default(),
             config: self.config.clone(),
             messaging: Outgoing::new(self.name.clone(), self.messaging.get().cloned()),
+            instance: Instance::new(self.capabilities().clone()),
         })
     }
 

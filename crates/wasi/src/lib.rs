@@ -3,6 +3,7 @@
 //! [`Grants`] say what one workload may do; a [`World`] holds them ready and makes the data of a store
 //! for each instance; [`link`] offers the interfaces of WASI to modules and components.
 
+mod capabilities;
 mod config;
 mod experimental_http;
 mod guest;
@@ -25,4 +26,5 @@ pub use messaging::{BrokerMessage, Messaging};
 pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;
+pub use reef_interfaces::Capabilities;
 pub use stdio::{Lines, Stdio};

@@ -88,6 +88,7 @@ pub(crate) fn packages_linker(
     }
     config::add_to_linker(&mut linker, &wanted)?;
     messaging::add_to_linker(&mut linker, &wanted)?;
+    reef_interfaces::add_to_linker(&mut linker, &wanted)?;
     if wanted("wasi:http/") {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         if concurrent {

@@ -129,6 +129,8 @@ const WASI_0_1: &[&str] = &[
 /// Everything that a guest may import.
 pub fn provided() -> Vec<Provided> {
     let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(CONFIG).chain(MESSAGING);
+    let capabilities = reef_interfaces::PROVIDED.iter().copied().flatten();
+    let interfaces = interfaces.chain(capabilities);
     let interfaces = interfaces.map(|name| Provided::all(name));
     let snapshot = WASI_0_1.iter().copied().chain(["sock_accept"]);
     let modules = [

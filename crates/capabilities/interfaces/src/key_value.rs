@@ -1,0 +1,85 @@
+//! Key-value stores: `wasi:keyvalue` in both of its drafts.
+
+mod draft;
+mod draft2;
+
+use bytes::Bytes;
+use reef_capability::{Caller, Failure};
+use reef_key_value::{Bucket, Version};
+use wasmtime::component::{Linker, Resource};
+
+use crate::{Capable, OfInstance, View};
+
+/// What is offered.
+pub(crate) const PROVIDED: &[&str] = &[
+    "wasi:keyvalue/atomics@0.2.0-draft",
+    "wasi:keyvalue/batch@0.2.0-draft",
+    "wasi:keyvalue/store@0.2.0-draft",
+    "wasi:keyvalue/atomics@0.2.0-draft2",
+    "wasi:keyvalue/batch@0.2.0-draft2",
+    "wasi:keyvalue/store@0.2.0-draft2",
+];
+
+/// Offers the packages that are `wanted`.
+pub(crate) fn add_to_linker<T: Capable>(
+    linker: &mut Linker<T>,
+    wanted: &impl Fn(&str) -> bool,
+) -> wasmtime::Result<()> {
+    if wanted("wasi:keyvalue/") {
+        draft::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+        draft2::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+    }
+    Ok(())
+}
+
+/// A key as it was when a guest looked.
+#[derive(Clone, Debug)]
+#[allow(unreachable_pub, reason = "generated code names it")]
+pub struct Cas {
+    bucket: Bucket,
+    key: String,
+    seen: Option<(Bytes, Version)>,
+}
+
+impl View<'_> {
+    /// The bucket that an identifier means.
+    fn open_bucket(&mut self, import: &str, identifier: &str) -> Result<Bucket, Failure> {
+        let granted = self.instance.granted();
+        let interface = import.split('@').next().unwrap_or(import);
+        let selected = self.instance.selected(interface);
+        let (link, place) = granted.key_value.find(import, selected, identifier)?;
+        Bucket::new(link, place)
+    }
+
+    fn bucket(&self, bucket: &Resource<Bucket>) -> wasmtime::Result<Bucket> {
+        Ok(self.table.get(bucket)?.clone())
+    }
+}
+
+/// The look at a key that a compare-and-swap begins with.
+async fn look(bucket: Bucket, key: String, caller: &Caller) -> Result<Cas, Failure> {
+    let seen = bucket.entry(caller, &key).await?;
+    Ok(Cas { bucket, key, seen: seen.map(|entry| (entry.value, entry.version)) })
+}
+
+/// Whether a failure means that there is no such store, or no right to it.
+enum Refusal {
+    NoSuchStore,
+    Denied,
+    Other(String),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotFound { .. } => Self::NoSuchStore,
+            Failure::Denied(_) => Self::Denied,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// Pairs as the backend takes them.
+fn pairs(pairs: Vec<(String, Vec<u8>)>) -> Vec<(String, Bytes)> {
+    pairs.into_iter().map(|(key, value)| (key, value.into())).collect()
+}

@@ -1,0 +1,291 @@
+//! In a file of the application's own: what was acknowledged is there after any crash.
+//!
+//! One thread writes. What waits for it is written in one transaction, and acknowledged when that is on the disk. Readers
+//! take what they can from memory; the rest is read off the async workers.
+
+mod recent;
+mod writer;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};
+use reef_capability::{Backend, Failure, OpenError, Opening, Setting};
+use tokio::sync::oneshot;
+
+use self::{
+    recent::Recent,
+    writer::{Done, Write, Writer},
+};
+use crate::{Change, Entry, KeyValue, Page, Version, memory, watching::Watchers};
+
+const FILE: Setting =
+    Setting::new("file", "where it is kept, from the manifest's folder on: `data/orders.redb`");
+const CACHE: Setting = Setting::new("cache", "how much of it is held in memory, too: `32MiB`");
+const DEFAULT_CACHE: u64 = 32 << 20;
+/// Pages of the file that are held in memory.
+const PAGES: usize = 16 << 20;
+/// Writes that may wait.
+const WAITING: usize = 4096;
+
+pub(crate) const BACKEND: Backend<dyn KeyValue> =
+    Backend { name: "embedded", system: "redb", settings: &[FILE, CACHE], private: true, open };
+
+/// Bucket and key; version and value.
+const ENTRIES: TableDefinition<'static, (&str, &str), (u64, &[u8])> =
+    TableDefinition::new("entries");
+
+#[derive(Debug)]
+struct Embedded {
+    file: PathBuf,
+    database: Arc<Database>,
+    writer: Option<mpsc::SyncSender<Write>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    recent: Arc<Recent>,
+    watchers: Arc<Watchers>,
+}
+
+fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
+    let cache = opening.settings.size(CACHE.name)?.unwrap_or(DEFAULT_CACHE);
+    let file = match (opening.settings.get(FILE.name), opening.data) {
+        (Some(file), _) => opening.folder.join(file),
+        (None, Some(data)) => data.join("key-value.redb"),
+        (None, None) => {
+            let application = opening.application;
+            tracing::info!(application, "Nothing is kept: key-value pairs are in memory only.");
+            let opening = Opening { settings: &Default::default(), ..opening };
+            return (memory::BACKEND.open)(opening);
+        }
+    };
+    let place = |why: &dyn std::fmt::Display| {
+        OpenError::Place(format!("the key-value store {} cannot be opened: {why}", file.display()))
+    };
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(|error| place(&error))?;
+    }
+    let database = create(&file).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => place(
+            &"another process uses it; end that one, or give this one another `--data` folder",
+        ),
+        error => place(&error),
+    })?;
+    let version = writer::last_version(&database).map_err(|error| place(&error))?;
+    let (database, recent) = (Arc::new(database), Arc::new(Recent::new(cache)));
+    let watchers = Arc::new(Watchers::default());
+    let (sender, receiver) = mpsc::sync_channel(WAITING);
+    let writer = Writer::new(database.clone(), recent.clone(), watchers.clone(), version);
+    let thread = std::thread::Builder::new().name("key-value".to_owned());
+    let thread = thread.spawn(move || writer.run(&receiver)).map_err(|error| place(&error))?;
+    let (writer, thread) = (Some(sender), Some(thread));
+    Ok(Arc::new(Embedded { file, database, writer, thread, recent, watchers }))
+}
+
+fn create(file: &Path) -> Result<Database, redb::DatabaseError> {
+    Database::builder().set_cache_size(PAGES).create(file)
+}
+
+impl Embedded {
+    async fn write(
+        &self,
+        write: impl FnOnce(oneshot::Sender<Result<Done, Failure>>) -> Write,
+    ) -> Result<Done, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Failure::lost("its writer has ended");
+        let sender = self.writer.as_ref().ok_or_else(gone)?;
+        match sender.try_send(write(reply)) {
+            Ok(()) => {}
+            Err(mpsc::TrySendError::Full(_)) => {
+                let why = format!("{WAITING} writes wait for the disk already");
+                return Err(Failure::TooMany(why));
+            }
+            Err(mpsc::TrySendError::Disconnected(_)) => return Err(gone()),
+        }
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// A look at the file, which may wait for the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(Option<&Entries>) -> Result<T, redb::StorageError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let database = self.database.clone();
+        let looking = tokio::task::spawn_blocking(move || {
+            let reading = database.begin_read().map_err(redb::Error::from)?;
+            match reading.open_table(ENTRIES) {
+                Ok(table) => look(Some(&table)).map_err(redb::Error::from),
+                Err(TableError::TableDoesNotExist(_)) => look(None).map_err(redb::Error::from),
+                Err(error) => Err(error.into()),
+            }
+        });
+        match looking.await {
+            Ok(found) => found.map_err(|error| self.failure(error)),
+            Err(_) => Err(Failure::lost("the host stops")),
+        }
+    }
+
+    fn failure(&self, error: redb::Error) -> Failure {
+        failure(&self.file.display().to_string(), error)
+    }
+}
+
+type Entries = redb::ReadOnlyTable<(&'static str, &'static str), (u64, &'static [u8])>;
+
+/// What the guest is told of a fault of the file.
+fn failure(file: &str, error: redb::Error) -> Failure {
+    match error {
+        redb::Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
+            Failure::Full(error.to_string())
+        }
+        other => Failure::Backend(format!("{file}: {other}")),
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // The writer ends when nobody can ask it any more, and the file is whole then.
+        self.writer.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl KeyValue for Embedded {
+    async fn get(&self, bucket: &str, key: &str) -> Result<Option<Bytes>, Failure> {
+        if let Some((value, _)) = self.recent.get(bucket, key) {
+            return Ok(Some(value));
+        }
+        Ok(self.entry(bucket, key).await?.map(|entry| entry.value))
+    }
+
+    async fn entry(&self, bucket: &str, key: &str) -> Result<Option<Entry>, Failure> {
+        let entry = |(value, version): (Bytes, u64)| {
+            let version = Version(Bytes::copy_from_slice(&version.to_be_bytes()));
+            Entry { value, version }
+        };
+        if let Some(known) = self.recent.get(bucket, key) {
+            return Ok(Some(entry(known)));
+        }
+        let before = self.recent.moment();
+        let name = (bucket.to_owned(), key.to_owned());
+        let found = self
+            .read(move |table| {
+                let Some(table) = table else { return Ok(None) };
+                let found = table.get((&*name.0, &*name.1))?;
+                Ok(found.map(|found| {
+                    let (version, value) = found.value();
+                    (Bytes::copy_from_slice(value), version)
+                }))
+            })
+            .await?;
+        if let Some(found) = &found {
+            self.recent.keep(before, bucket, key, found.clone());
+        }
+        Ok(found.map(entry))
+    }
+
+    async fn set(&self, bucket: &str, key: &str, value: Bytes) -> Result<(), Failure> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        self.write(|reply| Write::Set { bucket, entries: vec![(key, value)], reply }).await?;
+        Ok(())
+    }
+
+    async fn delete(&self, bucket: &str, key: &str) -> Result<(), Failure> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        self.write(|reply| Write::Delete { bucket, keys: vec![key], reply }).await?;
+        Ok(())
+    }
+
+    async fn swap(
+        &self,
+        bucket: &str,
+        key: &str,
+        expected: Option<&Version>,
+        value: Bytes,
+    ) -> Result<bool, Failure> {
+        let expected = match expected.map(|version| <[u8; 8]>::try_from(&*version.0)) {
+            None => None,
+            Some(Ok(version)) => Some(u64::from_be_bytes(version)),
+            Some(Err(_)) => return Ok(false),
+        };
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let write = |reply| Write::Swap { bucket, key, expected, value, reply };
+        Ok(matches!(self.write(write).await?, Done::Swapped(true)))
+    }
+
+    async fn add(&self, bucket: &str, key: &str, delta: i64) -> Result<i64, Failure> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        match self.write(|reply| Write::Add { bucket, key, delta, reply }).await? {
+            Done::Sum(sum) => Ok(sum),
+            _ => Err(Failure::Backend("the writer answered something else".to_owned())),
+        }
+    }
+
+    async fn keys(&self, bucket: &str, from: Option<&str>, most: usize) -> Result<Page, Failure> {
+        let (bucket, from) = (bucket.to_owned(), from.map(str::to_owned));
+        self.read(move |table| {
+            let Some(table) = table else { return Ok(Page::default()) };
+            let mut page = Page::default();
+            let start = from.as_deref().unwrap_or("");
+            for entry in table.range((&*bucket, start)..)? {
+                let (name, _) = entry?;
+                let (of, key) = name.value();
+                if of != bucket {
+                    break;
+                }
+                if from.as_deref() == Some(key) {
+                    continue;
+                }
+                if page.keys.len() == most {
+                    page.next = page.keys.last().cloned();
+                    break;
+                }
+                page.keys.push(key.to_owned());
+            }
+            Ok(page)
+        })
+        .await
+    }
+
+    async fn get_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<Option<Bytes>>, Failure> {
+        let (bucket, keys) = (bucket.to_owned(), keys.to_vec());
+        // At one moment.
+        self.read(move |table| {
+            let Some(table) = table else { return Ok(vec![None; keys.len()]) };
+            let value = |key: &String| {
+                let found = table.get((&*bucket, &**key))?;
+                Ok(found.map(|found| Bytes::copy_from_slice(found.value().1)))
+            };
+            keys.iter().map(value).collect()
+        })
+        .await
+    }
+
+    async fn set_many(&self, bucket: &str, entries: Vec<(String, Bytes)>) -> Result<(), Failure> {
+        let bucket = bucket.to_owned();
+        self.write(|reply| Write::Set { bucket, entries, reply }).await?;
+        Ok(())
+    }
+
+    async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<(), Failure> {
+        let (bucket, keys) = (bucket.to_owned(), keys.to_vec());
+        self.write(|reply| Write::Delete { bucket, keys, reply }).await?;
+        Ok(())
+    }
+
+    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Change>, Failure> {
+        Ok(self.watchers.watch(bucket))
+    }
+}
