@@ -117,6 +117,18 @@ pub(crate) struct CacheArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// Folder for what applications keep: one for each by its name, which one host at a time may use
+    /// [default: $XDG_DATA_HOME/reef/data or ~/.local/share/reef/data]
+    #[arg(long, value_name = "DIR", env = "REEF_DATA", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Option<PathBuf>,
+    /// Keep nothing: what applications keep is in memory
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) no_data: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Run {
     /// A .wasm or .wat file
     #[arg(value_hint = ValueHint::FilePath)]

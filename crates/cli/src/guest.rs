@@ -15,7 +15,7 @@ use reef_grants::{ByteSize, EnvGrant, Grants, Limits};
 use reef_host::{Failure, Spec, Workload};
 use reef_telemetry::{Journal, LogConfig};
 
-use crate::args::{CacheArgs, GrantArgs, LimitArgs, Log, LogFormat};
+use crate::args::{CacheArgs, DataArgs, GrantArgs, LimitArgs, Log, LogFormat};
 
 /// After this, a person is told what takes so long.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -50,6 +50,19 @@ pub(crate) fn engine(cache: &CacheArgs, allocation: Allocation, ticks: bool) -> 
 pub(crate) fn scripts(cache: &CacheArgs) -> Option<PathBuf> {
     let code = if cache.no_cache { None } else { cache.cache_dir.clone().or_else(default_cache) };
     Some(code?.with_extension("scripts"))
+}
+
+/// Where applications keep what is theirs; those that are worked on, beside those that serve.
+pub(crate) fn data(args: &DataArgs, worked_on: bool) -> Option<PathBuf> {
+    if args.no_data {
+        return None;
+    }
+    let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let default = || {
+        let base = var("XDG_DATA_HOME").or_else(|| Some(var("HOME")?.join(".local/share")))?;
+        Some(base.join("reef").join(if worked_on { "dev" } else { "data" }))
+    };
+    args.data.clone().or_else(default)
 }
 
 fn default_cache() -> Option<PathBuf> {

@@ -92,7 +92,10 @@ pub(crate) fn serve(
     if access_log.is_some() {
         ingress.name_responses();
     }
-    let host = Host::new(engine, ingress.clone(), workers, background, guest::scripts(&args.cache));
+    let scripts = guest::scripts(&args.cache);
+    let data =
+        guest::data(&args.data, managed.as_ref().is_some_and(|managed| managed.watch.is_some()));
+    let host = Host::new(engine, ingress.clone(), workers, background, scripts, data);
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
 

@@ -4,6 +4,7 @@
 //! the one that runs, lets traffic move when it is, and ends the old one: what did not change is kept as
 //! it is, instances and all. When anything of the new one fails, it is dropped, and the old one goes on.
 
+mod capabilities;
 mod error;
 mod files;
 mod make;
@@ -26,7 +27,7 @@ use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
 use reef_wasi::Stdio;
 
-use self::revision::address;
+use self::{capabilities::Backends, revision::address};
 pub use self::{
     error::DeployError,
     order::{WORKER, environment_name},
@@ -85,6 +86,7 @@ pub struct Host {
     workers: Workers,
     background: Arc<Background>,
     bus: Arc<dyn Bus>,
+    backends: Backends,
     applications: Mutex<BTreeMap<String, Deployed>>,
     /// Maps that workers share, by application and namespace.
     entries: Mutex<HashMap<(String, String), SharedEntries>>,
@@ -148,13 +150,14 @@ struct Running {
 
 impl Host {
     /// A host without applications. `scripts`: the folder where scripts that were evaluated are kept for
-    /// the next start.
+    /// the next start. `data`: where applications keep what is theirs; without one, it is in memory.
     pub fn new(
         engine: Arc<Engine>,
         ingress: Arc<Ingress>,
         workers: Workers,
         background: Arc<Background>,
         scripts: Option<PathBuf>,
+        data: Option<PathBuf>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
@@ -162,6 +165,7 @@ impl Host {
             workers,
             background,
             bus: Arc::new(InProcess::default()),
+            backends: Backends::new(data),
             applications: Mutex::default(),
             entries: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
@@ -238,7 +242,7 @@ impl Host {
         };
         let chains = wanted.chains.iter().map(|chain| match runs(chain) {
             true => Ok(chain.clone()),
-            false => self.mount_again(chain),
+            false => self.mount_again(&wanted.order, chain),
         });
         // What it was made of is still there: the files may have changed since.
         let again = Revision {

@@ -27,7 +27,7 @@ pub use backend::{Backend, OpenError, Opened, Opening, find};
 pub use failure::Failure;
 pub use gate::{Caller, Gate, Operation, Span, Trace};
 pub use link::{Link, Links};
-pub use policy::{POLICY, Policy};
+pub use policy::{BACKEND, BUCKET, POLICY, Policy};
 pub use rate::Rate;
 pub use settings::{Secret, Setting, SettingError, Settings};
 pub use usage::{Usage, UsageSnapshot};

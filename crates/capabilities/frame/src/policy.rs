@@ -22,6 +22,10 @@ pub struct Policy {
     pub size: u64,
 }
 
+/// The setting that names a link's backend.
+pub const BACKEND: Setting = Setting::new("backend", "what does it: `memory`");
+/// The setting that names the part of the backend that a link is to.
+pub const BUCKET: Setting = Setting::new("bucket", "the part of it; without, the guest names one");
 const TIMEOUT: Setting = Setting::new("timeout", "how long one use may take: `5s`");
 const RATE: Setting = Setting::new("rate", "how many uses in a time: `100/s`");
 const AT_ONCE: Setting = Setting::new("at-once", "how many uses at once: `256`");
@@ -29,7 +33,7 @@ const RETRIES: Setting = Setting::new("retries", "how often what failed is tried
 const SIZE: Setting = Setting::new("max-size", "how large a value may be: `8MiB`");
 
 /// The settings that every link takes, whatever its backend.
-pub const POLICY: &[Setting] = &[TIMEOUT, RATE, AT_ONCE, RETRIES, SIZE];
+pub const POLICY: &[Setting] = &[BACKEND, BUCKET, TIMEOUT, RATE, AT_ONCE, RETRIES, SIZE];
 
 impl Default for Policy {
     fn default() -> Self {

@@ -37,7 +37,7 @@ struct Process {
 pub(super) struct Host {
     process: Process,
     addr: SocketAddr,
-    /// Has its socket in it; goes after it.
+    /// Has its socket and data in it; goes after it.
     _folder: TempDir,
 }
 
@@ -103,6 +103,8 @@ impl Host {
         let mut up: Vec<OsString> =
             ["up", "--addr", "127.0.0.1:0", "--drain", "2s", "--socket"].map(OsString::from).into();
         up.push(socket.clone().into());
+        // Each run begins with nothing kept.
+        up.extend(["--data".into(), folder.path().join("data").into()]);
         up.extend_from_slice(args);
         let mut process = Process::start(&up)?;
         let until = Instant::now() + START;

@@ -38,6 +38,7 @@ impl Host {
     pub(crate) fn with(dir: TempDir, args: &[&str]) -> Self {
         let mut command = serving("up", args);
         command.arg("--socket").arg(dir.path().join("socket")).current_dir(dir.path());
+        command.env("REEF_DATA", dir.path().join("data"));
         Self { server: Server::spawn(command), dir }
     }
 

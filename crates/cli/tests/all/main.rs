@@ -4,6 +4,7 @@
 mod bad_input;
 mod build;
 mod cache;
+mod capabilities;
 mod check;
 mod client;
 mod dev;

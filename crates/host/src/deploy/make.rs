@@ -15,7 +15,9 @@ use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
 use reef_wasi::Messaging;
 
 use super::{
-    Chain, DeployError, Host, Order, Revision, STARTING, Unit, files,
+    Chain, DeployError, Host, Order, Revision, STARTING, Unit,
+    capabilities::Wanted,
+    files,
     messaging::{self, Publishes},
     order::{WORKER, is_entries, is_http, limits, options, refuse},
     runtime,
@@ -36,6 +38,8 @@ pub(super) struct Identity {
     links: Vec<Link>,
     /// Where it may publish.
     publishes: Option<Publishes>,
+    /// What else it is linked to.
+    pub(super) wanted: Vec<Wanted>,
     /// What the files that it sees are: their names, lengths and times.
     files: Vec<files::Seen>,
     /// What a runtime is started with, a script among it.
@@ -122,12 +126,16 @@ impl Host {
     }
 
     /// The same at the same place, with instances of its own: those that it had have ended.
-    pub(super) fn mount_again(&self, chain: &Chain) -> Result<Arc<Chain>, DeployError> {
+    pub(super) fn mount_again(
+        &self,
+        order: &Order,
+        chain: &Chain,
+    ) -> Result<Arc<Chain>, DeployError> {
         let [handler, middleware @ ..] = &chain.units[..] else { return Err(DeployError::Stopped) };
         // What stands in front knows what is behind it, which is made anew.
         let front = middleware.iter().map(|unit| {
             let workload = Arc::new(unit.workload.again()?);
-            self.allow_messages(&unit.identity, &workload);
+            self.link(order, &unit.identity, &workload)?;
             Ok(Arc::new(unit.with(workload)))
         });
         let front = front.collect::<Result<Vec<_>, DeployError>>()?;
@@ -155,12 +163,18 @@ impl Host {
 }
 
 impl Host {
-    /// Lets a workload publish what its links say.
-    fn allow_messages(&self, identity: &Identity, workload: &Workload) {
+    /// Gives a workload what its links say, beyond other workloads.
+    fn link(
+        &self,
+        order: &Order,
+        identity: &Identity,
+        workload: &Workload,
+    ) -> Result<(), DeployError> {
         if let Some(Publishes(subjects)) = &identity.publishes {
             let (bus, subjects) = (self.bus.clone(), subjects.clone());
             workload.world.set_messaging(Arc::new(Messaging { bus, subjects }));
         }
+        self.link_capabilities(order, identity, workload)
     }
 
     /// What a worker of a site needs to know.
@@ -365,6 +379,7 @@ impl<'a> Making<'a> {
             limits: limits(described),
             links: described.links.clone(),
             publishes: self.order.publishes(described)?,
+            wanted: self.order.wanted(described)?,
             files: seen,
             args,
         };
@@ -382,7 +397,7 @@ impl<'a> Making<'a> {
         }
         let spec = Spec { name: name.into(), grants, limits: identity.limits.clone() };
         let workload = Workload::prepare(self.host.engine.clone(), &artifact, spec)?;
-        self.host.allow_messages(&identity, &workload);
+        self.host.link(self.order, &identity, &workload)?;
         let routes = match described.trigger.http.is_empty() {
             true => None,
             false => self.host.own_routes(&workload)?,
@@ -507,7 +522,7 @@ impl<'a> Making<'a> {
         for unit in units.iter_mut().skip(1) {
             if old.is_some_and(|old| old.units.iter().any(|other| Arc::ptr_eq(other, unit))) {
                 let workload = Arc::new(unit.workload.again()?);
-                self.host.allow_messages(&unit.identity, &workload);
+                self.host.link(self.order, &unit.identity, &workload)?;
                 *unit = Arc::new(unit.with(workload));
             }
         }

@@ -10,6 +10,7 @@ use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 
 use super::{
     DeployError, Order,
+    capabilities::capability,
     messaging::{self, is_messaging},
 };
 use crate::{
@@ -222,7 +223,12 @@ pub fn environment_name(name: &Name) -> String {
 pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
     let trigger = &described.trigger;
     let workers = trigger.http.iter().all(|trigger| trigger.handing == Handing::Workers);
-    let known = |link: &Link| is_http(link) || is_messaging(link) || (workers && is_entries(link));
+    let known = |link: &Link| {
+        is_http(link)
+            || is_messaging(link)
+            || capability(link).is_some()
+            || (workers && is_entries(link))
+    };
     let other = |link: &&Link| link.capability.is_some() && !known(link);
     let what = if let Some(link) = described.links.iter().find(other) {
         match &link.capability {

@@ -1,0 +1,142 @@
+//! What workloads are linked to beyond each other: a guest uses it, whatever is behind it.
+
+use crate::{
+    client,
+    host::{Host, folder},
+    process::finish,
+    support::reef,
+};
+
+const GUEST: &[(&str, &str)] = &[("kv.wasm", "p2-key-value")];
+
+/// An application with one workload and these links.
+fn linked(links: &str) -> String {
+    format!(
+        "name = 'shop'\n[[workload]]\nname = 'kv'\nsource = 'kv.wasm'\ntrigger.http.route = '/...'\n\
+         link = [{links}]\n"
+    )
+}
+
+fn link(more: &str) -> String {
+    format!("{{ import = 'wasi:keyvalue', capability = 'key-value'{more} }},")
+}
+
+fn ask(host: &Host, path: &str, value: &str) -> String {
+    let request = client::request("POST", path, client::full(value.to_owned()));
+    let answer = client::ask(client::Version::H1, host.server.addr, request);
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    answer.text()
+}
+
+#[test]
+fn both_drafts_of_key_value_do_what_they_say() {
+    for backend in ["embedded", "memory"] {
+        let links = link(&format!(", config = {{ backend = '{backend}' }}"));
+        let host = Host::start(folder(GUEST, &linked(&links)));
+        let ask = |path: &str, value: &str| ask(&host, path, value);
+        for draft in ["draft", "draft2"] {
+            let at = |rest: &str| format!("/{draft}/{}", rest.replace('B', draft));
+            assert_eq!(ask(&at("get/B/k"), ""), "None");
+            assert_eq!(ask(&at("set/B/k"), "one"), "()");
+            assert_eq!(ask(&at("get/B/k"), ""), "Some(\"one\")");
+            assert_eq!(ask(&at("exists/B/k"), ""), "true");
+            assert_eq!(ask(&at("increment/B/n"), "41"), "41");
+            assert_eq!(ask(&at("increment/B/n"), "1"), "42");
+            assert_eq!(ask(&at("set-many/B/x,y"), "z"), "()");
+            assert_eq!(ask(&at("delete-many/B/x"), ""), "()");
+            assert_eq!(ask(&at("keys/B/"), ""), "[\"k\", \"n\", \"y\"] None");
+            assert_eq!(ask(&at("delete/B/k"), ""), "()");
+            assert_eq!(ask(&at("exists/B/k"), ""), "false");
+        }
+        let many = ask("/draft/get-many/draft/y,none", "");
+        assert_eq!(many, "[Some((\"y\", [122])), None]");
+        let many = ask("/draft2/get-many/draft2/y,none", "");
+        assert_eq!(many, "[(\"y\", Some([122])), (\"none\", None)]");
+        assert_eq!(ask("/draft2/append/draft2/y", "!"), "z!");
+        assert_eq!(ask("/draft/get/draft2/y", ""), "Some(\"z!\")", "the drafts share their stores");
+        let wrong = ask("/draft2/increment/draft2/y", "1");
+        assert!(wrong.contains("no whole number"), "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_not_linked_is_refused_with_the_line_to_add() {
+    let host = Host::start(folder(GUEST, &linked("")));
+    assert!(ask(&host, "/draft/get/orders/k", "").contains("AccessDenied"));
+    assert!(ask(&host, "/draft2/set/orders/k", "v").contains("AccessDenied"));
+    let line = "add link = [{ import = \"wasi:keyvalue\", name = \"orders\", capability = \"key-value\" }]";
+    host.server.wait_for_log(&[line]);
+    // Written there, it counts at once; and no other name does.
+    host.write("reef.toml", &linked(&link(", name = 'orders', config.bucket = 'all-orders'")));
+    host.told(&["apply"]);
+    assert_eq!(ask(&host, "/draft/set/orders/k", "v"), "()");
+    assert!(ask(&host, "/draft/get/all-orders/k", "").contains("AccessDenied"));
+    assert!(ask(&host, "/draft/get/default/k", "").contains("AccessDenied"));
+}
+
+#[test]
+fn what_was_kept_is_there_after_a_crash_and_another_application_does_not_see_it() {
+    let manifest = linked(&link(""));
+    let mut host = Host::start(folder(GUEST, &manifest));
+    assert_eq!(ask(&host, "/draft/set/b/k", "kept"), "()");
+    host.server.signal("KILL");
+    host.server.ended();
+    let mut host = Host::start(host.dir);
+    assert_eq!(ask(&host, "/draft/get/b/k", ""), "Some(\"kept\")");
+    host.server.signal("KILL");
+    host.server.ended();
+    host.write("reef.toml", &manifest.replace("'shop'", "'other'"));
+    let host = Host::start(host.dir);
+    assert_eq!(ask(&host, "/draft/get/b/k", ""), "None");
+}
+
+#[test]
+fn two_hosts_do_not_use_the_same_data() {
+    let first = Host::start(folder(GUEST, &linked(&link(""))));
+    let mut second = reef();
+    second.args(["up", "--addr", "127.0.0.1:0"]).arg(first.path("reef.toml"));
+    second.arg("--data").arg(first.path("data")).arg("--socket").arg(first.path("second"));
+    let ended = finish(second, b"");
+    assert_ne!(ended.status(), 0);
+    assert!(ended.stderr.contains("another process uses it"), "{ended:?}");
+    assert!(ended.stderr.contains("--data"), "{ended:?}");
+}
+
+#[test]
+fn a_swap_keeps_what_is_open_and_limits_are_those_of_the_link() {
+    let links = link(", name = 'cache', config = { backend = 'memory', max-size = '10B' }");
+    let host = Host::start(folder(GUEST, &linked(&links)));
+    assert_eq!(ask(&host, "/draft/set/cache/k", "0123456789"), "()");
+    let large = ask(&host, "/draft/set/cache/k", "0123456789+");
+    assert!(large.contains("the value is 11B and may be 10B"), "{large}");
+    host.write("reef.toml", &linked(&links.replace("10B", "20B")));
+    host.told(&["apply"]);
+    assert_eq!(ask(&host, "/draft/get/cache/k", ""), "Some(\"0123456789\")");
+    assert_eq!(ask(&host, "/draft/set/cache/k", "0123456789+"), "()");
+    let links = links.replace("max-size = '10B'", "rate = '2/1h'");
+    host.write("reef.toml", &linked(&links));
+    host.told(&["apply"]);
+    ask(&host, "/draft/get/cache/k", "");
+    ask(&host, "/draft/get/cache/k", "");
+    let refused = ask(&host, "/draft/get/cache/k", "");
+    assert!(refused.contains("the link `cache` allows 2 uses in 1h"), "{refused}");
+}
+
+#[test]
+fn a_wrong_link_is_refused_before_anything_runs() {
+    for (links, says) in [
+        (link(", config.backend = 'redsi'"), "there is no backend `redsi`"),
+        (link(", config.backed = 'memory'"), "did you mean `backend`?"),
+        (link(", config.rate = 'often'"), "write `100/s`"),
+        (link(", config = { backend = 'memory', capacity = 'much' }"), "`capacity`"),
+        (format!("{}{}", link(""), link(", config.bucket = 'b'")), "give each a `name`"),
+        (link("").replace("wasi:keyvalue", "wasi:blobstore"), "`wasi:keyvalue`"),
+    ] {
+        let dir = folder(GUEST, &linked(&links));
+        let mut up = reef();
+        up.args(["up", "--addr", "127.0.0.1:0", "--no-data"]).current_dir(dir.path());
+        let ended = finish(up, b"");
+        assert_ne!(ended.status(), 0, "{links}");
+        assert!(ended.stderr.contains(says), "{links}: {}", ended.stderr);
+    }
+}

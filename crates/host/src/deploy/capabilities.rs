@@ -1,0 +1,189 @@
+//! What workloads are linked to beyond each other: capabilities and their backends.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use reef_app::Workload as Described;
+use reef_capability::{
+    BACKEND, BUCKET, Backend, Gate, Link, Links, OpenError, Opened, Opening, Operation, Policy,
+    Settings, find,
+};
+use reef_key_value::KeyValue;
+use reef_wasi::Capabilities;
+
+use super::{DeployError, Host, Order, make::Identity};
+use crate::Workload;
+
+/// Everything that is open, for all applications.
+#[derive(Debug, Default)]
+pub(super) struct Backends {
+    /// Where applications keep their own.
+    data: Option<PathBuf>,
+    key_value: Opened<dyn KeyValue>,
+}
+
+/// A link to a capability, as it was described.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wanted {
+    capability: &'static str,
+    name: String,
+    backend: Option<String>,
+    place: Option<String>,
+    settings: Settings,
+}
+
+/// Capabilities, and the packages of interfaces that a link to each may name.
+const CAPABILITIES: &[(&str, &[&str])] = &[(
+    reef_key_value::CAPABILITY,
+    &["wasi:keyvalue", "fermyon:spin", "spin:key-value", "wasmcloud:keyvalue", "wrpc:keyvalue"],
+)];
+
+/// The capability that a link is to, if it is to one that is opened here.
+pub(super) fn capability(link: &reef_app::Link) -> Option<&'static str> {
+    let named = link.capability.as_ref()?;
+    let known = CAPABILITIES.iter().find(|(name, _)| *name == named.as_str());
+    known.map(|(name, _)| *name)
+}
+
+impl Backends {
+    pub(super) fn new(data: Option<PathBuf>) -> Self {
+        Self { data, ..Self::default() }
+    }
+}
+
+impl Order {
+    /// The capabilities that a workload is linked to.
+    pub(super) fn wanted(&self, described: &Described) -> Result<Vec<Wanted>, DeployError> {
+        let mut all = Vec::<Wanted>::new();
+        for link in &described.links {
+            let Some(capability) = capability(link) else { continue };
+            let wrong = |why: String| DeployError::Value {
+                workload: described.name.to_string(),
+                why: format!("its link of `{}`: {why}", link.import.value),
+            };
+            let packages = CAPABILITIES.iter().find(|(name, _)| *name == capability);
+            let packages = packages.map(|(_, packages)| *packages).unwrap_or_default();
+            let package = link.import.split(['/', '@']).next().unwrap_or_default();
+            if !packages.contains(&package) {
+                let known: Vec<_> = packages.iter().map(|name| format!("`{name}`")).collect();
+                return Err(wrong(format!(
+                    "the capability `{capability}` has the interfaces of {}",
+                    known.join(", ")
+                )));
+            }
+            let mut settings = Settings::default();
+            for (name, template) in &link.config {
+                settings.insert(name.clone(), self.text(template)?);
+            }
+            let mut take = |name| settings.take(name).map(|text| text.expose().to_owned());
+            let (backend, place) = (take(BACKEND.name), take(BUCKET.name));
+            let name = link.name.clone().unwrap_or_else(|| "default".to_owned());
+            // Interfaces of one package may be linked one by one, to the same.
+            let wanted = Wanted { capability, name, backend, place, settings };
+            if all.contains(&wanted) {
+                continue;
+            }
+            let other = |one: &&Wanted| one.capability == capability && one.name == wanted.name;
+            if all.iter().any(|one| other(&one)) {
+                return Err(wrong(format!(
+                    "another one of the capability `{capability}` is called `{}` too; give each a `name`",
+                    wanted.name
+                )));
+            }
+            all.push(wanted);
+        }
+        Ok(all)
+    }
+}
+
+impl Host {
+    /// Links a workload to what it wants.
+    pub(super) fn link_capabilities(
+        &self,
+        order: &Order,
+        identity: &Identity,
+        workload: &Workload,
+    ) -> Result<(), DeployError> {
+        if identity.wanted.is_empty() {
+            return Ok(());
+        }
+        let name = workload.name();
+        let mut capabilities = Capabilities::none(name);
+        let application = order.application.name.as_str();
+        let data = self.backends.data.as_ref().map(|data| data.join(application));
+        let data = data.as_deref();
+        let runtime = self.workers.handle(0);
+        let linker = Linker { name, application, folder: &order.folder, data, runtime };
+        capabilities.key_value = linker.links(
+            reef_key_value::CAPABILITY,
+            &identity.wanted,
+            (reef_key_value::BACKENDS, reef_key_value::OPERATIONS),
+            &self.backends.key_value,
+        )?;
+        workload.world.set_capabilities(Arc::new(capabilities));
+        Ok(())
+    }
+}
+
+/// What links of one workload are made with.
+struct Linker<'a> {
+    name: &'a Arc<str>,
+    application: &'a str,
+    folder: &'a Path,
+    data: Option<&'a Path>,
+    runtime: &'a tokio::runtime::Handle,
+}
+
+impl Linker<'_> {
+    /// The links to one capability.
+    fn links<C: ?Sized>(
+        &self,
+        capability: &'static str,
+        wanted: &[Wanted],
+        (table, operations): (&'static [Backend<C>], &'static [&'static Operation]),
+        opened: &Opened<C>,
+    ) -> Result<Links<C>, DeployError> {
+        let mut links = Vec::new();
+        for one in wanted.iter().filter(|one| one.capability == capability) {
+            let link = self.link(one, (table, operations), opened).map_err(|error| {
+                DeployError::Value {
+                    workload: self.name.to_string(),
+                    why: format!("its link `{}` of {capability}: {error}", one.name),
+                }
+            })?;
+            links.push(Arc::new(link));
+        }
+        Ok(Links::new(self.name.clone(), capability, links))
+    }
+
+    fn link<C: ?Sized>(
+        &self,
+        wanted: &Wanted,
+        (table, operations): (&'static [Backend<C>], &'static [&'static Operation]),
+        opened: &Opened<C>,
+    ) -> Result<Link<C>, OpenError> {
+        let backend = match (&wanted.backend, table) {
+            (None, [first, ..]) => first,
+            (name, _) => find(table, name.as_deref().unwrap_or_default())?,
+        };
+        let policy = Policy::read(&wanted.settings)?;
+        let opening = Opening {
+            application: self.application,
+            settings: &wanted.settings,
+            folder: self.folder,
+            data: self.data,
+            runtime: self.runtime,
+        };
+        let gate = Gate::new(
+            self.name.clone(),
+            wanted.name.as_str().into(),
+            (wanted.capability, backend.system),
+            policy,
+            operations,
+        );
+        let place = wanted.place.as_deref().map(Arc::from);
+        Ok(Link { place, gate, backend: opened.open(backend, opening)? })
+    }
+}
