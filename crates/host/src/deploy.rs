@@ -15,7 +15,7 @@ mod runtime;
 mod status;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -38,7 +38,7 @@ pub use crate::task::{Phase, TaskStatus};
 use crate::{
     Workload,
     command::{self, Given},
-    serve::{Ingress, Mounted, Script, ServeOptions, SharedEntries, Table},
+    serve::{Ingress, Mounted, Script, ServeOptions, Table},
     task::{Inlet, OpenError, Plan, Task},
 };
 
@@ -88,8 +88,6 @@ pub struct Host {
     bus: Arc<dyn Bus>,
     backends: Backends,
     applications: Mutex<BTreeMap<String, Deployed>>,
-    /// Maps that workers share, by application and namespace.
-    entries: Mutex<HashMap<(String, String), SharedEntries>>,
     snapshots: runtime::Snapshots,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
@@ -167,7 +165,6 @@ impl Host {
             bus: Arc::new(InProcess::default()),
             backends: Backends::new(data),
             applications: Mutex::default(),
-            entries: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
             changing: tokio::sync::Mutex::default(),
         })

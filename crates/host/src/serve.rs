@@ -7,6 +7,7 @@
 mod answer;
 mod component;
 mod dispatch;
+mod entries;
 mod ingress;
 mod instances;
 mod turn;
@@ -15,5 +16,5 @@ mod wagi;
 mod workers;
 
 pub use dispatch::{Queueing, Reuse, ServeError, ServeOptions};
+pub use entries::SharedEntries;
 pub use ingress::{Ingress, Mount, Mounted, Script, Table};
-pub use workers::SharedEntries;

@@ -1,9 +1,6 @@
 //! From a description to what can be started.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use reef_app::{Handing, HttpTrigger, Link, Name, Source, Workload as Described};
 use reef_artifact::{Artifact, Digest, Import};
@@ -19,12 +16,13 @@ use super::{
     capabilities::Wanted,
     files,
     messaging::{self, Publishes},
-    order::{WORKER, is_entries, is_http, limits, options, refuse},
+    order::{WORKER, is_http, limits, options, refuse},
     runtime,
 };
 use crate::{
     Spec, Workload, command,
     fetch::{self, FetchError},
+    serve::SharedEntries,
     serve::{Mount, Script},
 };
 
@@ -178,16 +176,15 @@ impl Host {
     }
 
     /// What a worker of a site needs to know.
-    fn script(&self, order: &Order, described: &Described, unit: &Unit) -> Script {
-        let link = described.links.iter().find(|link| is_entries(link));
-        let entries = link.map(|link| {
-            let application = order.application.name.to_string();
-            let namespace = link.name.clone().unwrap_or_else(|| "default".to_owned());
-            let mut maps = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-            maps.entry((application, namespace)).or_default().clone()
-        });
+    fn script(&self, described: &Described, unit: &Unit) -> Result<Script, DeployError> {
+        let link = unit.workload.world.capabilities().key_value.iter().next();
+        let entries = link.map(|link| SharedEntries::new(link.clone())).transpose();
+        let entries = entries.map_err(|failure| DeployError::Value {
+            workload: described.name.to_string(),
+            why: failure.to_string(),
+        })?;
         let file = described.labels.get(WORKER).cloned();
-        Script { file, args: unit.identity.args.clone(), entries }
+        Ok(Script { file, args: unit.identity.args.clone(), entries })
     }
 
     /// The routes that a CGI-style module tells of itself, if it does (WAGI's `_routes`). It is asked
@@ -526,7 +523,7 @@ impl<'a> Making<'a> {
                 *unit = Arc::new(unit.with(workload));
             }
         }
-        let script = self.host.script(self.order, described, unit);
+        let script = self.host.script(described, unit)?;
         let folder = trigger.files.as_ref().map(|files| self.order.folder.join(&files.value));
         let compression = Some(self.host.ingress.compression().clone());
         let options_of = FileOptions { compression, ..FileOptions::default() };

@@ -208,11 +208,6 @@ pub(super) fn is_http(link: &Link) -> bool {
     import && (link.workload.is_some() || own)
 }
 
-/// Whether a link is to a map that workers of a site share.
-pub(super) fn is_entries(link: &Link) -> bool {
-    link.capability.as_ref().is_some_and(|name| name.as_str() == "key-value")
-}
-
 /// Where the environment holds a variable's value.
 pub fn environment_name(name: &Name) -> String {
     let name = name.as_str().to_uppercase();
@@ -222,13 +217,7 @@ pub fn environment_name(name: &Name) -> String {
 /// Says no to what would otherwise be passed over in silence.
 pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
     let trigger = &described.trigger;
-    let workers = trigger.http.iter().all(|trigger| trigger.handing == Handing::Workers);
-    let known = |link: &Link| {
-        is_http(link)
-            || is_messaging(link)
-            || capability(link).is_some()
-            || (workers && is_entries(link))
-    };
+    let known = |link: &Link| is_http(link) || is_messaging(link) || capability(link).is_some();
     let other = |link: &&Link| link.capability.is_some() && !known(link);
     let what = if let Some(link) = described.links.iter().find(other) {
         match &link.capability {

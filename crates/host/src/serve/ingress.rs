@@ -23,7 +23,7 @@ use reef_telemetry::Tracer;
 use reef_wasi::Next;
 
 use super::dispatch::{Behind, Guest, ServeError, ServeOptions, Service, takes_next, text};
-use super::workers::SharedEntries;
+use super::entries::SharedEntries;
 use crate::Workload;
 
 /// How often a worker looks after its instances, at most and at least.

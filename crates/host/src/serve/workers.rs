@@ -1,33 +1,26 @@
 //! Workers of Wasm Workers Server: a request as JSON on standard input, a response as JSON on standard
 //! output, in a fresh instance each.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use reef_engine::{Background, within};
 use reef_http::{Peer, RequestBody, ResponseBody, request_host};
-use reef_workers::{Entries, Request as Json, Site, Worker};
+use reef_workers::{Request as Json, Site, Worker};
 use wasmtime::InstancePre;
 use wasmtime_wasi::cli::AsyncStdinStream;
 
 use reef_wasi::ModuleGuest;
 
-use super::{answer::Exchange, wagi::launch};
+use super::{answer::Exchange, entries::SharedEntries, wagi::launch};
 use crate::{Failure, Workload, pipe::Reader};
 
 /// Bytes of a request's body: all of it goes into one piece of JSON.
 const LARGEST_REQUEST: usize = 16 << 20;
 /// Bytes of a worker's output.
 const LARGEST_RESPONSE: usize = 64 << 20;
-
-/// What workers of one namespace share.
-pub type SharedEntries = Arc<Mutex<Entries>>;
 
 /// A workload that answers as a worker does.
 pub(super) struct Workers {
@@ -115,10 +108,13 @@ impl Workers {
         let url = format!("{scheme}://{host}{target}");
         let mut json = Json::new(url, head.method(), head.headers(), body.into());
         json.parameters = parameters;
-        let before = self.entries.as_ref().map(|entries| lock(entries).clone());
-        if let Some(before) = &before {
-            json.entries = before.clone();
+        let no_answer =
+            |reason: String| Failure::NoAnswer { workload: self.workload.name().clone(), reason };
+        if let Some(entries) = &self.entries {
+            json.entries =
+                entries.load().await.map_err(|failure| no_answer(failure.to_string()))?;
         }
+        let before = json.entries.clone();
         let stdin = AsyncStdinStream::new(io::Cursor::new(json.to_json()));
         let (workload, pre) = (&self.workload, &self.pre);
         let entrypoint = "_start".into();
@@ -137,16 +133,12 @@ impl Workers {
         if let Some(failure) = reader.failure() {
             return Err(failure);
         }
-        let no_answer =
-            |reason: String| Failure::NoAnswer { workload: workload.name().clone(), reason };
         let output = output.ok_or_else(|| no_answer("its answer is too large".to_owned()))?;
         let response = reef_workers::Response::from_json(&output)
             .map_err(|error| no_answer(error.to_string()))?;
-        if let (Some(entries), Some(before), Some(after)) =
-            (&self.entries, before, &response.entries)
-        {
-            // What changed, and not the whole: others may have changed something meanwhile.
-            lock(entries).apply(before.changes(after));
+        if let (Some(entries), Some(after)) = (&self.entries, &response.entries) {
+            let stored = entries.store(&before, after).await;
+            stored.map_err(|failure| no_answer(failure.to_string()))?;
         }
         Ok(Asked::Answered(response))
     }
@@ -168,8 +160,4 @@ async fn read(reader: &Reader) -> Option<Vec<u8>> {
         output.extend_from_slice(&piece);
     }
     Some(output)
-}
-
-fn lock(entries: &SharedEntries) -> std::sync::MutexGuard<'_, Entries> {
-    entries.lock().unwrap_or_else(PoisonError::into_inner)
 }
