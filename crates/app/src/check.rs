@@ -1,5 +1,7 @@
 //! What no single field shows: names that are there twice, and names of nothing.
 
+mod answers;
+
 use std::collections::{HashMap, HashSet};
 
 use reef_document::{At, Diagnostic, Diagnostics};
@@ -17,7 +19,8 @@ pub(crate) fn check(application: &Application, found: &mut Diagnostics) {
     variables(application, found);
     let names = names(application, found);
     routes(application, found);
-    statuses(application, found);
+    answers::check(application, found);
+    paths(application, found);
     for workload in &application.workloads {
         middleware(workload, &names, found);
         let component = workload.links.iter().filter_map(|link| link.digest.as_ref());
@@ -59,6 +62,13 @@ fn variables(application: &Application, found: &mut Diagnostics) {
             if key.is_empty() || key.contains(['=', '\0']) {
                 let error = Diagnostic::error(format!("`{key}` is no name of a variable"));
                 found.push(placed(error, value));
+            }
+            let text = |part: &Part| matches!(part, Part::Text(text) if text.contains('\0'));
+            if value.parts().iter().any(text) {
+                let error = format!(
+                    "the value of `{key}` has a zero byte in it, which no environment holds"
+                );
+                found.push(placed(Diagnostic::error(error), value));
             }
         }
     }
@@ -105,33 +115,6 @@ fn routes(application: &Application, found: &mut Diagnostics) {
             found.push(error.help("give one of them another path or host"));
         } else {
             taken.insert(plain(route), by);
-        }
-    }
-}
-
-fn statuses(application: &Application, found: &mut Diagnostics) {
-    for status in application.redirects.iter().filter_map(|redirect| redirect.status.as_ref()) {
-        if !matches!(status.value, 301 | 302 | 303 | 307 | 308) {
-            let error = Diagnostic::error(format!("{} is no status of a redirect", status.value));
-            found.push(placed(error, status).help("write 301, 302, 303, 307 or 308"));
-        }
-    }
-    for redirect in &application.redirects {
-        let to = &redirect.to;
-        let known = to.starts_with('/') || to.starts_with("https://") || to.starts_with("http://");
-        if !known || to.starts_with("//") || to.contains(|c: char| c.is_control() || c == ' ') {
-            let error =
-                Diagnostic::error(format!("`{}` is no address to send somebody to", to.value));
-            found.push(
-                placed(error, to)
-                    .help("write a path, `/new`, or an address, `https://example.com/new`"),
-            );
-        }
-    }
-    for status in application.responses.iter().filter_map(|response| response.status.as_ref()) {
-        if !(200..600).contains(&status.value) {
-            let error = Diagnostic::error(format!("{} is no status of a response", status.value));
-            found.push(placed(error, status).help("write a number from 200 to 599"));
         }
     }
 }
@@ -233,6 +216,47 @@ fn cycles(application: &Application, found: &mut Diagnostics) {
 enum Visit {
     OnTheWay,
     Done,
+}
+
+/// Paths that a request asks for, and paths of files.
+fn paths(application: &Application, found: &mut Diagnostics) {
+    for workload in &application.workloads {
+        if let Some(ready) = &workload.ready {
+            let path = &ready.path;
+            let odd = |c: char| c.is_control() || c == ' ' || c == '#';
+            if !path.starts_with('/') || path.contains(odd) {
+                let error = format!("`{}` is no path of a request", path.value);
+                let error = placed(Diagnostic::error(error), path);
+                found.push(error.help("it begins with a slash: `/healthz`"));
+            }
+        }
+        for files in &workload.files {
+            if leads_out(&files.from) {
+                let error = format!("`{}` leads out of the manifest's folder", files.from.value);
+                let error = placed(Diagnostic::error(error), &files.from);
+                found.push(error.help(
+                    "copy what the workload needs into that folder, or grant it the directory with `dirs`",
+                ));
+            }
+        }
+    }
+}
+
+/// Whether a path, taken from a folder on, is not below that folder.
+fn leads_out(path: &str) -> bool {
+    let mut depth = 0_usize;
+    for component in std::path::Path::new(path).components() {
+        match component {
+            std::path::Component::Normal(_) => depth += 1,
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return true,
+            },
+            std::path::Component::RootDir | std::path::Component::Prefix(_) => return true,
+        }
+    }
+    false
 }
 
 fn digest(digest: &At<String>, found: &mut Diagnostics) {

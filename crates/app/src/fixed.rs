@@ -19,16 +19,16 @@ pub struct StaticFiles {
     pub dir: At<PathBuf>,
     /// The file that stands for a folder: `index.html` if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<String>,
+    pub index: Option<At<String>>,
     /// Whether a folder without such a file is answered with a list of what is in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub listing: bool,
     /// The file that is sent where there is none: `404.html`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_found: Option<String>,
+    pub not_found: Option<At<String>>,
     /// The file that is sent, with status 200, where there is none: that of a single-page application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<String>,
+    pub fallback: Option<At<String>>,
     /// How long clients may keep files without asking again: `1h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Written<Duration>>,
@@ -60,8 +60,8 @@ pub struct FixedResponse {
     pub status: Option<At<u16>>,
     /// Its headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<At<String>, String>,
+    pub headers: BTreeMap<At<String>, At<String>>,
     /// Its body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
+    pub body: Option<At<String>>,
 }

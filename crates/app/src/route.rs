@@ -110,7 +110,7 @@ impl FromStr for Route {
 
     fn from_str(text: &str) -> Result<Self, RouteError> {
         let (host, path) = text.split_at(text.find('/').unwrap_or(text.len()));
-        let fault = || RouteError::Path(path.to_owned());
+        let fault = || RouteError::Path(if path.is_empty() { text } else { path }.to_owned());
         let host = match host {
             "" => None,
             host => Some(host_pattern(host).ok_or_else(|| RouteError::Host(host.to_owned()))?),
@@ -133,7 +133,8 @@ impl FromStr for Route {
                     }
                     segment
                 }
-                None if segment == "..." => return Err(fault()),
+                // No request's path has them: clients and servers resolve them before.
+                None if matches!(segment, "..." | ".." | ".") => return Err(fault()),
                 None => Segment::Literal(segment.into()),
             });
         }

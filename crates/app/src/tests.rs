@@ -210,9 +210,10 @@ fn each_value_says_how_it_is_written() {
         ("limits.memory = true", "5:17: text is expected here, not true or false"),
         ("limits.cpu = 0", "5:14: `0` is not a share of a processor"),
         ("dirs = ['::']", "5:9: `::` is not a directory grant"),
-        ("listen = ['8080']", "5:11: invalid socket address syntax"),
-        ("trigger.http.route = 'example.com'", "5:22: `` is not a path"),
+        ("listen = ['8080']", "5:11: `8080` is no address: write an address and a port"),
+        ("trigger.http.route = 'example.com'", "5:22: `example.com` is not a path"),
         ("trigger.http.route = 'a b/'", "5:22: `a b` is not a host"),
+        ("trigger.http.route = '/a/../b'", "5:22: `/a/../b` is not a path"),
         ("trigger.http.route = '/:a/:a'", "5:22: `:a` is there twice"),
         ("env.A = '{{ x'", "5:9: `{{` has no `}}`"),
         ("env.A = '{{ x y }}'", "5:9: `{{ x y }}` names no variable"),
@@ -386,4 +387,48 @@ fn what_is_no_subject_is_refused() {
     for wrong in ["", ".", "a..b", "a.>.b", "a b", "a*", "a.", ">>"] {
         assert!(wrong.parse::<Subject>().is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn what_is_answered_without_a_guest_is_checked_where_it_stands() {
+    for (text, says) in [
+        ("[[redirect]]\nroute = '/o/:id'\nto = '/n/:id'", "4:6: `/n/:id` has a parameter"),
+        ("[[redirect]]\nroute = '/o'\nto = 'n'", "4:6: `n` is no address"),
+        ("[[response]]\nroute = '/'\nstatus = 304\nbody = 'x'", "5:8: a response of status 304"),
+        (
+            "[[response]]\nroute = '/'\nheaders = { 'Bad Name' = 'x' }",
+            "4:13: `Bad Name` is no name",
+        ),
+        (
+            "[[response]]\nroute = '/'\nheaders = { content-length = '1' }",
+            "4:13: `content-length` is",
+        ),
+        (
+            "[[response]]\nroute = '/'\nheaders = { x = \"a\\r\\nb\" }",
+            "4:13: `x` is a header whose",
+        ),
+        ("[[static]]\nroute = '/...'\ndir = 'p'\nindex = '../x'", "5:9: `../x` is no file"),
+        ("[[static]]\nroute = '/...'\ndir = 'p'\nfallback = '/x'", "5:12: `/x` is no file"),
+    ] {
+        let (application, said) = read(&format!("name = 'a'\n{text}\n"), None);
+        assert_eq!(application, None, "{text}");
+        assert!(said.len() == 1 && said[0].starts_with(says), "{text}: {said:?}");
+    }
+    let workload =
+        "name = 'a'\n[[workload]]\nname = 'a'\nsource = 'a.wasm'\ntrigger.http.route = '/'\n";
+    for (line, says) in [
+        ("ready.path = 'no slash'", "6:14: `no slash` is no path of a request"),
+        (
+            "files = [{ from = '../../etc' }]",
+            "6:19: `../../etc` leads out of the manifest's folder",
+        ),
+        ("env.A = \"a\\u0000b\"", "6:9: the value of `A` has a zero byte in it"),
+    ] {
+        let (application, said) = read(&format!("{workload}{line}\n"), None);
+        assert_eq!(application, None, "{line}");
+        assert!(said.len() == 1 && said[0].starts_with(says), "{line}: {said:?}");
+    }
+    let fine = "name = 'a'\n[[response]]\nroute = '/'\nstatus = 204\nheaders = { x = 'a\tb' }\n\
+        [[redirect]]\nroute = '/o/...'\nto = 'https://example.com:8443/n/...'\n";
+    assert_eq!(read(fine, None).1, Vec::<String>::new());
 }

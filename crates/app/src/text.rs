@@ -48,7 +48,20 @@ macro_rules! grammar {
 grammar!(ByteSize, "Size", "A number of bytes with an optional unit: `64MiB`, `512k`");
 grammar!(CpuShare, "CpuShare", "Cores of a processor: `0.5`, `50%`, `2`");
 grammar!(DirGrant, "Directory", "`HOST`, `HOST::GUEST` or `HOST::GUEST:ro`");
-grammar!(std::net::SocketAddr, "Address", "An address and a port: `127.0.0.1:8080`");
+
+impl Grammar for std::net::SocketAddr {
+    const NAME: &'static str = "Address";
+    const FORM: &'static str = "An address and a port: `127.0.0.1:8080`";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let help = "write an address and a port: `127.0.0.1:8080`, or `[::]:8080` for all";
+        text.parse().map_err(|_| format!("`{text}` is no address: {help}"))
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
 
 impl Grammar for Duration {
     const NAME: &'static str = "Duration";

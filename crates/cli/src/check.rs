@@ -40,11 +40,15 @@ pub(crate) fn check(args: &Check) -> anyhow::Result<i32> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let profile = args.profile.as_deref();
         let application = manifest::application(&text, profile, folder, &mut found);
-        usable &= application.is_some();
+        let mut all = application.is_some();
+        if all && profile.is_none() {
+            all = manifest::profiles(&text, folder, &mut found);
+        }
+        usable &= all;
         if args.json {
-            answers.push(answer(&text, application.is_some(), &found));
+            answers.push(answer(&text, all, &found));
         } else {
-            print(&text, application.as_ref(), &found)?;
+            print(&text, application.as_ref().filter(|_| all), &found)?;
         }
     }
     if args.json {

@@ -33,7 +33,16 @@ pub(crate) fn convert(args: &Convert) -> anyhow::Result<i32> {
         None => from.clone(),
     };
     if from != into {
-        rebase(&mut application, &from);
+        if let Some(workload) = application.workloads.iter().find(|one| !one.files.is_empty()) {
+            bail!(
+                "{} sees files of {}, and a manifest's files are below its own folder; write it there: --to {}",
+                workload.name,
+                from.display(),
+                from.join("reef.toml").display()
+            );
+        }
+        let way = pathdiff::diff_paths(&from, &into).unwrap_or(from);
+        rebase(&mut application, &way);
     }
     let text = format!("# From {name}, by `reef convert`.\n{}", written(&application)?);
     match to {
@@ -86,12 +95,20 @@ fn rebase(application: &mut Application, folder: &Path) {
                 *file = based(file);
             }
         }
+        for trigger in workload.trigger.http.0.iter_mut() {
+            if let Some(files) = &mut trigger.files {
+                files.value = based(&files.value);
+            }
+        }
         for files in &mut workload.files {
             files.from.value = based(Path::new(&files.from.value)).display().to_string();
         }
         if let Some(build) = &mut workload.build {
             let dir = based(Path::new(build.dir.as_deref().unwrap_or("")));
             build.dir = Some(dir.display().to_string());
+            for pattern in &mut build.watch {
+                *pattern = based(Path::new(&*pattern)).display().to_string();
+            }
         }
     }
     for files in &mut application.statics {

@@ -126,6 +126,28 @@ pub(crate) fn application(
     (!found.has_errors()).then_some(application)
 }
 
+/// The same for each profile of a `reef.toml`, as nobody may have used one yet: what is wrong only there.
+pub(crate) fn profiles(text: &Text, folder: &Path, found: &mut Diagnostics) -> bool {
+    if Kind::of(text) != Kind::Reef {
+        return true;
+    }
+    let Ok(manifest) = Manifest::parse(text) else { return false };
+    let mut usable = true;
+    for profile in manifest.profiles() {
+        let mut own = Diagnostics::default();
+        usable &= application(text, Some(profile), folder, &mut own).is_some();
+        for one in own {
+            let same = |known: &&Diagnostic| {
+                known.span() == one.span() && known.message().ends_with(one.message())
+            };
+            if !found.iter().any(|known| same(&known)) {
+                found.push(one.among(&format!("with the profile `{profile}`")));
+            }
+        }
+    }
+    usable
+}
+
 /// What a path stands for: a manifest, a folder with one, a `.wasm` file, or a folder of them.
 ///
 /// # Errors
@@ -253,13 +275,13 @@ fn files(application: &Application, folder: &Path, found: &mut Diagnostics) {
 
 /// The same for folders of files.
 fn folders(application: &Application, folder: &Path, found: &mut Diagnostics) {
-    for files in &application.statics {
-        let dir = folder.join(&files.dir.value);
+    let triggers = application.workloads.iter().flat_map(|workload| workload.trigger.http.iter());
+    let of_triggers = triggers.filter_map(|trigger| trigger.files.as_ref());
+    for named in application.statics.iter().map(|files| &files.dir).chain(of_triggers) {
+        let dir = folder.join(&named.value);
         if !dir.is_dir() {
             let message = format!("there is no folder {}", dir.display());
-            found.push(
-                placed(Diagnostic::error(message), &files.dir).help("make it, or name another"),
-            );
+            found.push(placed(Diagnostic::error(message), named).help("make it, or name another"));
         }
     }
 }

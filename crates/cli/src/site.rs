@@ -100,7 +100,7 @@ pub(crate) fn application(
                 dir: dir.clone().into(),
                 index: None,
                 listing: false,
-                not_found: not_found.then(|| "404.html".to_owned()),
+                not_found: not_found.then(|| "404.html".to_owned().into()),
                 fallback: None,
                 max_age: None,
             });

@@ -29,6 +29,8 @@ const MOST_FAULTS: usize = 50;
 pub fn decode<T: DeserializeOwned>(node: &Node, found: &mut Diagnostics) -> Option<T> {
     let mut unknown = Vec::new();
     let mut without = None::<Node>;
+    let mut pruned = Vec::<Range<usize>>::new();
+    let whole = node;
     let mut value = None;
     for pass in 0..MOST_FAULTS {
         let node = without.as_ref().unwrap_or(node);
@@ -44,17 +46,21 @@ pub fn decode<T: DeserializeOwned>(node: &Node, found: &mut Diagnostics) -> Opti
                 value = (pass == 0).then_some(read);
                 break;
             }
-            // It is not there because it did not fit.
-            Err(fault) if fault.missing && pass > 0 => break,
             Err(fault) => fault,
         };
         // `serde` stops at what does not fit: what comes after is found without it.
         let mut rest = node.clone();
-        let pruned = fault.span.as_ref().is_some_and(|span| rest.prune(span));
-        found.push(fault.into());
-        if !pruned {
+        let span = fault.span.clone();
+        let goes_on = span.as_ref().is_some_and(|span| rest.prune(span));
+        // What did not fit is not missing: it was taken out before, and now what it was in.
+        let taken = |span| pruned.iter().any(|one| whole.holds(span, one));
+        if !(fault.missing && span.as_ref().is_some_and(taken)) {
+            found.push(fault.into());
+        }
+        if !goes_on {
             break;
         }
+        pruned.extend(span);
         without = Some(rest);
     }
     found.extend(unknown);

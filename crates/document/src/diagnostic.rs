@@ -103,6 +103,13 @@ impl Diagnostic {
         self
     }
 
+    /// Says where it is so, when it is not so everywhere.
+    #[must_use]
+    pub fn among(mut self, which: &str) -> Self {
+        self.message = format!("{which}: {}", self.message);
+        self
+    }
+
     /// How bad it is.
     pub fn severity(&self) -> Severity {
         self.severity

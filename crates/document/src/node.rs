@@ -109,14 +109,29 @@ impl Node {
                 }
             }
             Value::Table(entries) => {
-                let wrong = |entry: &Entry| entry.value.span == *span || entry.key_span == *span;
-                match entries.iter().position(wrong) {
-                    Some(at) => {
-                        entries.remove(at);
-                        true
-                    }
-                    None => entries.iter_mut().any(|entry| entry.value.prune(span)),
+                // A list of tables stands where the first of them does: that one is meant.
+                if entries.iter_mut().any(|entry| entry.value.prune(span)) {
+                    return true;
                 }
+                let wrong = |entry: &Entry| entry.value.span == *span || entry.key_span == *span;
+                entries.iter().position(wrong).map(|at| entries.remove(at)).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the value at `outer` has the one at `inner` directly in it.
+    pub(crate) fn holds(&self, outer: &Range<usize>, inner: &Range<usize>) -> bool {
+        let here = self.span == *outer;
+        match &self.value {
+            Value::Array(elements) => {
+                (here && elements.iter().any(|element| element.span == *inner))
+                    || elements.iter().any(|element| element.holds(outer, inner))
+            }
+            Value::Table(entries) => {
+                let is = |entry: &Entry| entry.value.span == *inner || entry.key_span == *inner;
+                (here && entries.iter().any(is))
+                    || entries.iter().any(|entry| entry.value.holds(outer, inner))
             }
             _ => false,
         }

@@ -120,6 +120,19 @@ fn everything_that_does_not_fit_is_found_at_once() {
             "6:1: `lenght` is not a known field (did you mean `length`?)",
         ]
     );
+    // What has to be there and does not fit hides nothing that comes after it.
+    let text = "name = 1\n[[shelves]]\nlength = 'x'\n[[shelves]]\n[[shelves]]\nlength = 'y'\n";
+    let (shop, said) = read(text, Syntax::Toml);
+    assert_eq!(shop, None);
+    assert_eq!(
+        said,
+        [
+            "1:8: text is expected here, not the number 1",
+            "3:10: a whole number is expected here, not text",
+            "4:1: `length` is missing (add `length` here)",
+            "6:10: a whole number is expected here, not text",
+        ]
+    );
 }
 
 #[test]

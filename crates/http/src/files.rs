@@ -83,10 +83,10 @@ impl From<&reef_app::StaticFiles> for FileOptions {
     fn from(files: &reef_app::StaticFiles) -> Self {
         let mut options = Self { listing: files.listing, ..Self::default() };
         if let Some(index) = &files.index {
-            options.index = vec![index.clone()];
+            options.index = vec![index.value.clone()];
         }
-        options.not_found = files.not_found.as_ref().map(PathBuf::from);
-        options.fallback = files.fallback.as_ref().map(PathBuf::from);
+        options.not_found = files.not_found.as_ref().map(|name| PathBuf::from(&name.value));
+        options.fallback = files.fallback.as_ref().map(|name| PathBuf::from(&name.value));
         options.cache_control = files
             .max_age
             .as_ref()

@@ -125,7 +125,11 @@ impl TryFrom<&reef_app::FixedResponse> for Fixed {
         let headers =
             fixed.headers.iter().map(|(name, value)| (name.value.as_str(), value.as_str()));
         let status = fixed.status.as_ref().map_or(200, |status| status.value);
-        Self::new(status, headers, fixed.body.clone().unwrap_or_default())
+        Self::new(
+            status,
+            headers,
+            fixed.body.as_ref().map(|body| body.value.clone()).unwrap_or_default(),
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 //! Source: Spin's `crates/manifest/src/{schema/v2,normalize}.rs`, `crates/serde/src/dependencies.rs`;
 //! how a registry's package becomes a reference is the OCI mapping of `wasm-pkg-tools`.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use reef_app::{Link, Source};
 use reef_document::{At, Diagnostic, Diagnostics};
@@ -25,10 +25,23 @@ pub(crate) struct Target {
 }
 
 /// What a dependency has of what its component may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Inherited {
     Nothing,
+    /// These of [`PERMISSIONS`].
+    Some(BTreeSet<&'static str>),
     Everything,
+}
+
+impl Inherited {
+    /// Whether that is a part of it.
+    pub(crate) fn has(&self, permission: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Some(names) => names.contains(permission),
+            Self::Everything => true,
+        }
+    }
 }
 
 /// Most dependencies of a component.
@@ -110,7 +123,16 @@ pub(crate) fn links(known: &Known, described: &Described, found: &mut Diagnostic
             _ => false,
         };
         let inherit = match own {
-            Some(own) => inherited(own, found),
+            Some(own) => match inherited(own, found) {
+                Inherited::Some(_) => {
+                    // It becomes one component with the one around it, which has one set of grants.
+                    let message = "what is composed inherits all permissions or none";
+                    let help = "write `true` for all of them, or `false` for none";
+                    found.push(error(message, Some(own.span())).help(help));
+                    Inherited::Nothing
+                }
+                other => other,
+            },
             None if all_inherit() => Inherited::Everything,
             None => Inherited::Nothing,
         };
@@ -246,11 +268,17 @@ pub(crate) fn inherited(field: &Field<()>, found: &mut Diagnostics) -> Inherited
         found.push(error(message, Some(field.span())).help(help));
         return Inherited::Nothing;
     };
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for element in elements {
-        match element.text() {
-            Some(name) if PERMISSIONS.contains(&name.as_str()) => names.push(name.value),
-            _ => {
+        let text = element.text();
+        let known = PERMISSIONS
+            .into_iter()
+            .find(|known| text.as_ref().is_some_and(|name| name.as_str() == *known));
+        match known {
+            Some(name) => {
+                names.insert(name);
+            }
+            None => {
                 let known: Vec<_> = PERMISSIONS.iter().map(|name| format!("`{name}`")).collect();
                 let help = format!("there is {}", known.join(", "));
                 let message = "this is not a permission";
@@ -258,13 +286,11 @@ pub(crate) fn inherited(field: &Field<()>, found: &mut Diagnostics) -> Inherited
             }
         }
     }
-    let all = PERMISSIONS.iter().all(|name| names.iter().any(|given| given == name));
-    if !all && !names.is_empty() {
-        let message = "a part of the permissions cannot be inherited yet";
-        let help = "write `true` for all of them, or `false` for none";
-        found.push(error(message, Some(field.span())).help(help));
+    match names.len() {
+        0 => Inherited::Nothing,
+        all if all == PERMISSIONS.len() => Inherited::Everything,
+        _ => Inherited::Some(names),
     }
-    some(all)
 }
 
 fn file(path: At<String>, found: &mut Diagnostics) -> Option<Target> {

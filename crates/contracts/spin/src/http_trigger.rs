@@ -1,6 +1,6 @@
 //! HTTP triggers: routes, executors, fixed responses.
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use reef_app::{FixedResponse, Handing, HttpTrigger, Route};
 use reef_document::{At, Diagnostics};
 
@@ -37,7 +37,6 @@ pub(crate) fn start(
             found.push(error(message, Some(field.span())).help("give it a route"));
         }
         if let Some(read) = field.read(found) {
-            headers(&read, found);
             started.responses.extend(routes.all.into_iter().map(|route| read.at(route)));
         }
         return;
@@ -182,25 +181,13 @@ impl How {
     }
 }
 
-fn headers(read: &StaticResponse, found: &mut Diagnostics) {
-    for (name, value) in &read.headers {
-        if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            let error = error(format!("`{name}` is not the name of a header"), name.span());
-            found.push(error.help("write letters, digits and `-`"));
-        } else if HeaderValue::from_str(value).is_err() {
-            let message = format!("this is not a value that `{name}` can have");
-            found.push(error(message, value.span()).help("write printable ASCII"));
-        }
-    }
-}
-
 impl StaticResponse {
     fn at(&self, route: At<Route>) -> FixedResponse {
         let headers = self.headers.iter();
         FixedResponse {
             route,
             status: self.status_code.clone(),
-            headers: headers.map(|(name, value)| (name.clone(), value.value.clone())).collect(),
+            headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
             body: self.body.clone(),
         }
     }

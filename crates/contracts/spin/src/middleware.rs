@@ -25,7 +25,7 @@ struct Extra {
     name: At<Name>,
     target: Target,
     /// The component whose permissions it has.
-    like: Option<String>,
+    like: Option<(String, Inherited)>,
 }
 
 impl Middleware {
@@ -54,7 +54,8 @@ impl Middleware {
                 let inherit = one.inherit_configuration.as_ref();
                 let inherit =
                     inherit.map_or(Inherited::Nothing, |it| dependency::inherited(it, found));
-                let like = (inherit == Inherited::Everything).then(|| id.value.clone());
+                let inherits = inherit != Inherited::Nothing;
+                let like = inherits.then(|| (id.value.clone(), inherit));
                 if let (Some(component), None) = (named(&one), &like) {
                     // Its own workload has no permissions, as middleware has none.
                     if let Some(described) = dependency::component(known, component, found) {
@@ -80,7 +81,7 @@ impl Middleware {
     fn name(
         &mut self,
         target: Target,
-        like: Option<String>,
+        like: Option<(String, Inherited)>,
         id: &At<String>,
         known: &Known,
     ) -> Name {
@@ -111,23 +112,38 @@ impl Middleware {
                 digest,
                 ..Workload::new(extra.name.value, source.value)
             };
-            let like = extra
-                .like
-                .and_then(|like| components.iter().find(|workload| workload.name.as_str() == like));
-            match like {
-                None => own,
-                Some(like) => Workload {
-                    env: like.env.clone(),
-                    config: like.config.clone(),
-                    files: like.files.clone(),
-                    egress: like.egress.clone(),
-                    links: {
-                        let links = like.links.iter().filter(|link| link.component.is_none());
-                        links.cloned().collect()
-                    },
-                    ..own
-                },
+            let Some((like, inherited)) = extra.like else { return own };
+            let Some(like) = components.iter().find(|workload| workload.name.as_str() == like)
+            else {
+                return own;
+            };
+            let has = |permission| inherited.has(permission);
+            let links = like.links.iter().filter(|link| {
+                let capability = link.capability.as_ref().map(|name| name.as_str());
+                link.component.is_none()
+                    && match capability {
+                        Some("key-value") => has("key_value_stores"),
+                        Some("sqlite" | "sql") => has("sqlite_databases"),
+                        Some("inference") => has("ai_models"),
+                        // Other components of the application, and its own routes.
+                        _ => has("allowed_outbound_hosts"),
+                    }
+            });
+            let links = links.cloned().collect();
+            let mut own = Workload { links, ..own };
+            if has("environment") {
+                own.env.clone_from(&like.env);
             }
+            if has("variables") {
+                own.config.clone_from(&like.config);
+            }
+            if has("files") {
+                own.files.clone_from(&like.files);
+            }
+            if has("allowed_outbound_hosts") {
+                own.egress.clone_from(&like.egress);
+            }
+            own
         };
         self.extra.into_iter().map(make).collect()
     }

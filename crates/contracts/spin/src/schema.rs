@@ -201,7 +201,7 @@ pub(crate) struct StaticResponse {
     pub(crate) status_code: Option<At<u16>>,
     #[serde(default)]
     pub(crate) headers: BTreeMap<At<String>, At<String>>,
-    pub(crate) body: Option<String>,
+    pub(crate) body: Option<At<String>>,
 }
 
 /// `application.trigger.http`: version 1 alone has something there.

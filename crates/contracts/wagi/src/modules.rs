@@ -129,7 +129,7 @@ fn application(map: ModuleMap, manifest: &str, found: &mut Diagnostics) -> Appli
                 route: health.into(),
                 status: None,
                 headers: BTreeMap::new(),
-                body: Some("OK".to_owned()),
+                body: Some("OK".to_owned().into()),
             });
         }
     }
