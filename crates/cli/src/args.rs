@@ -105,7 +105,7 @@ pub(crate) struct LimitArgs {
     pub(crate) cpu: Option<CpuShare>,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Code cache")]
 pub(crate) struct CacheArgs {
     /// Folder for compiled code [default: $XDG_CACHE_HOME/reef/code or ~/.cache/reef/code]
@@ -116,9 +116,21 @@ pub(crate) struct CacheArgs {
     pub(crate) no_cache: bool,
 }
 
+/// Where artifacts come from that are not files.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Registries and downloads")]
+pub(crate) struct SourceArgs {
+    /// A host, with a port or without, that is asked without TLS; this machine always is
+    #[arg(long, value_name = "HOST", env = "REEF_INSECURE_REGISTRIES", value_delimiter = ',')]
+    pub(crate) insecure_registry: Vec<String>,
+    /// The Bindle server of bindles for which no other is named
+    #[arg(long, value_name = "URL", env = "BINDLE_URL")]
+    pub(crate) bindle_server: Option<String>,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Run {
-    /// A .wasm or .wat file
+    /// A .wasm or .wat file, or where one is: https://…, oci://REGISTRY/NAME:TAG, bindle:NAME/VERSION
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// Call an exported function: 'name(arguments)', WAVE for components; @FILE, @- or @URL hands
@@ -134,6 +146,8 @@ pub(crate) struct Run {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     /// Arguments for the guest
     #[arg(last = true)]
     pub(crate) args: Vec<String>,
@@ -141,8 +155,8 @@ pub(crate) struct Run {
 
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
-    /// A .wasm or .wat file, or ROUTE=FILE: /about for itself, /api/... for all below it, with a host
-    /// in front or not
+    /// A .wasm or .wat file, or where one is (https://…, oci://…), or ROUTE=FILE: /about for itself,
+    /// /api/... for all below it, with a host in front or not
     #[arg(value_name = "[ROUTE=]FILE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<String>,
     /// A component of the world wasi:http/middleware in front of every FILE; several are passed
@@ -183,9 +197,11 @@ pub(crate) struct Up {
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// A .wasm or .wat file
+    /// A .wasm or .wat file, or where one is: https://…, oci://REGISTRY/NAME:TAG, bindle:NAME/VERSION
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     /// Print the interface as WIT
     #[arg(long, group = "form")]
     pub(crate) wit: bool,
@@ -252,7 +268,7 @@ pub(crate) struct Convert {
 pub(crate) enum Runtimes {
     /// Say which there are
     List(ListRuntimes),
-    /// Install one from its .wasm file
+    /// Install one from its .wasm file, which may be elsewhere
     Install(InstallRuntime),
 }
 
@@ -265,11 +281,17 @@ pub(crate) struct ListRuntimes {
 
 #[derive(Args, Debug)]
 pub(crate) struct InstallRuntime {
-    /// Its name: javascript, javascript-fetch, lua, python, ruby
+    /// Its name: javascript, javascript-fetch, lua, python, ruby; or FROM alone, where that is called so
+    #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Its file, as `cargo xtask runtimes` builds it
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
+    /// Where it is: a file, as `cargo xtask runtimes` builds it, https://… or oci://REGISTRY/NAME:TAG
+    #[arg(value_name = "FROM", value_hint = ValueHint::FilePath)]
+    pub(crate) from: Option<PathBuf>,
+    /// SHA-256 that it must have: sha256: and 64 hexadecimal digits
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<String>,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     /// The folder to put it into [default: REEF_RUNTIMES, or the user's own]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) to: Option<PathBuf>,
@@ -354,6 +376,14 @@ fn sub<A: Args>(name: &'static str, about: &'static str) -> clap::Command {
         let about = command.get_about().cloned().unwrap_or_default();
         A::augment_args(command).about(about).long_about(None)
     })
+}
+
+impl CacheArgs {
+    /// As the environment says, for commands without these flags.
+    pub(crate) fn from_env() -> Self {
+        let set = std::env::var_os("REEF_CACHE_DIR").filter(|value| !value.is_empty());
+        Self { cache_dir: set.map(PathBuf::from), no_cache: false }
+    }
 }
 
 // Not derived: a derived one sets up the arguments of every command before it knows which one was

@@ -27,7 +27,7 @@ use crate::{
     args::{Log, ServerArgs},
     control::{self, Control},
     dev::Watch,
-    guest,
+    guest, source,
     up::Sources,
 };
 
@@ -92,7 +92,9 @@ pub(crate) fn serve(
     if access_log.is_some() {
         ingress.name_responses();
     }
-    let host = Host::new(engine, ingress.clone(), workers, background, guest::scripts(&args.cache));
+    let fetcher = source::fetcher(&args.cache, &args.sources);
+    let scripts = guest::kept(&args.cache, "scripts");
+    let host = Host::new(engine, ingress.clone(), workers, background, scripts, fetcher);
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
 

@@ -37,6 +37,7 @@ pub use crate::task::{Phase, TaskStatus};
 use crate::{
     Workload,
     command::{self, Given},
+    fetch::{Fetched, Fetcher, Wanted},
     serve::{Ingress, Mounted, Script, ServeOptions, SharedEntries, Table},
     task::{Inlet, OpenError, Plan, Task},
 };
@@ -89,6 +90,7 @@ pub struct Host {
     /// Maps that workers share, by application and namespace.
     entries: Mutex<HashMap<(String, String), SharedEntries>>,
     snapshots: runtime::Snapshots,
+    fetcher: Fetcher,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -148,13 +150,14 @@ struct Running {
 
 impl Host {
     /// A host without applications. `scripts`: the folder where scripts that were evaluated are kept for
-    /// the next start.
+    /// the next start. `fetcher`: has what is not on this machine.
     pub fn new(
         engine: Arc<Engine>,
         ingress: Arc<Ingress>,
         workers: Workers,
         background: Arc<Background>,
         scripts: Option<PathBuf>,
+        fetcher: Fetcher,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine,
@@ -165,6 +168,7 @@ impl Host {
             applications: Mutex::default(),
             entries: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
+            fetcher,
             changing: tokio::sync::Mutex::default(),
         })
     }
@@ -329,11 +333,32 @@ impl Host {
         order: Order,
         before: Option<Arc<Revision>>,
     ) -> Result<Applied, DeployError> {
+        let fetched = self.fetch(&order).await?;
         let host = self.clone();
         // Compiling takes as long as it takes, and must not hold anything else up.
-        let making = tokio::task::spawn_blocking(move || host.make(order, before.as_deref()));
+        let making =
+            tokio::task::spawn_blocking(move || host.make(order, before.as_deref(), &fetched));
         let made = making.await.map_err(|_| DeployError::Stopped)??;
         self.put(made).await
+    }
+
+    /// Fetches what of an order is not on this machine, each once.
+    async fn fetch(&self, order: &Order) -> Result<Fetched, DeployError> {
+        let mut wanted = HashMap::new();
+        for (workload, one) in Wanted::remote(&order.application) {
+            wanted.entry(one).or_insert(workload);
+        }
+        let fetching = wanted.into_iter().map(|(one, workload)| async move {
+            match self.fetcher.fetch(&one).await {
+                Ok(artifact) => Ok((one, artifact)),
+                Err(cause) => {
+                    let workload = order.qualified(workload);
+                    Err(DeployError::Fetch { workload, cause: cause.into() })
+                }
+            }
+        });
+        let fetched = futures::future::try_join_all(fetching).await?;
+        Ok(fetched.into_iter().collect())
     }
 
     /// Lets a revision take over, if it is ready.
