@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use reef_artifact::Artifact;
 use reef_engine::{Allocation, Engine, EngineConfig};
-use reef_grants::{ByteSize, EnvGrant, Grants, Limits};
+use reef_grants::{EnvGrant, Grants, Limits};
 use reef_host::{Failure, Spec, Workload};
 use reef_telemetry::{Journal, LogConfig};
 

@@ -79,17 +79,17 @@ pub(crate) async fn answer(
         return Err(Error::Downgrade { from: shown(base), to: shown(&url) });
     }
     let scope = asked.as_deref().unwrap_or(scope);
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.extend_pairs(service.iter().map(|service| ("service", service)));
-    form.append_pair("scope", scope);
+    let mut asking: Vec<_> = service.iter().map(|service| ("service", service.as_str())).collect();
+    asking.push(("scope", scope));
     let answer = match &found.credentials {
         Some(Credentials::Identity(token)) => {
-            form.append_pair("grant_type", "refresh_token").append_pair("client_id", "reef");
-            form.append_pair("refresh_token", token);
-            client.post(&url, form.finish()).await?
+            asking.extend([("grant_type", "refresh_token"), ("client_id", "reef")]);
+            asking.push(("refresh_token", token));
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(asking).finish();
+            client.post(&url, form).await?
         }
         other => {
-            url.query_pairs_mut().extend_pairs(form_urlencoded::parse(form.finish().as_bytes()));
+            url.query_pairs_mut().extend_pairs(asking);
             let mut headers = HeaderMap::new();
             if let Some(Credentials::Password { user, password }) = other {
                 headers.extend(basic(user, password).map(|value| (header::AUTHORIZATION, value)));

@@ -41,9 +41,12 @@ pub(crate) async fn find(registry: &str) -> Found {
 
 fn look(server: &str) -> Found {
     let mut note = String::new();
-    let ways = [docker_credential::get_credential, docker_credential::get_podman_credential];
-    for way in ways {
-        match way(server) {
+    for is_docker in [true, false] {
+        let found = match is_docker {
+            true => docker_credential::get_credential(server),
+            false => docker_credential::get_podman_credential(server),
+        };
+        match found {
             Ok(DockerCredential::UsernamePassword(user, password)) => {
                 let credentials = Some(Credentials::Password { user, password });
                 return Found { credentials, note: String::new() };
@@ -65,7 +68,8 @@ fn look(server: &str) -> Found {
                 | CredentialRetrievalError::CredentialMismatchError => {
                     "; what Docker's config.json has for it cannot be read"
                 }
-                CredentialRetrievalError::ConfigReadError if note.is_empty() && has_config() => {
+                // Podman's need not be there.
+                CredentialRetrievalError::ConfigReadError if is_docker && has_config() => {
                     "; Docker's config.json cannot be read"
                 }
                 // A helper fails also where it has nothing.

@@ -139,8 +139,12 @@ fn parse_digest(text: &str) -> Result<Digest, PlaceError> {
 pub(crate) fn address(text: &str) -> Result<Url, PlaceError> {
     let wrong = |url: String, why: &str| PlaceError::Url { url, why: why.to_owned() };
     let url = Url::parse(text).map_err(|error| {
-        // What it is made of is not known, so that none of it is shown but its beginning.
-        wrong(text.split(['@', '?', '#']).next().unwrap_or_default().to_owned(), &error.to_string())
+        // What it is made of is not known: what may be a password or a token is not shown.
+        let shown = match text.split_once("://") {
+            Some((scheme, rest)) if rest.contains('@') => format!("{scheme}://…"),
+            _ => text.split(['?', '#']).next().unwrap_or_default().to_owned(),
+        };
+        wrong(shown, &error.to_string())
     })?;
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
         return Err(wrong(shown(&url), "it begins with https:// and a host"));

@@ -28,6 +28,7 @@ mod serve_telemetry;
 mod serve_tls;
 mod server;
 mod sites;
+mod sources;
 mod support;
 mod swap;
 mod tasks;

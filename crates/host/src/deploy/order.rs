@@ -80,7 +80,7 @@ impl Order {
 
     /// What a workload is called beside all others, and beside itself when it is made several times.
     pub(super) fn qualified_name(&self, described: &Described, times: usize) -> String {
-        let mut name = self.qualified(&described.name);
+        let mut name = self.qualified(described.name.as_str());
         if times > 1 {
             name = format!("{name}-{times}");
         }
