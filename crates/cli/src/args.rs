@@ -2,6 +2,7 @@
 
 mod manage;
 mod server;
+mod sources;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,6 +11,7 @@ use reef_grants::{ByteSize, CpuShare, Destination, DirGrant, EnvGrant, parse_dur
 
 pub(crate) use manage::{Apply, Hosts, Logs, Ps, Publish, Restart, Rollback, Stop, Top};
 pub(crate) use server::{InstanceArgs, ServerArgs};
+pub(crate) use sources::{CacheArgs, SourceArgs};
 
 /// One host for every WebAssembly workload: runs, serves and inspects any .wasm file.
 ///
@@ -103,29 +105,6 @@ pub(crate) struct LimitArgs {
     /// Share of the processors for the whole workload: 0.5 or 50% of one core, 2 for two cores
     #[arg(long, value_name = "SHARE")]
     pub(crate) cpu: Option<CpuShare>,
-}
-
-#[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Code cache")]
-pub(crate) struct CacheArgs {
-    /// Folder for compiled code [default: $XDG_CACHE_HOME/reef/code or ~/.cache/reef/code]
-    #[arg(long, value_name = "DIR", env = "REEF_CACHE_DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) cache_dir: Option<PathBuf>,
-    /// Compile anew and keep nothing
-    #[arg(long)]
-    pub(crate) no_cache: bool,
-}
-
-/// Where artifacts come from that are not files.
-#[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Registries and downloads")]
-pub(crate) struct SourceArgs {
-    /// A host, with a port or without, that is asked without TLS; this machine always is
-    #[arg(long, value_name = "HOST", env = "REEF_INSECURE_REGISTRIES", value_delimiter = ',')]
-    pub(crate) insecure_registry: Vec<String>,
-    /// The Bindle server of bindles for which no other is named
-    #[arg(long, value_name = "URL", env = "BINDLE_URL")]
-    pub(crate) bindle_server: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -376,14 +355,6 @@ fn sub<A: Args>(name: &'static str, about: &'static str) -> clap::Command {
         let about = command.get_about().cloned().unwrap_or_default();
         A::augment_args(command).about(about).long_about(None)
     })
-}
-
-impl CacheArgs {
-    /// As the environment says, for commands without these flags.
-    pub(crate) fn from_env() -> Self {
-        let set = std::env::var_os("REEF_CACHE_DIR").filter(|value| !value.is_empty());
-        Self { cache_dir: set.map(PathBuf::from), no_cache: false }
-    }
 }
 
 // Not derived: a derived one sets up the arguments of every command before it knows which one was

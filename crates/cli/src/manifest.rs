@@ -256,7 +256,8 @@ fn files(application: &Application, folder: &Path, found: &mut Diagnostics) {
 /// Says which places elsewhere are none. Whether there is something at them is known when it is fetched.
 fn places(workload: &Workload, found: &mut Diagnostics) {
     let own = (&workload.source, &workload.digest);
-    let parts = workload.links.iter().filter_map(|link| Some((link.component.as_ref()?, &link.digest)));
+    let parts =
+        workload.links.iter().filter_map(|link| Some((link.component.as_ref()?, &link.digest)));
     for (source, digest) in std::iter::once(own).chain(parts) {
         let digest = digest.as_ref().map(|digest| digest.as_str());
         match Place::new(source, digest, None) {

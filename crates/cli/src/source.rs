@@ -51,7 +51,10 @@ pub(crate) fn artifact(
         if let Some(should) = digest
             && !should.eq_ignore_ascii_case(&is)
         {
-            anyhow::bail!("{} is not what it should be: its digest is {is}, not {should}", file.display());
+            anyhow::bail!(
+                "{} is not what it should be: its digest is {is}, not {should}",
+                file.display()
+            );
         }
         return Ok(artifact);
     }

@@ -37,7 +37,7 @@ pub use crate::task::{Phase, TaskStatus};
 use crate::{
     Workload,
     command::{self, Given},
-    fetch::{Fetched, Fetcher, Wanted},
+    fetch::{Fetched, Fetcher},
     serve::{Ingress, Mounted, Script, ServeOptions, SharedEntries, Table},
     task::{Inlet, OpenError, Plan, Task},
 };
@@ -344,21 +344,11 @@ impl Host {
 
     /// Fetches what of an order is not on this machine, each once.
     async fn fetch(&self, order: &Order) -> Result<Fetched, DeployError> {
-        let mut wanted = HashMap::new();
-        for (workload, one) in Wanted::remote(&order.application) {
-            wanted.entry(one).or_insert(workload);
-        }
-        let fetching = wanted.into_iter().map(|(one, workload)| async move {
-            match self.fetcher.fetch(&one).await {
-                Ok(artifact) => Ok((one, artifact)),
-                Err(cause) => {
-                    let workload = order.qualified(workload);
-                    Err(DeployError::Fetch { workload, cause: cause.into() })
-                }
-            }
-        });
-        let fetched = futures::future::try_join_all(fetching).await?;
-        Ok(fetched.into_iter().collect())
+        let fetched = self.fetcher.fetch_all(&order.application).await;
+        fetched.map_err(|(workload, cause)| DeployError::Fetch {
+            workload: order.qualified(workload),
+            cause: cause.into(),
+        })
     }
 
     /// Lets a revision take over, if it is ready.

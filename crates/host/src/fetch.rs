@@ -53,7 +53,9 @@ pub enum FetchError {
     #[error(transparent)]
     Registry(Box<reef_registry::Error>),
     /// Something that has to be on this machine.
-    #[error("{0} is not on this machine, and this has to be a file; download it, and name the file")]
+    #[error(
+        "{0} is not on this machine, and this has to be a file; download it, and name the file"
+    )]
     Remote(Source),
 }
 
@@ -189,6 +191,28 @@ impl Fetcher {
     }
 }
 
+impl Fetcher {
+    /// Fetches everything of an application that is not on this machine, each once. What cannot be had is
+    /// the error, with the workload that it is for.
+    pub(crate) async fn fetch_all<'a>(
+        &self,
+        application: &'a Application,
+    ) -> Result<Fetched, (&'a str, FetchError)> {
+        let mut wanted = HashMap::new();
+        for (workload, one) in Wanted::remote(application) {
+            wanted.entry(one).or_insert(workload);
+        }
+        let fetching = wanted.into_iter().map(|(one, workload)| async move {
+            match self.fetch(&one).await {
+                Ok(artifact) => Ok((one, artifact)),
+                Err(cause) => Err((workload, cause)),
+            }
+        });
+        let fetched = futures::future::try_join_all(fetching).await?;
+        Ok(fetched.into_iter().collect())
+    }
+}
+
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.registry.fmt(f)
@@ -204,8 +228,6 @@ pub(crate) fn source(
     match &wanted.source {
         Source::File(file) if file == Path::new("-") => read(file),
         Source::File(file) => read(&folder.join(file)),
-        remote => {
-            fetched.get(wanted).cloned().ok_or_else(|| FetchError::Remote(remote.clone()))
-        }
+        remote => fetched.get(wanted).cloned().ok_or_else(|| FetchError::Remote(remote.clone())),
     }
 }

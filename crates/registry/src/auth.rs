@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_auth::{ChallengeRef, ChallengeParser};
+use http_auth::{ChallengeParser, ChallengeRef};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
@@ -85,7 +85,8 @@ pub(crate) async fn answer(
         Some(Credentials::Identity(token)) => {
             asking.extend([("grant_type", "refresh_token"), ("client_id", "reef")]);
             asking.push(("refresh_token", token));
-            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(asking).finish();
+            let form =
+                form_urlencoded::Serializer::new(String::new()).extend_pairs(asking).finish();
             client.post(&url, form).await?
         }
         other => {

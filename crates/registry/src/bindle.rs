@@ -20,8 +20,11 @@ pub(crate) async fn fetch(asking: &Asking<'_>, id: &Id, server: &Url) -> Result<
     let bytes = again(asking.tries, || async {
         get(asking, &url, "application/toml", server).await?.bytes(LARGEST).await
     });
-    let invoice = Invoice::parse(&bytes.await?)
-        .map_err(|cause| Error::Invoice { what: what(), host: host(), cause })?;
+    let invoice = Invoice::parse(&bytes.await?).map_err(|cause| Error::Invoice {
+        what: what(),
+        host: host(),
+        cause,
+    })?;
     if invoice.id != *id {
         return Err(Error::Other { what: what(), host: host(), is: invoice.id.to_string() });
     }

@@ -12,7 +12,10 @@ const DOCKER: &str = "https://index.docker.io/v1/";
 
 /// Not to be printed.
 pub(crate) enum Credentials {
-    Password { user: String, password: String },
+    Password {
+        user: String,
+        password: String,
+    },
     /// To be exchanged for a token.
     Identity(String),
 }

@@ -7,12 +7,7 @@ use http::header;
 use reef_artifact::Digest;
 use tokio::sync::mpsc;
 
-use crate::{
-    Error, Fetched, Progress, Store,
-    client::Answer,
-    place::shown,
-    store::Incoming,
-};
+use crate::{Error, Fetched, Progress, Store, client::Answer, place::shown, store::Incoming};
 
 /// Pieces that may wait for the disk.
 const WAITING: usize = 16;

@@ -16,10 +16,14 @@ pub enum Error {
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// No Bindle server was named.
-    #[error("{0} is in no server: name the one that has it with --bindle-server URL or BINDLE_URL, or as `bindle_server` in modules.toml")]
+    #[error(
+        "{0} is in no server: name the one that has it with --bindle-server URL or BINDLE_URL, or as `bindle_server` in modules.toml"
+    )]
     NoServer(String),
     /// Without TLS, to another machine.
-    #[error("{url} is not encrypted, and {host} is not this machine: use https, or allow it with --insecure-registry {host}")]
+    #[error(
+        "{url} is not encrypted, and {host} is not this machine: use https, or allow it with --insecure-registry {host}"
+    )]
     Plain {
         /// The address.
         url: String,
@@ -121,7 +125,9 @@ pub enum Error {
         encoding: String,
     },
     /// Something else than was pinned.
-    #[error("{what} is not what it should be: its digest is {is}, not {should}; if the new one is meant, pin that")]
+    #[error(
+        "{what} is not what it should be: its digest is {is}, not {should}; if the new one is meant, pin that"
+    )]
     Digest {
         /// What was asked for.
         what: String,

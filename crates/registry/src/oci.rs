@@ -138,8 +138,11 @@ impl Session<'_> {
             return self.checked(answer, false, "");
         }
         let host = self.host();
-        let challenge = auth::challenge(&answer.headers)
-            .map_err(|scheme| Error::Scheme { what: self.what(), host: host.clone(), scheme })?;
+        let challenge = auth::challenge(&answer.headers).map_err(|scheme| Error::Scheme {
+            what: self.what(),
+            host: host.clone(),
+            scheme,
+        })?;
         let found = credentials::find(&host).await;
         let scope = format!("repository:{}:pull", self.reference.repository());
         let known = found.credentials.is_some();

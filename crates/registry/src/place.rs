@@ -34,7 +34,9 @@ pub enum PlaceError {
         why: String,
     },
     /// What follows `#` is no digest.
-    #[error("what follows `#` in `{0}` is not a digest; write `#sha256=` and 64 hexadecimal digits")]
+    #[error(
+        "what follows `#` in `{0}` is not a digest; write `#sha256=` and 64 hexadecimal digits"
+    )]
     Fragment(String),
     /// No digest.
     #[error("`{0}` is not a digest; write `sha256:` and 64 hexadecimal digits")]
@@ -99,9 +101,7 @@ impl Place {
                 }
                 Ok(Self { at: At::Url(url), digest: own.or(pinned) })
             }
-            Source::Oci(reference) => {
-                Ok(Self { at: At::Oci(reference.parse()?), digest: pinned })
-            }
+            Source::Oci(reference) => Ok(Self { at: At::Oci(reference.parse()?), digest: pinned }),
             Source::Bindle(id) => {
                 let id = id.trim_start_matches('/').parse()?;
                 let server = server.map(address).transpose()?;

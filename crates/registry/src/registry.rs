@@ -175,12 +175,8 @@ impl Asking<'_> {
 
     /// A download.
     async fn url(&self, url: &Url) -> Result<Fetched, Error> {
-        let expected = Expected {
-            what: self.what,
-            digest: self.digest,
-            size: None,
-            largest: self.largest,
-        };
+        let expected =
+            Expected { what: self.what, digest: self.digest, size: None, largest: self.largest };
         let known = self.last.as_ref();
         let etag = known.and_then(|(_, etag)| HeaderValue::from_str(etag.as_ref()?).ok());
         let fetching = again(self.tries, || async {

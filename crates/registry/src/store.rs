@@ -47,7 +47,9 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be used.
-    #[error("what is downloaded cannot be kept in {path}: {cause}; name another folder with REEF_CACHE_DIR")]
+    #[error(
+        "what is downloaded cannot be kept in {path}: {cause}; name another folder with REEF_CACHE_DIR"
+    )]
     Io {
         /// The folder.
         path: PathBuf,
@@ -55,7 +57,9 @@ pub enum StoreError {
         cause: io::Error,
     },
     /// Others could change what references stand for.
-    #[error("{0}, where downloads are kept, belongs to another user or is writable by others; make it private with `chmod 700`, or name another folder with REEF_CACHE_DIR")]
+    #[error(
+        "{0}, where downloads are kept, belongs to another user or is writable by others; make it private with `chmod 700`, or name another folder with REEF_CACHE_DIR"
+    )]
     NotPrivate(PathBuf),
 }
 

@@ -32,10 +32,8 @@ const RUNWASI: (&str, &str) = (
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm",
 );
-const IMAGE: (&str, &str) = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.oci.image.layer.v1.tar+gzip",
-);
+const IMAGE: (&str, &str) =
+    ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip");
 
 /// A registry; what is wrong with its start is what the test fails with.
 fn registry() -> Real {
@@ -150,7 +148,7 @@ fn a_command_runs_from_a_registry_and_goes_on_to_when_that_is_gone() {
     registry.kill();
     let alone = kept.run(&["run", &pinned]);
     alone.prints(&["hello from rust"]);
-    assert_eq!(alone.stderr, "");
+    assert_eq!(alone.stderr, "hello on standard error\n");
     let stale = kept.run(&["run", &tag]);
     stale.prints(&["hello from WASI 0.2"]);
     for part in ["cannot be looked up", "what it was last, sha256:", "refused the connection"] {
@@ -158,6 +156,31 @@ fn a_command_runs_from_a_registry_and_goes_on_to_when_that_is_gone() {
     }
     // Another process, which has kept nothing.
     Kept::new().run(&["run", &tag]).fails(125, &["refused the connection"]);
+}
+
+#[test]
+fn processes_share_what_they_keep() {
+    let (registry, kept) = (registry(), Kept::new());
+    let addr = registry.addr();
+    push(addr, "hello", "1", ARTIFACT, &bytes_of("p1-hello"));
+    let tag = format!("oci://{addr}/hello:1");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| kept.run(&["run", &tag]).prints(&["hello from rust"]));
+        }
+    });
+    // What was written half or twice would be here.
+    let blobs = fs::read_dir(kept.0.path().join("code.artifacts/sha256")).unwrap();
+    let names: Vec<_> = blobs.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [Digest::of(&bytes_of("p1-hello")).hex().as_str()]);
+    // A damaged one is fetched again.
+    let blob = kept.0.path().join("code.artifacts/sha256").join(&names[0]);
+    fs::write(&blob, b"damaged").unwrap();
+    let again = kept.run(&["run", &tag]);
+    again.prints(&["hello from rust"]);
+    for part in ["is damaged, and is fetched again", "Downloaded"] {
+        assert!(again.stderr.contains(part), "{again:?}");
+    }
 }
 
 #[test]
@@ -265,7 +288,10 @@ fn an_application_is_put_together_from_several_places() {
     assert_eq!(server.get("/anything").text(), server.get("/hello").text());
 
     // What is no reference is known before anything is fetched, with its place.
-    write("name = 'a'\n[[workload]]\nname = 'a'\nsource = 'oci://a/B:1'\ntrigger.http.route = '/'\n".into());
+    write(
+        "name = 'a'\n[[workload]]\nname = 'a'\nsource = 'oci://a/B:1'\ntrigger.http.route = '/'\n"
+            .into(),
+    );
     let mut check = kept.reef(&["check"]);
     check.current_dir(dir.path());
     let ended = finish(check, b"");
@@ -426,8 +452,11 @@ fn a_registry_lets_in_who_has_logged_in() {
     };
     with_path(Path::new("/nowhere")).fails(125, &["cannot be run", &login]);
     let helper = kept.0.path().join("docker-credential-shop");
-    fs::write(&helper, "#!/bin/sh\ncat >/dev/null\necho '{\"Username\":\"me\",\"Secret\":\"hush\"}'\n")
-        .unwrap();
+    fs::write(
+        &helper,
+        "#!/bin/sh\ncat >/dev/null\necho '{\"Username\":\"me\",\"Secret\":\"hush\"}'\n",
+    )
+    .unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
     with_path(kept.0.path()).prints(&["hello from rust"]);
 }

@@ -73,10 +73,9 @@ impl FromStr for Id {
         if text.len() > LONGEST || !name.split('/').all(part) {
             return Err(form());
         }
-        let version = version.parse().map_err(|_| IdError::Version {
-            text: text.to_owned(),
-            version: version.to_owned(),
-        })?;
+        let version = version
+            .parse()
+            .map_err(|_| IdError::Version { text: text.to_owned(), version: version.to_owned() })?;
         Ok(Self { name: name.to_owned(), version })
     }
 }

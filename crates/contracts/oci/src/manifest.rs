@@ -82,10 +82,14 @@ pub enum ManifestError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayerError {
     /// A Spin application.
-    #[error("it is a whole application of Spin, and Reef takes single artifacts from registries; name its spin.toml")]
+    #[error(
+        "it is a whole application of Spin, and Reef takes single artifacts from registries; name its spin.toml"
+    )]
     Spin,
     /// An image with a file system in it.
-    #[error("it is a container image, and the Wasm is a file in one of its layers, which Reef does not unpack yet; push the .wasm itself, for example with `wkg oci push` or `oras push REFERENCE FILE:application/wasm`")]
+    #[error(
+        "it is a container image, and the Wasm is a file in one of its layers, which Reef does not unpack yet; push the .wasm itself, for example with `wkg oci push` or `oras push REFERENCE FILE:application/wasm`"
+    )]
     Image,
     /// A program for wasmCloud's hosts.
     #[error("it is an archive of native programs, not WebAssembly")]
@@ -94,7 +98,9 @@ pub enum LayerError {
     #[error("none of its layers is WebAssembly: there is {}", or_nothing(.0))]
     None(Vec<String>),
     /// More than one.
-    #[error("it has {0} layers of WebAssembly, and which of them to run is not said; push one alone")]
+    #[error(
+        "it has {0} layers of WebAssembly, and which of them to run is not said; push one alone"
+    )]
     Several(usize),
     /// None for Wasm.
     #[error("it is an index of images, none of which is for WebAssembly: there is {}", or_nothing(.0))]
@@ -142,8 +148,8 @@ impl Document {
         if bytes.len() > LARGEST {
             return Err(ManifestError::Large);
         }
-        let raw: Raw =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::Form(error.to_string()))?;
+        let raw: Raw = serde_json::from_slice(bytes)
+            .map_err(|error| ManifestError::Form(error.to_string()))?;
         match (raw.layers, raw.manifests) {
             (Some(layers), _) => {
                 let config = raw.config.map(|config| config.media_type);

@@ -32,7 +32,9 @@ pub struct Reference {
 
 /// Text that is not a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a reference into a registry: {fault}; write REGISTRY/NAME:TAG, such as ghcr.io/shop/front:1.0")]
+#[error(
+    "`{text}` is not a reference into a registry: {fault}; write REGISTRY/NAME:TAG, such as ghcr.io/shop/front:1.0"
+)]
 pub struct ReferenceError {
     /// The text as given.
     pub text: String,
@@ -43,11 +45,15 @@ pub struct ReferenceError {
 enum Fault {
     #[error("its registry is not a host with a port or without one")]
     Registry,
-    #[error("a name is lower-case letters and digits, with `.`, `_`, `-` between them and `/` between parts")]
+    #[error(
+        "a name is lower-case letters and digits, with `.`, `_`, `-` between them and `/` between parts"
+    )]
     Repository,
     #[error("its name is longer than {LONGEST_NAME} bytes")]
     Long,
-    #[error("a tag is at most {LONGEST_TAG} letters, digits, `.`, `_` and `-`, and begins with none of the last two but `_`")]
+    #[error(
+        "a tag is at most {LONGEST_TAG} letters, digits, `.`, `_` and `-`, and begins with none of the last two but `_`"
+    )]
     Tag,
     #[error("its digest is not `sha256:` and 64 hexadecimal digits")]
     Digest,
@@ -157,7 +163,9 @@ fn is_registry(text: &str) -> bool {
     };
     let label = |label: &str| {
         !label.is_empty()
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -170,12 +178,9 @@ fn is_part(part: &str) -> bool {
     let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = [part.as_bytes().first(), part.as_bytes().last()];
     ends.iter().all(|end| end.is_some_and(is_word))
-        && part
-            .as_bytes()
-            .split(is_word)
-            .all(|between| {
-                matches!(between, b"" | b"." | b"_" | b"__") || between.iter().all(|b| *b == b'-')
-            })
+        && part.as_bytes().split(is_word).all(|between| {
+            matches!(between, b"" | b"." | b"_" | b"__") || between.iter().all(|b| *b == b'-')
+        })
 }
 
 fn is_tag(tag: &str) -> bool {

@@ -63,7 +63,8 @@ impl Host {
         for described in &order.application.workloads {
             refuse(described)?;
         }
-        let mut making = Making { host: self, order: &order, before, fetched, times: HashMap::new() };
+        let mut making =
+            Making { host: self, order: &order, before, fetched, times: HashMap::new() };
         let (mut units, mut chains, mut plans) = (Vec::new(), Vec::new(), Vec::new());
         for described in &order.application.workloads {
             let linked = order.is_linked(&described.name);

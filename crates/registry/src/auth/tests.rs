@@ -16,7 +16,9 @@ fn a_token_is_preferred_to_a_password() {
     };
     for (values, expected) in [
         (
-            &[r#"Bearer realm="https://auth.example.com/token",service="a b",scope="repository:x:pull,push""#][..],
+            &[
+                r#"Bearer realm="https://auth.example.com/token",service="a b",scope="repository:x:pull,push""#,
+            ][..],
             bearer("a b", Some("repository:x:pull,push")),
         ),
         (

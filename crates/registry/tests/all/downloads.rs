@@ -34,7 +34,8 @@ async fn what_has_a_digest_is_fetched_once() {
 async fn what_has_none_is_asked_for_each_time_and_sent_when_it_changed() {
     let server = Server::start(|request| {
         let known = request.headers.get("if-none-match").map(String::as_str);
-        let (etag, body) = if request.before < 2 { ("\"1\"", WASM) } else { ("\"2\"", &b"new"[..]) };
+        let (etag, body) =
+            if request.before < 2 { ("\"1\"", WASM) } else { ("\"2\"", &b"new"[..]) };
         match known {
             Some(known) if known == etag => Reply::Full(304, Vec::new(), Vec::new()),
             _ => Reply::Full(200, vec![("etag", etag.to_owned())], body.to_vec()),

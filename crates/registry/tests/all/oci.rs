@@ -85,10 +85,12 @@ async fn what_is_not_there_or_not_what_it_should_be_is_named() {
         path if path.starts_with("/v2/a/other/manifests/") => ok(manifest(WASM).as_bytes()),
         path if path.starts_with("/v2/a/other/blobs/") => ok(b"12345678"),
         path if path.starts_with("/v2/a/long/manifests/") => ok(manifest(WASM).as_bytes()),
-        path if path.starts_with("/v2/a/long/blobs/") => Reply::Endless(b"HTTP/1.1 200 OK\r\n\r\n".into()),
-        "/v2/a/tar/manifests/1" => {
-            ok(manifest(WASM).replace("application/wasm", "application/vnd.oci.image.layer.v1.tar").as_bytes())
+        path if path.starts_with("/v2/a/long/blobs/") => {
+            Reply::Endless(b"HTTP/1.1 200 OK\r\n\r\n".into())
         }
+        "/v2/a/tar/manifests/1" => ok(manifest(WASM)
+            .replace("application/wasm", "application/vnd.oci.image.layer.v1.tar")
+            .as_bytes()),
         _ => status(404),
     };
     let (kit, server) = (Kit::new(), Server::start(wrong).await);
@@ -164,8 +166,7 @@ async fn what_cannot_be_let_in_says_so() {
     ] {
         let headers: Vec<_> =
             challenge.iter().map(|text| ("www-authenticate", (*text).to_owned())).collect();
-        let server =
-            Server::start(move |_| Reply::Full(401, headers.clone(), Vec::new())).await;
+        let server = Server::start(move |_| Reply::Full(401, headers.clone(), Vec::new())).await;
         let error = Kit::new().fetch(&format!("oci://{}/a/b:1", server.host), None).await;
         let error = error.unwrap_err().to_string();
         assert!(error.contains(part), "{challenge:?}: {error}");

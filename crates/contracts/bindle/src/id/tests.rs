@@ -10,7 +10,9 @@ fn an_id_is_a_name_and_a_whole_version() {
     assert_eq!(id.name(), "example.com/hello_world");
     assert_eq!(id.version().to_string(), "1.2.3-rc.1+build");
     assert_eq!("käse/1.0.0".parse::<Id>().unwrap().encoded(), "k%C3%A4se/1.0.0");
-    for text in ["", "shop", "/1.0.0", "a//1.0.0", "../1.0.0", "a/../1.0.0", "a b/1.0.0", "a?/1.0.0"] {
+    for text in
+        ["", "shop", "/1.0.0", "a//1.0.0", "../1.0.0", "a/../1.0.0", "a b/1.0.0", "a?/1.0.0"]
+    {
         assert_eq!(text.parse::<Id>(), Err(IdError::Form(text.to_owned())), "{text}");
     }
     for text in ["shop/1", "shop/1.0", "shop/latest", "shop/"] {

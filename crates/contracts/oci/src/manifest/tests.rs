@@ -10,10 +10,8 @@ fn layer(media_type: &str, number: u8) -> String {
 fn manifest(config: &str, layers: &[&str]) -> Manifest {
     let layers: Vec<_> = layers.iter().zip(1..).map(|(one, number)| layer(one, number)).collect();
     let config = layer(config, 0);
-    let text = format!(
-        r#"{{"schemaVersion":2,"config":{config},"layers":[{}]}}"#,
-        layers.join(",")
-    );
+    let text =
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{}]}}"#, layers.join(","));
     match Document::parse(text.as_bytes()).unwrap() {
         Document::Manifest(manifest) => manifest,
         other => panic!("{other:?}"),
@@ -33,11 +31,7 @@ fn the_wasm_is_found_in_every_layout() {
             1,
         ),
         // Krustlet, wasmCloud 1 and WAGI.
-        (
-            "application/vnd.wasm.config.v1+json",
-            &["application/vnd.wasm.content.layer.v1+wasm"],
-            1,
-        ),
+        ("application/vnd.wasm.config.v1+json", &["application/vnd.wasm.content.layer.v1+wasm"], 1),
         // runwasi: an image of layers that are components, with others beside them.
         (
             IMAGE,
