@@ -9,6 +9,8 @@ use crate::Id;
 pub const LARGEST: usize = 4 << 20;
 /// The media type of a parcel that is WebAssembly.
 const WASM: &str = "application/wasm";
+/// Characters of foreign text in a message.
+const LONGEST_SHOWN: usize = 200;
 /// The version of the format.
 const VERSION: &str = "1.0.0";
 
@@ -113,6 +115,11 @@ struct Conditions {
     member_of: Vec<String>,
 }
 
+/// What somebody else wrote, for people: so long at most, and without anything that a terminal obeys.
+fn visible(text: &str) -> String {
+    text.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect()
+}
+
 impl Invoice {
     /// Reads an invoice.
     ///
@@ -122,12 +129,12 @@ impl Invoice {
         if bytes.len() > LARGEST {
             return Err(InvoiceError::Large);
         }
-        let form = |why: String| InvoiceError::Form(why);
+        let form = |why: String| InvoiceError::Form(visible(&why));
         let text = str::from_utf8(bytes).map_err(|error| form(error.to_string()))?;
         let raw: Raw = toml::from_str(text).map_err(|error| form(error.message().to_owned()))?;
         // Servers of before the format was settled wrote `v1`.
         if raw.version != VERSION && raw.version != "v1" {
-            return Err(InvoiceError::Version(raw.version));
+            return Err(InvoiceError::Version(visible(&raw.version)));
         }
         let id = format!("{}/{}", raw.bindle.name, raw.bindle.version);
         let id = id.parse().map_err(|error: crate::IdError| form(error.to_string()))?;
@@ -138,7 +145,10 @@ impl Invoice {
                     let global = conditions.member_of.is_empty();
                     Ok(Parcel { name, media_type, size, digest, global })
                 }
-                Err(_) => Err(InvoiceError::Digest { name, sha256 }),
+                Err(_) => {
+                    let (name, sha256) = (visible(&name), visible(&sha256));
+                    Err(InvoiceError::Digest { name, sha256 })
+                }
             }
         });
         let parcels = parcels.collect::<Result<_, _>>()?;
@@ -153,13 +163,13 @@ impl Invoice {
     /// When there is none, or the bindle was yanked.
     pub fn wasm(&self) -> Result<&Parcel, ParcelError> {
         if self.yanked {
-            return Err(ParcelError::Yanked(self.yanked_reason.clone()));
+            return Err(ParcelError::Yanked(self.yanked_reason.as_deref().map(visible)));
         }
         let is_wasm = |parcel: &&Parcel| parcel.global && parcel.media_type == WASM;
         self.parcels.iter().find(is_wasm).ok_or_else(|| {
             let named = |parcel: &Parcel| {
                 let condition = if parcel.global { "" } else { ", with a condition" };
-                format!("{} ({}{condition})", parcel.name, parcel.media_type)
+                format!("{} ({}{condition})", visible(&parcel.name), visible(&parcel.media_type))
             };
             ParcelError::None(self.parcels.iter().map(named).take(8).collect())
         })

@@ -13,6 +13,9 @@ pub const ENTRY_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// Characters of foreign text in a message.
+const LONGEST_SHOWN: usize = 200;
+
 /// The CNCF's Wasm artifact: one layer, of [`WASM`].
 const ARTIFACT: &str = "application/vnd.wasm.config.v0+json";
 const WASM: &str = "application/wasm";
@@ -107,6 +110,11 @@ pub enum LayerError {
     Platform(Vec<String>),
 }
 
+/// What somebody else wrote, for people: so long at most, and without anything that a terminal obeys.
+fn visible(text: &str) -> String {
+    text.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect()
+}
+
 fn or_nothing(all: &[String]) -> String {
     if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
 }
@@ -149,7 +157,7 @@ impl Document {
             return Err(ManifestError::Large);
         }
         let raw: Raw = serde_json::from_slice(bytes)
-            .map_err(|error| ManifestError::Form(error.to_string()))?;
+            .map_err(|error| ManifestError::Form(visible(&error.to_string())))?;
         match (raw.layers, raw.manifests) {
             (Some(layers), _) => {
                 let config = raw.config.map(|config| config.media_type);
@@ -170,7 +178,7 @@ impl Document {
 
 fn descriptor(raw: RawDescriptor) -> Result<Descriptor, ManifestError> {
     let RawDescriptor { media_type, digest, size, .. } = raw;
-    let digest = digest.parse().map_err(|_| ManifestError::Digest(digest))?;
+    let digest = digest.parse().map_err(|_| ManifestError::Digest(visible(&digest)))?;
     Ok(Descriptor { media_type, digest, size })
 }
 
@@ -209,7 +217,7 @@ impl Manifest {
             () if has("provider.archive") => LayerError::Native,
             () if has("image.layer") || has("image.rootfs.diff") => LayerError::Image,
             () => LayerError::None(
-                self.layers.iter().map(|layer| layer.media_type.clone()).take(8).collect(),
+                self.layers.iter().map(|layer| visible(&layer.media_type)).take(8).collect(),
             ),
         }
     }
@@ -237,7 +245,7 @@ impl Index {
             ([one], _) => Ok(one),
             ([], [(os, architecture, one)]) if os.is_empty() && architecture.is_empty() => Ok(one),
             ([], all) => Err(LayerError::Platform(
-                all.iter().map(|(os, arch, _)| format!("{os}/{arch}")).take(8).collect(),
+                all.iter().map(|(os, arch, _)| visible(&format!("{os}/{arch}"))).take(8).collect(),
             )),
             (several, _) => Err(LayerError::Several(several.len())),
         }

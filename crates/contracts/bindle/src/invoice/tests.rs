@@ -56,6 +56,10 @@ fn what_was_yanked_is_refused() {
     let refused = Invoice::parse(text.as_bytes()).unwrap().wasm().unwrap_err();
     assert_eq!(refused, ParcelError::Yanked(Some("it leaks".to_owned())));
     assert!(refused.to_string().contains("it leaks"));
+    // A terminal does as it is told: not by somebody else's invoice.
+    let hostile = invoice("yanked = true\nyanked_reason = \"\\u001b]0;owned\\u0007\"");
+    let said = Invoice::parse(hostile.as_bytes()).unwrap().wasm().unwrap_err().to_string();
+    assert!(said.contains("owned") && !said.contains(char::is_control), "{said:?}");
 }
 
 #[test]

@@ -116,6 +116,11 @@ fn what_is_no_manifest_is_refused() {
     for text in ["", "[]", "{}", "<html>", r#"{"layers":7}"#, r#"{"layers":[{}]}"#] {
         assert!(matches!(Document::parse(text.as_bytes()), Err(ManifestError::Form(_))), "{text}");
     }
+    // A terminal does as it is told: not by somebody else's manifest.
+    let hostile =
+        manifest(IMAGE, &["\\u001b]0;owned\\u0007", &"x".repeat(5000)]).wasm().unwrap_err();
+    let said = hostile.to_string();
+    assert!(said.len() < 1000 && !said.contains(char::is_control), "{said:?}");
     let other = r#"{"layers":[{"mediaType":"a","digest":"sha512:00","size":1}]}"#;
     let error = Document::parse(other.as_bytes()).unwrap_err();
     assert_eq!(error, ManifestError::Digest("sha512:00".to_owned()));
