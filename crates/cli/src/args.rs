@@ -2,6 +2,7 @@
 
 mod manage;
 mod server;
+mod sources;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,6 +11,7 @@ use reef_grants::{ByteSize, CpuShare, Destination, DirGrant, EnvGrant, parse_dur
 
 pub(crate) use manage::{Apply, Hosts, Logs, Ps, Publish, Restart, Rollback, Stop, Top};
 pub(crate) use server::{InstanceArgs, ServerArgs};
+pub(crate) use sources::{CacheArgs, DataArgs, SourceArgs};
 
 /// One host for every WebAssembly workload: runs, serves and inspects any .wasm file.
 ///
@@ -106,31 +108,8 @@ pub(crate) struct LimitArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Code cache")]
-pub(crate) struct CacheArgs {
-    /// Folder for compiled code [default: $XDG_CACHE_HOME/reef/code or ~/.cache/reef/code]
-    #[arg(long, value_name = "DIR", env = "REEF_CACHE_DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) cache_dir: Option<PathBuf>,
-    /// Compile anew and keep nothing
-    #[arg(long)]
-    pub(crate) no_cache: bool,
-}
-
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Data")]
-pub(crate) struct DataArgs {
-    /// Folder for what applications keep: one for each by its name, which one host at a time may use
-    /// [default: $XDG_DATA_HOME/reef/data or ~/.local/share/reef/data]
-    #[arg(long, value_name = "DIR", env = "REEF_DATA", value_hint = ValueHint::DirPath)]
-    pub(crate) data: Option<PathBuf>,
-    /// Keep nothing: what applications keep is in memory
-    #[arg(long, conflicts_with = "data")]
-    pub(crate) no_data: bool,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct Run {
-    /// A .wasm or .wat file
+    /// A .wasm or .wat file, or where one is: https://…, oci://REGISTRY/NAME:TAG, bindle:NAME/VERSION
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// Call an exported function: 'name(arguments)', WAVE for components; @FILE, @- or @URL hands
@@ -146,6 +125,8 @@ pub(crate) struct Run {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     /// Arguments for the guest
     #[arg(last = true)]
     pub(crate) args: Vec<String>,
@@ -153,8 +134,8 @@ pub(crate) struct Run {
 
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
-    /// A .wasm or .wat file, or ROUTE=FILE: /about for itself, /api/... for all below it, with a host
-    /// in front or not
+    /// A .wasm or .wat file, or where one is (https://…, oci://…), or ROUTE=FILE: /about for itself,
+    /// /api/... for all below it, with a host in front or not
     #[arg(value_name = "[ROUTE=]FILE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<String>,
     /// A component of the world wasi:http/middleware in front of every FILE; several are passed
@@ -195,9 +176,11 @@ pub(crate) struct Up {
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// A .wasm or .wat file
+    /// A .wasm or .wat file, or where one is: https://…, oci://REGISTRY/NAME:TAG, bindle:NAME/VERSION
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     /// Print the interface as WIT
     #[arg(long, group = "form")]
     pub(crate) wit: bool,
@@ -264,7 +247,7 @@ pub(crate) struct Convert {
 pub(crate) enum Runtimes {
     /// Say which there are
     List(ListRuntimes),
-    /// Install one from its .wasm file
+    /// Install one from its .wasm file, which may be elsewhere
     Install(InstallRuntime),
 }
 
@@ -277,11 +260,17 @@ pub(crate) struct ListRuntimes {
 
 #[derive(Args, Debug)]
 pub(crate) struct InstallRuntime {
-    /// Its name: javascript, javascript-fetch, lua, python, ruby
+    /// Its name: javascript, javascript-fetch, lua, python, ruby; or FROM alone, where that is called so
+    #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Its file, as `cargo xtask runtimes` builds it
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
+    /// Where it is: a file, as `cargo xtask runtimes` builds it, https://… or oci://REGISTRY/NAME:TAG
+    #[arg(value_name = "FROM", value_hint = ValueHint::FilePath)]
+    pub(crate) from: Option<PathBuf>,
+    /// SHA-256 that it must have: sha256: and 64 hexadecimal digits
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<String>,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     /// The folder to put it into [default: REEF_RUNTIMES, or the user's own]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) to: Option<PathBuf>,

@@ -2,23 +2,21 @@
 
 use std::{
     fs,
-    io::IsTerminal as _,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
 use reef_artifact::Artifact;
 use reef_engine::{Allocation, Engine, EngineConfig};
-use reef_grants::{ByteSize, EnvGrant, Grants, Limits};
+use reef_grants::{EnvGrant, Grants, Limits};
 use reef_host::{Failure, Spec, Workload};
 use reef_telemetry::{Journal, LogConfig};
 
-use crate::args::{CacheArgs, DataArgs, GrantArgs, LimitArgs, Log, LogFormat};
-
-/// After this, a person is told what takes so long.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::{
+    args::{CacheArgs, DataArgs, GrantArgs, LimitArgs, Log, LogFormat},
+    progress,
+};
 
 /// Starts logging.
 pub(crate) fn log(log: &Log, default: &str) -> anyhow::Result<()> {
@@ -43,13 +41,13 @@ pub(crate) fn log_to(
 pub(crate) fn engine(cache: &CacheArgs, allocation: Allocation, ticks: bool) -> Arc<Engine> {
     let cache = if cache.no_cache { None } else { cache.cache_dir.clone().or_else(default_cache) };
     let engine = Engine::new(EngineConfig { allocation, cache, ticks, ..EngineConfig::default() });
-    Arc::new(engine.on_compile(compiling))
+    Arc::new(engine.on_compile(progress::compiling))
 }
 
-/// Where evaluated scripts are kept: beside the code.
-pub(crate) fn scripts(cache: &CacheArgs) -> Option<PathBuf> {
+/// Where something else than code is kept: beside it.
+pub(crate) fn kept(cache: &CacheArgs, what: &str) -> Option<PathBuf> {
     let code = if cache.no_cache { None } else { cache.cache_dir.clone().or_else(default_cache) };
-    Some(code?.with_extension("scripts"))
+    Some(code?.with_extension(what))
 }
 
 /// Where applications keep what is theirs; those that are worked on, beside those that serve.
@@ -69,36 +67,6 @@ fn default_cache() -> Option<PathBuf> {
     let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let base = var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")))?;
     Some(base.join("reef").join("code"))
-}
-
-/// Says that something is being compiled if that takes longer than a person wonders.
-fn compiling(name: &str, size: usize) -> Box<dyn Send> {
-    struct Compiling(Option<mpsc::Sender<()>>, Option<std::thread::JoinHandle<()>>);
-    impl Drop for Compiling {
-        fn drop(&mut self) {
-            self.0.take();
-            if let Some(thread) = self.1.take() {
-                let _ = thread.join();
-            }
-        }
-    }
-    let (sender, done) = mpsc::channel::<()>();
-    let line = format!(
-        "Compiling {name} ({}), once; later runs take it from the cache",
-        ByteSize(size as u64)
-    );
-    let thread = std::thread::spawn(move || {
-        let start = Instant::now();
-        if done.recv_timeout(PATIENCE) != Err(mpsc::RecvTimeoutError::Timeout) {
-            return;
-        }
-        eprintln!("{line} …");
-        let _ = done.recv();
-        if std::io::stderr().is_terminal() {
-            eprintln!("Compiled in {:.1} s.", start.elapsed().as_secs_f64());
-        }
-    });
-    Box::new(Compiling(Some(sender), Some(thread)))
 }
 
 /// The grants that flags give.

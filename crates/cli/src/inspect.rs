@@ -4,11 +4,14 @@ use std::io::{self, BufWriter, Write as _};
 
 use reef_artifact::{CanRun, report};
 
-use crate::args::Inspect;
+use crate::{
+    args::{CacheArgs, Inspect},
+    source,
+};
 
 /// Prints what a file is; the status is 1 when `--can-run` finds something missing.
 pub(crate) fn inspect(args: &Inspect) -> anyhow::Result<i32> {
-    let artifact = reef_host::fetch::read(&args.file)?;
+    let artifact = source::artifact(&args.file, None, &CacheArgs::from_env(), &args.sources)?;
     let mut out = BufWriter::new(io::stdout().lock());
     if args.wit {
         write!(out, "{}", artifact.wit()?)?;

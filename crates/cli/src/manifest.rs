@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use reef_app::{Application, HttpTrigger, Manifest, Name, Source, Triggers, Workload};
 use reef_document::{At, Diagnostic, Diagnostics, LARGEST, Source as Text, Syntax, parse};
+use reef_registry::{Place, PlaceError};
 
 use crate::{guest, site};
 
@@ -254,6 +255,7 @@ fn files(application: &Application, folder: &Path, found: &mut Diagnostics) {
                     .help("paths are those from the manifest's folder on"),
             });
         }
+        places(workload, found);
         for files in &workload.files {
             let from = files.from.as_str();
             if !from.contains(['*', '?', '[']) && !folder.join(from).exists() {
@@ -269,6 +271,20 @@ fn files(application: &Application, folder: &Path, found: &mut Diagnostics) {
                     placed(Diagnostic::error(message), dir).help("make it, or leave the grant out"),
                 );
             }
+        }
+    }
+}
+
+/// Says which places elsewhere are none. Whether there is something at them is known when it is fetched.
+fn places(workload: &Workload, found: &mut Diagnostics) {
+    let own = (&workload.source, &workload.digest);
+    let parts =
+        workload.links.iter().filter_map(|link| Some((link.component.as_ref()?, &link.digest)));
+    for (source, digest) in std::iter::once(own).chain(parts) {
+        let digest = digest.as_ref().map(|digest| digest.as_str());
+        match Place::new(source, digest, None) {
+            Ok(_) | Err(PlaceError::File(_)) => {}
+            Err(error) => found.push(placed(Diagnostic::error(error.to_string()), source)),
         }
     }
 }

@@ -12,7 +12,7 @@ use reef_host::{Failure, command, invoke};
 
 use crate::{
     args::{Log, Run},
-    guest,
+    guest, source,
 };
 
 /// How long after its deadline a run that has not ended is ended with its process.
@@ -26,11 +26,11 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
     let limits = guest::limits(&args.limits, default);
     let call = args.invoke.as_deref().map(str::parse::<invoke::Call>).transpose()?;
 
-    let artifact = reef_host::fetch::read(&args.file)?;
+    let artifact = source::artifact(&args.file, None, &args.cache, &args.sources)?;
     let (shares, deadline) = (limits.cpu.is_some(), limits.deadline);
     let ticks = shares || deadline.is_some();
     let engine = guest::engine(&args.cache, Allocation::OnDemand, ticks);
-    let name = guest::name_of(&args.file);
+    let name = source::name_of(&args.file);
     let workload = guest::prepare(&engine, &artifact, name, grants, limits)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -47,7 +47,12 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
             runtime.block_on(invoke::invoke(workload, call, output, background))?
         }
         None => {
-            let mut guest_args = vec![args.file.display().to_string()];
+            // What a file was called by, as a shell has it; an address may have secrets in it.
+            let called = match reef_registry::is_remote(&args.file.to_string_lossy()) {
+                true => source::name_of(&args.file),
+                false => args.file.display().to_string(),
+            };
+            let mut guest_args = vec![called];
             guest_args.extend(args.args);
             let ended = runtime.block_on(command::run(workload, guest_args, background))?;
             std::mem::forget(ended.store);

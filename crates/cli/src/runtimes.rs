@@ -3,18 +3,18 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use reef_grants::ByteSize;
-use reef_host::{deploy::runtime_folders, fetch};
+use reef_host::deploy::runtime_folders;
 use reef_workers::Language;
 use serde_json::{Value, json};
 
 use crate::{
-    args::{InstallRuntime, ListRuntimes, Runtimes},
-    table,
+    args::{CacheArgs, InstallRuntime, ListRuntimes, Runtimes},
+    source, table,
 };
 
 /// Languages that people ask for and that have no runtime.
@@ -67,16 +67,28 @@ fn list(args: &ListRuntimes) -> anyhow::Result<i32> {
 }
 
 fn install(args: &InstallRuntime) -> anyhow::Result<i32> {
-    let name = &args.name;
+    let is_known = |name: &str| names().iter().any(|(known, _)| *known == name);
+    let (name, from) = match &args.from {
+        Some(from) => (args.name.clone(), from.clone()),
+        // Where it is, if that is called as one of them is.
+        None => (source::name_of(Path::new(&args.name)), PathBuf::from(&args.name)),
+    };
     if PENDING.contains(&name.as_str()) {
         bail!("there is no runtime for {name} yet");
     }
-    if !names().iter().any(|(known, _)| known == name) {
+    if !is_known(&name) {
         let all: Vec<_> = names().into_iter().map(|(name, _)| name).collect();
         bail!("`{name}` is no language runtime; there is {}", all.join(", "));
     }
+    if args.from.is_none() && is_known(&args.name) {
+        bail!(
+            "say where {name} is, after its name: a file as `cargo xtask runtimes` builds it, \
+             https://… or oci://REGISTRY/NAME:TAG"
+        );
+    }
     // Whatever is wrong with it is better known now.
-    let artifact = fetch::read(&args.file)?;
+    let digest = args.digest.as_deref();
+    let artifact = source::artifact(&from, digest, &CacheArgs::from_env(), &args.sources)?;
     let folder = match &args.to {
         Some(folder) => folder.clone(),
         None => own_folder()?,

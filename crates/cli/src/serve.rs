@@ -15,7 +15,7 @@ use reef_host::deploy::Order;
 
 use crate::{
     args::{Log, Serve},
-    guest, server,
+    guest, server, source,
 };
 
 /// Serves until a signal says to stop.
@@ -36,25 +36,28 @@ fn application(args: &Serve) -> anyhow::Result<Application> {
     // Names tell workloads apart in logs and metrics: a file that is served twice has two.
     let mut names = HashMap::<String, usize>::new();
     let mut workload = |path: &Path, trigger: Triggers| {
-        let mut name = Name::lenient(&guest::name_of(path)).to_string();
+        let mut name = Name::lenient(&source::name_of(path)).to_string();
         let times = names.entry(name.clone()).or_default();
         *times += 1;
         if *times > 1 {
             name = format!("{name}-{times}");
         }
-        describe(args, &grants, Name::lenient(&name), path, trigger)
+        Ok::<_, anyhow::Error>(Workload {
+            source: source::of(path)?.into(),
+            ..describe(args, &grants, Name::lenient(&name), path, trigger)
+        })
     };
     let mut workloads = Vec::new();
     let mut middleware = Vec::new();
     for path in &args.middleware {
-        let one = workload(path, Triggers::default());
+        let one = workload(path, Triggers::default())?;
         middleware.push(one.name.clone());
         workloads.push(one);
     }
     for file in &args.files {
         let (route, path) = mount_of(file)?;
         let trigger = HttpTrigger { middleware: middleware.clone(), ..HttpTrigger::at(route) };
-        workloads.push(workload(&path, Triggers::http(vec![trigger])));
+        workloads.push(workload(&path, Triggers::http(vec![trigger]))?);
     }
     Ok(Application { workloads, ..Application::new(Name::lenient("serve")) })
 }
@@ -89,7 +92,8 @@ fn describe(args: &Serve, grants: &Grants, name: Name, path: &Path, trigger: Tri
 /// `ROUTE=FILE`, or a file alone for everything.
 fn mount_of(text: &str) -> anyhow::Result<(Route, PathBuf)> {
     let (route, file) = match text.split_once('=') {
-        // A file's own name may hold a `=`.
+        // An address may hold a `=`, and so may a file's own name.
+        _ if reef_registry::is_remote(text) => ("/...", text),
         Some((route, file)) if route.contains('/') && !Path::new(text).exists() => (route, file),
         _ => ("/...", text),
     };

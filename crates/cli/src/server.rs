@@ -27,7 +27,7 @@ use crate::{
     args::{Log, ServerArgs},
     control::{self, Control},
     dev::Watch,
-    guest,
+    guest, source,
     up::Sources,
 };
 
@@ -92,10 +92,11 @@ pub(crate) fn serve(
     if access_log.is_some() {
         ingress.name_responses();
     }
-    let scripts = guest::scripts(&args.cache);
-    let data =
-        guest::data(&args.data, managed.as_ref().is_some_and(|managed| managed.watch.is_some()));
-    let host = Host::new(engine, ingress.clone(), workers, background, scripts, data);
+    let fetcher = source::fetcher(&args.cache, &args.sources);
+    let scripts = guest::kept(&args.cache, "scripts");
+    let worked_on = managed.as_ref().is_some_and(|managed| managed.watch.is_some());
+    let data = guest::data(&args.data, worked_on);
+    let host = Host::new(engine, ingress.clone(), workers, background, scripts, fetcher, data);
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
 

@@ -38,6 +38,7 @@ pub use crate::task::{Phase, TaskStatus};
 use crate::{
     Workload,
     command::{self, Given},
+    fetch::{Fetched, Fetcher},
     serve::{Ingress, Mounted, Script, ServeOptions, Table},
     task::{Inlet, OpenError, Plan, Task},
 };
@@ -89,6 +90,7 @@ pub struct Host {
     backends: Backends,
     applications: Mutex<BTreeMap<String, Deployed>>,
     snapshots: runtime::Snapshots,
+    fetcher: Fetcher,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -148,13 +150,15 @@ struct Running {
 
 impl Host {
     /// A host without applications. `scripts`: the folder where scripts that were evaluated are kept for
-    /// the next start. `data`: where applications keep what is theirs; without one, it is in memory.
+    /// the next start. `fetcher`: has what is not on this machine. `data`: where applications keep what is
+    /// theirs; without one, it is in memory.
     pub fn new(
         engine: Arc<Engine>,
         ingress: Arc<Ingress>,
         workers: Workers,
         background: Arc<Background>,
         scripts: Option<PathBuf>,
+        fetcher: Fetcher,
         data: Option<PathBuf>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -166,6 +170,7 @@ impl Host {
             backends: Backends::new(data),
             applications: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
+            fetcher,
             changing: tokio::sync::Mutex::default(),
         })
     }
@@ -330,11 +335,22 @@ impl Host {
         order: Order,
         before: Option<Arc<Revision>>,
     ) -> Result<Applied, DeployError> {
+        let fetched = self.fetch(&order).await?;
         let host = self.clone();
         // Compiling takes as long as it takes, and must not hold anything else up.
-        let making = tokio::task::spawn_blocking(move || host.make(order, before.as_deref()));
+        let making =
+            tokio::task::spawn_blocking(move || host.make(order, before.as_deref(), &fetched));
         let made = making.await.map_err(|_| DeployError::Stopped)??;
         self.put(made).await
+    }
+
+    /// Fetches what of an order is not on this machine, each once.
+    async fn fetch(&self, order: &Order) -> Result<Fetched, DeployError> {
+        let fetched = self.fetcher.fetch_all(&order.application).await;
+        fetched.map_err(|(workload, cause)| DeployError::Fetch {
+            workload: order.qualified(workload),
+            cause: cause.into(),
+        })
     }
 
     /// Lets a revision take over, if it is ready.

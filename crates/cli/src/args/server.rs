@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use reef_grants::{ByteSize, parse_duration};
 
-use super::{CacheArgs, DataArgs, parse_addr};
+use super::{CacheArgs, DataArgs, SourceArgs, parse_addr};
 
 /// A server, whatever it serves.
 #[derive(Args, Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct ServerArgs {
     pub(crate) otlp: Option<String>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     #[command(flatten)]
     pub(crate) data: DataArgs,
 }

@@ -29,6 +29,7 @@ mod serve_telemetry;
 mod serve_tls;
 mod server;
 mod sites;
+mod sources;
 mod support;
 mod swap;
 mod tasks;

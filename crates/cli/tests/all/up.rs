@@ -128,9 +128,9 @@ fn nothing_runs_of_what_cannot_run_whole() {
             "is not an egress destination",
         ),
         (
-            format!("{start}{route}").replace("hello.wasm'", "oci://a/b:1'"),
+            format!("{start}{route}").replace("hello.wasm'", "oci://127.0.0.1:1/a/b:1'"),
             &["--var", "x=1"],
-            "cannot be fetched yet",
+            "127.0.0.1:1 refused the connection",
         ),
         (format!("{start}{route}").replace("hello", "gone"), &[], "there is no file gone.wasm"),
         (format!("{start}colour = 1\n"), &[], "`colour` is not a known field"),

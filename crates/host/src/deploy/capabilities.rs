@@ -26,7 +26,7 @@ pub(super) struct Backends {
 
 /// A link to a capability, as it was described.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct CapabilityLink {
     capability: &'static str,
     name: String,
     backend: Option<String>,
@@ -55,8 +55,8 @@ impl Backends {
 
 impl Order {
     /// The capabilities that a workload is linked to.
-    pub(super) fn wanted(&self, described: &Described) -> Result<Vec<Wanted>, DeployError> {
-        let mut all = Vec::<Wanted>::new();
+    pub(super) fn wanted(&self, described: &Described) -> Result<Vec<CapabilityLink>, DeployError> {
+        let mut all = Vec::<CapabilityLink>::new();
         for link in &described.links {
             let Some(capability) = capability(link) else { continue };
             let wrong = |why: String| DeployError::Value {
@@ -81,11 +81,12 @@ impl Order {
             let (backend, place) = (take(BACKEND.name), take(BUCKET.name));
             let name = link.name.clone().unwrap_or_else(|| "default".to_owned());
             // Interfaces of one package may be linked one by one, to the same.
-            let wanted = Wanted { capability, name, backend, place, settings };
+            let wanted = CapabilityLink { capability, name, backend, place, settings };
             if all.contains(&wanted) {
                 continue;
             }
-            let other = |one: &&Wanted| one.capability == capability && one.name == wanted.name;
+            let other =
+                |one: &&CapabilityLink| one.capability == capability && one.name == wanted.name;
             if all.iter().any(|one| other(&one)) {
                 return Err(wrong(format!(
                     "another one of the capability `{capability}` is called `{}` too; give each a `name`",
@@ -141,7 +142,7 @@ impl Linker<'_> {
     fn links<C: ?Sized>(
         &self,
         capability: &'static str,
-        wanted: &[Wanted],
+        wanted: &[CapabilityLink],
         (table, operations): (&'static [Backend<C>], &'static [&'static Operation]),
         opened: &Opened<C>,
     ) -> Result<Links<C>, DeployError> {
@@ -160,7 +161,7 @@ impl Linker<'_> {
 
     fn link<C: ?Sized>(
         &self,
-        wanted: &Wanted,
+        wanted: &CapabilityLink,
         (table, operations): (&'static [Backend<C>], &'static [&'static Operation]),
         opened: &Opened<C>,
     ) -> Result<Link<C>, OpenError> {

@@ -13,7 +13,7 @@ use reef_wasi::Messaging;
 
 use super::{
     Chain, DeployError, Host, Order, Revision, STARTING, Unit,
-    capabilities::Wanted,
+    capabilities::CapabilityLink,
     files,
     messaging::{self, Publishes},
     order::{WORKER, is_http, limits, options, refuse},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Spec, Workload, command,
-    fetch::{self, FetchError},
+    fetch::{self, FetchError, Fetched, Wanted},
     serve::SharedEntries,
     serve::{Mount, Script},
 };
@@ -37,7 +37,7 @@ pub(super) struct Identity {
     /// Where it may publish.
     publishes: Option<Publishes>,
     /// What else it is linked to.
-    pub(super) wanted: Vec<Wanted>,
+    pub(super) wanted: Vec<CapabilityLink>,
     /// What the files that it sees are: their names, lengths and times.
     files: Vec<files::Seen>,
     /// What a runtime is started with, a script among it.
@@ -53,17 +53,20 @@ impl Identity {
 // === impl Host ===
 
 impl Host {
-    /// Makes all that an order describes, or takes it from `before` where it is the same.
+    /// Makes all that an order describes, or takes it from `before` where it is the same. `fetched` is what
+    /// of it is not on this machine.
     pub(super) fn make(
         &self,
         order: Order,
         before: Option<&Revision>,
+        fetched: &Fetched,
     ) -> Result<Revision, DeployError> {
         order.check_values()?;
         for described in &order.application.workloads {
             refuse(described)?;
         }
-        let mut making = Making { host: self, order: &order, before, times: HashMap::new() };
+        let mut making =
+            Making { host: self, order: &order, before, fetched, times: HashMap::new() };
         let (mut units, mut chains, mut plans) = (Vec::new(), Vec::new(), Vec::new());
         for described in &order.application.workloads {
             let linked = order.is_linked(&described.name);
@@ -218,6 +221,7 @@ struct Making<'a> {
     host: &'a Host,
     order: &'a Order,
     before: Option<&'a Revision>,
+    fetched: &'a Fetched,
     /// How often each workload was made. Names tell them apart in logs and metrics.
     times: HashMap<Name, usize>,
 }
@@ -271,19 +275,23 @@ impl<'a> Making<'a> {
             })?;
             return Ok((scripted.artifact, scripted.args));
         }
-        let artifact = self.fetched(&described.source, described.digest.as_ref(), name)?;
+        let artifact = self.fetched(described, &described.source, &described.digest, name)?;
         Ok((self.linked(described, artifact, name)?, Vec::new()))
     }
 
-    /// An artifact, if it is the one that is pinned.
+    /// An artifact of a workload, if it is the one that is pinned.
     fn fetched(
         &self,
+        of: &Described,
         source: &Source,
-        pinned: Option<&At<String>>,
+        pinned: &Option<At<String>>,
         name: &str,
     ) -> Result<Artifact, DeployError> {
-        let artifact = fetch::source(source, &self.order.folder).map_err(|cause| {
-            DeployError::Fetch { workload: name.to_owned(), cause: cause.into() }
+        let wanted = Wanted::of(of, source, pinned.as_ref());
+        let artifact = fetch::source(&wanted, &self.order.folder, self.fetched);
+        let artifact = artifact.map_err(|cause| DeployError::Fetch {
+            workload: name.to_owned(),
+            cause: cause.into(),
         })?;
         if let Some(pinned) = pinned
             && !pinned.eq_ignore_ascii_case(&artifact.digest().to_string())
@@ -308,15 +316,15 @@ impl<'a> Making<'a> {
         let mut parts = Vec::new();
         for link in &described.links {
             let other = link.workload.as_ref().filter(|_| !is_http(link));
-            let (source, pinned) = match (&link.component, other) {
-                (Some(component), _) => (&component.value, link.digest.as_ref()),
+            let part = match (&link.component, other) {
+                (Some(part), _) => self.fetched(described, part, &link.digest, name)?,
                 (None, Some(workload)) => {
                     let other = self.described(workload)?;
-                    (&other.source.value, other.digest.as_ref())
+                    self.fetched(other, &other.source, &other.digest, name)?
                 }
                 (None, None) => continue,
             };
-            parts.push((link, self.fetched(source, pinned, name)?));
+            parts.push((link, part));
         }
         if parts.is_empty() {
             return Ok(artifact);

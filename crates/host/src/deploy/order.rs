@@ -81,14 +81,19 @@ impl Order {
 
     /// What a workload is called beside all others, and beside itself when it is made several times.
     pub(super) fn qualified_name(&self, described: &Described, times: usize) -> String {
-        let mut name = described.name.to_string();
-        if self.qualified {
-            name = format!("{}/{name}", self.application.name);
-        }
+        let mut name = self.qualified(described.name.as_str());
         if times > 1 {
             name = format!("{name}-{times}");
         }
         name
+    }
+
+    /// A workload's name with its application's before it, where there may be others beside that.
+    pub(super) fn qualified(&self, workload: &str) -> String {
+        match self.qualified {
+            true => format!("{}/{workload}", self.application.name),
+            false => workload.to_owned(),
+        }
     }
 
     pub(super) fn grants(&self, described: &Described) -> Result<Grants, DeployError> {
