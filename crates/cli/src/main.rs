@@ -21,6 +21,7 @@ mod runtimes;
 mod serve;
 mod server;
 mod site;
+mod spin_variables;
 mod table;
 mod test;
 mod top;
