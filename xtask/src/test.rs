@@ -37,6 +37,9 @@ enum Part {
     Fuzz,
 }
 
+/// Servers that tests start: not by the system, but each test its own at a free port.
+const SERVERS: &[&str] = &["mosquitto", "redis-server"];
+
 /// Set to anything: guests whose toolchain cannot be had do not fail the run.
 const ALLOW_MISSING: &str = "REEF_ALLOW_MISSING_GUESTS";
 
@@ -99,7 +102,7 @@ fn build_runtimes(workspace: &Workspace, cache: &Cache) -> Result<()> {
 fn format(workspace: &Workspace, cache: &Cache) -> Result<()> {
     process::run(workspace.cargo(cache).args(["fmt", "--all", "--check"]))?;
     for manifest in
-        ["guests/rust/Cargo.toml", "examples/Cargo.toml", "fuzz/Cargo.toml", "runtimes/Cargo.toml"]
+        ["guests/rust/Cargo.toml", "guests/spin/Cargo.toml", "examples/Cargo.toml", "fuzz/Cargo.toml", "runtimes/Cargo.toml"]
     {
         let manifest = workspace.path(manifest);
         if manifest.is_file() {
@@ -114,6 +117,7 @@ fn format(workspace: &Workspace, cache: &Cache) -> Result<()> {
 /// Every test but those in documentation, with nextest where it is installed.
 fn tests(workspace: &Workspace, cache: &Cache, what: &[&str], filters: &[String]) -> Result<()> {
     install_build_tools()?;
+    debian::ensure(SERVERS)?;
     let mut command = workspace.cargo(cache);
     if process::find("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
