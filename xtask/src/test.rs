@@ -38,7 +38,7 @@ enum Part {
 }
 
 /// Servers that tests start: not by the system, but each test its own at a free port.
-const SERVERS: &[&str] = &["mosquitto", "redis-server"];
+const SERVERS: &[&str] = &["mosquitto", "mosquitto-clients", "redis-server"];
 
 /// Set to anything: guests whose toolchain cannot be had do not fail the run.
 const ALLOW_MISSING: &str = "REEF_ALLOW_MISSING_GUESTS";

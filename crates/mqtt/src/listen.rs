@@ -73,6 +73,12 @@ impl fmt::Display for Topic {
 }
 
 impl Ack {
+    /// The same for a message that nobody is going to handle, without waiting.
+    pub fn at_once(self) {
+        // Without room for it, the connection is as good as lost.
+        let _ = self.client.try_manual_ack(self.ack);
+    }
+
     /// The message was handled. Nothing happens where its connection is not there any more.
     pub async fn done(self) {
         // Past that, the connection is as good as lost, and the broker forgets.

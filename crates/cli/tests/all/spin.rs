@@ -116,7 +116,7 @@ fn an_application_says_of_itself_what_spin_says() {
     host.told(&["apply", "till"]);
     assert_eq!(
         host.server.get("/till/spin/sugar").text(),
-        "[(\"milk\", \"none\"), (\"sugar\", \"one\"), (\"tea\", \"green\")]".to_owned()
+        "Ok([(\"milk\", \"none\"), (\"sugar\", \"one\"), (\"tea\", \"green\")])".to_owned()
     );
     assert_eq!(host.server.get("/.well-known/spin/health").text(), "OK");
 }

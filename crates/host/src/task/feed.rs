@@ -3,7 +3,7 @@
 //! A [`Feed`] listens from when it is opened until nobody has it any more; the task of the next revision
 //! takes it over, with what waits in it. What comes while its queue is full is dropped and counted: the
 //! newest, as those that wait were there first. A broker of MQTT that is to deliver at least once sends
-//! only so many ahead of what was handled, and waits then.
+//! only so many ahead of what was handled, and waits then: these are all taken, as far as their bytes allow.
 
 use std::{
     convert::Infallible,
@@ -142,7 +142,12 @@ impl Shared {
     }
 
     fn push(&self, item: Item) {
-        let Err(dropped) = self.inbox.push(item) else { return };
+        let Err(item) = self.inbox.push(item) else { return };
+        if let Some(ack) = item.ack {
+            // Or the broker would send less and less ahead.
+            ack.at_once();
+        }
+        let dropped = self.inbox.dropped();
         let mut state = self.state();
         if state.said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
             return;

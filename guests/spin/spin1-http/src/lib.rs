@@ -63,7 +63,7 @@ fn answer(status: u16, body: impl Into<Vec<u8>>) -> Response {
 impl Guest for Spin1 {
     fn handle_request(request: Request) -> Response {
         let uri = request.uri.clone();
-        let path = uri.trim_start_matches('/');
+        let path = uri.split('?').next().unwrap_or_default().trim_start_matches('/');
         match path.split_once('/').unwrap_or((path, "")) {
             ("echo", _) => {
                 let mut said = format!("{:?} {uri}\n", request.method);
