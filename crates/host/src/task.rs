@@ -23,12 +23,12 @@ use reef_http::Workers;
 use reef_wasi::Stdio;
 use tokio::{sync::watch, task::JoinHandle};
 
+use self::status::Book;
+pub use self::status::{Phase, TaskStatus};
 pub(crate) use self::{
     feed::{Feed, Source},
     handler::{Handler, Sort},
 };
-use self::status::Book;
-pub use self::status::{Phase, TaskStatus};
 use crate::{
     Failure, Workload,
     command::{self, Given},

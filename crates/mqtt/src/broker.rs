@@ -192,10 +192,17 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_without_being_repeated() {
-        for address in
-            ["", "mqtt://", "http://hunter2@localhost", "wss://h:hunter2@l", "mqtt://l/hunter2", "mqtt://h:hunter2"]
-        {
-            let Err(error) = Broker::parse(address, None) else { panic!("{address} is an address") };
+        for address in [
+            "",
+            "mqtt://",
+            "http://hunter2@localhost",
+            "wss://h:hunter2@l",
+            "mqtt://l/hunter2",
+            "mqtt://h:hunter2",
+        ] {
+            let Err(error) = Broker::parse(address, None) else {
+                panic!("{address} is an address")
+            };
             let said = format!("{error} {error:?}");
             assert!(said.contains("mqtt://HOST:PORT") && !said.contains("hunter2"), "{said}");
         }

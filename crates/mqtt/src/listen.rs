@@ -5,7 +5,9 @@ use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
 use bytes::Bytes;
 use reef_egress::Backoff;
 pub use rumqttc::QoS;
-use rumqttc::{AsyncClient, EventLoop, Incoming, ManualAck, SubscribeReasonCode, ValidatedTopicFilter};
+use rumqttc::{
+    AsyncClient, EventLoop, Incoming, ManualAck, SubscribeReasonCode, ValidatedTopicFilter,
+};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::broker::{ANSWERING, Broker, ConnectError};

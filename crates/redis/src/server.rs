@@ -169,9 +169,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_without_being_repeated() {
-        for address in
-            ["", "hunter2", "localhost:6379", "http://hunter2@localhost", "redis://:hunter2@", "redis://h:hunter2"]
-        {
+        for address in [
+            "",
+            "hunter2",
+            "localhost:6379",
+            "http://hunter2@localhost",
+            "redis://:hunter2@",
+            "redis://h:hunter2",
+        ] {
             let Err(error) = Server::parse(address) else { panic!("{address} is an address") };
             let said = format!("{error} {error:?}");
             assert!(said.contains("redis://HOST:PORT") && !said.contains("hunter2"), "{said}");

@@ -82,10 +82,13 @@ pub(crate) fn add_to_linker(
         }
     }
     if wanted(SPIN_1) {
-        linker.instance(SPIN_1)?.func_wrap("get-config", |store: Store<'_>, (key,): (String,)| {
-            // Spin says so, too.
-            Ok((store.data().variable(&key).map_err(Spin1Error::Provider),))
-        })?;
+        linker.instance(SPIN_1)?.func_wrap(
+            "get-config",
+            |store: Store<'_>, (key,): (String,)| {
+                // Spin says so, too.
+                Ok((store.data().variable(&key).map_err(Spin1Error::Provider),))
+            },
+        )?;
     }
     if wanted("fermyon:spin/variables") {
         linker.instance(SPIN_2)?.func_wrap("get", |store: Store<'_>, (name,): (String,)| {

@@ -22,9 +22,7 @@ mod stdin;
 mod stdio;
 mod trace;
 
-pub use events::{
-    CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error,
-};
+pub use events::{CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error};
 pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError};
 pub use link::{component_linker, module_linker};
 pub use messaging::{BrokerMessage, Messaging};

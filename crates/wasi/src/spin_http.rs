@@ -242,9 +242,12 @@ mod tests {
             body: Some(b"c".to_vec()),
         };
         let read = |response| Response::<WasiBody>::try_from(response);
-        let good = read(response(404, "a")).map(|response| (response.status(), response.headers().len()));
+        let good =
+            read(response(404, "a")).map(|response| (response.status(), response.headers().len()));
         assert!(matches!(good, Ok((StatusCode::NOT_FOUND, 1))));
-        for (wrong, said) in [(response(7, "a"), "status 7"), (response(200, "a b"), "header `a b`")] {
+        for (wrong, said) in
+            [(response(7, "a"), "status 7"), (response(200, "a b"), "header `a b`")]
+        {
             let Err(fault) = read(wrong) else { panic!("it is a response") };
             assert!(fault.to_string().contains(said), "{fault}");
         }

@@ -143,11 +143,7 @@ fn read<T, E: std::error::Error>(
 }
 
 /// What a trigger for messages of another server makes of a workload.
-pub(super) fn feed_plan(
-    described: &Described,
-    source: Source,
-    deadline: Option<Duration>,
-) -> Plan {
+pub(super) fn feed_plan(described: &Described, source: Source, deadline: Option<Duration>) -> Plan {
     let (capacity, most) = room(described);
     Plan { when: When::Feed { source: source.into(), capacity, most }, args: Vec::new(), deadline }
 }

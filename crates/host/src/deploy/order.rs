@@ -148,7 +148,8 @@ impl Order {
             let fixed = Fixed::try_from(one).map_err(|error| wrong(error.to_string()))?;
             all.push(Mounted::fixed(name.clone(), one.route.value.clone(), fixed));
         }
-        let triggers = application.workloads.iter().flat_map(|workload| workload.trigger.http.iter());
+        let triggers =
+            application.workloads.iter().flat_map(|workload| workload.trigger.http.iter());
         if triggers.into_iter().any(|trigger| trigger.handing == Handing::Spin) {
             // Each application of Spin's has these routes; of several on one listener, the first does.
             for one in reef_spin::reserved::responses(application) {

@@ -58,9 +58,7 @@ impl Instance {
             store.data_mut().set_trace(trace);
             let answer = match SpinRequest::of(request, memory).await {
                 Ok(request) => match function.call_async(&mut *store, (request,)).await {
-                    Ok((response,)) => {
-                        Response::<WasiBody>::try_from(response).map_err(Into::into)
-                    }
+                    Ok((response,)) => Response::<WasiBody>::try_from(response).map_err(Into::into),
                     Err(error) => {
                         let _ = reply.send(Err(self.trapped(&error, store)));
                         return Err(error);

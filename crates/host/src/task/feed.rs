@@ -182,7 +182,8 @@ impl Feed {
             state: Mutex::new(state),
         });
         let listening = shared.clone();
-        let task = workers.spawn_on(super::quietest(workers), async move { listening.listen().await });
+        let task =
+            workers.spawn_on(super::quietest(workers), async move { listening.listen().await });
         Self(Arc::new(Listening { shared, task: task.abort_handle() }))
     }
 

@@ -239,10 +239,13 @@ fn function(
     };
     found.ok_or_else(|| Failure::NotCallable {
         workload: run.workload.name().clone(),
-        reason: format!("it exports no function `{name}`{}", match interface {
-            Some(interface) => format!(" in `{interface}`"),
-            None => String::new(),
-        }),
+        reason: format!(
+            "it exports no function `{name}`{}",
+            match interface {
+                Some(interface) => format!(" in `{interface}`"),
+                None => String::new(),
+            }
+        ),
     })
 }
 

@@ -112,7 +112,8 @@ mod tests {
     use super::*;
 
     fn item(size: usize) -> Item {
-        let delivery = Delivery { subject: String::new(), body: vec![0; size].into(), reply_to: None };
+        let delivery =
+            Delivery { subject: String::new(), body: vec![0; size].into(), reply_to: None };
         Item { delivery, ack: None }
     }
 
