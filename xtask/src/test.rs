@@ -37,9 +37,6 @@ enum Part {
     Fuzz,
 }
 
-/// Servers that tests start: not by the system, but each test its own at a free port.
-const SERVERS: &[&str] = &["mosquitto", "mosquitto-clients", "redis-server"];
-
 /// Set to anything: guests whose toolchain cannot be had do not fail the run.
 const ALLOW_MISSING: &str = "REEF_ALLOW_MISSING_GUESTS";
 
@@ -121,7 +118,6 @@ fn format(workspace: &Workspace, cache: &Cache) -> Result<()> {
 /// Every test but those in documentation, with nextest where it is installed.
 fn tests(workspace: &Workspace, cache: &Cache, what: &[&str], filters: &[String]) -> Result<()> {
     install_build_tools()?;
-    debian::ensure(SERVERS)?;
     let mut command = workspace.cargo(cache);
     if process::find("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);

@@ -8,7 +8,6 @@ mod capabilities;
 mod check;
 mod client;
 mod dev;
-mod external;
 mod formats;
 mod help;
 mod host;

@@ -2,31 +2,31 @@
 
 use std::process::Command;
 
+use reef_servers::Server;
 use serde_json::Value;
 
 use crate::{
-    external::{External, program},
     host::{Host, folder},
     support::eventually,
 };
 
-fn publish(broker: &External, topic: &str, qos: u8, payload: &[u8]) {
+fn publish(broker: &Server, topic: &str, qos: u8, payload: &[u8]) {
     use std::io::Write as _;
-    let mut command = Command::new(program("mosquitto_pub"));
-    command.args(["-h", "127.0.0.1", "-p", &broker.addr.port().to_string()]);
-    command.args(["-u", "me", "-P", "open sesame", "-t", topic, "-q", &qos.to_string()]);
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &broker.port().to_string()]);
+    command.args(["-u", "reef", "-P", "open sesame", "-t", topic, "-q", &qos.to_string()]);
     command.arg(if payload.is_empty() { "-n" } else { "-s" });
     let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(payload).unwrap();
     assert!(child.wait().unwrap().success());
 }
 
-fn handler(broker: &External, name: &str, source: &str, topic: &str, rest: &str) -> String {
+fn handler(broker: &Server, name: &str, source: &str, topic: &str, rest: &str) -> String {
     format!(
         "[[workload]]\nname = '{name}'\nsource = '{source}'\n\
-         trigger.mqtt = {{ address = 'mqtt://{}', topic = '{topic}', username = 'me', \
+         trigger.mqtt = {{ address = 'mqtt://{}', topic = '{topic}', username = 'reef', \
          password = '{{{{ password }}}}', keep-alive = '5s', {rest} }}\n",
-        broker.addr
+        broker.addr()
     )
 }
 
@@ -50,7 +50,7 @@ fn listens(host: &Host, workload: &str) {
 
 #[test]
 fn a_topics_messages_are_handled_by_every_contract() {
-    let broker = External::mosquitto();
+    let broker = Server::guarded_mosquitto().unwrap();
     let guests =
         [("spin.wasm", "spin-events-3"), ("messages.wasm", "p2-messages"), ("cat.wasm", "p1-cat")];
     let messages = handler(&broker, "messages", "messages.wasm", "rooms/#", "qos = 1")
@@ -73,14 +73,14 @@ fn a_topics_messages_are_handled_by_every_contract() {
     }
     let task = task(&host, "spin", "all runs", |task| task["runs"] == 3 && task["running"] == 0);
     assert_eq!(task["failures"], 0, "{task}");
-    assert_eq!(task["trigger"], format!("mqtt rooms/+/heat at {}", broker.addr));
+    assert_eq!(task["trigger"], format!("mqtt rooms/+/heat at {}", broker.addr()));
     let log = format!("{:?}", host.server.log());
     assert!(!log.contains("sesame") && !host.told(&["ps", "--json"]).contains("sesame"), "{log}");
 }
 
 #[test]
 fn a_handler_that_fails_and_a_broker_that_goes_away_are_survived() {
-    let mut broker = External::mosquitto();
+    let mut broker = Server::guarded_mosquitto().unwrap();
     let workload = handler(&broker, "spin", "spin.wasm", "orders", "qos = 1");
     let host = host(&[("spin.wasm", "spin-events-3")], &[workload]);
     listens(&host, "a/spin");
@@ -93,10 +93,10 @@ fn a_handler_that_fails_and_a_broker_that_goes_away_are_survived() {
     assert_eq!(all["failures"], 2, "{all}");
     host.server.wait_for_log(&["told to fail", "a/spin"]);
     host.server.wait_for_log(&["unreachable", "a/spin"]);
-    broker.down();
+    broker.kill();
     let lost = task(&host, "spin", "the loss", |task| task["phase"] == "connecting");
     assert!(!lost["last_failure"].is_null(), "{lost}");
-    broker.up();
+    broker.start_again().unwrap();
     task(&host, "spin", "the broker", |task| task["phase"] == "waiting");
     publish(&broker, "orders", 1, b"more tea");
     host.server.wait_for_log(&["got more tea at orders", "a/spin"]);
@@ -106,7 +106,7 @@ fn a_handler_that_fails_and_a_broker_that_goes_away_are_survived() {
 /// More than the broker sends ahead, one after the other.
 #[test]
 fn a_broker_waits_for_what_is_to_be_delivered() {
-    let broker = External::mosquitto();
+    let broker = Server::guarded_mosquitto().unwrap();
     let workload = handler(&broker, "spin", "spin.wasm", "orders", "qos = 1")
         .replace("trigger", "limits = { requests = 1, queue = 2 }\ntrigger");
     let mut host = host(&[("spin.wasm", "spin-events-3")], &[workload]);
@@ -125,9 +125,9 @@ fn a_broker_waits_for_what_is_to_be_delivered() {
 
 #[test]
 fn who_is_not_let_in_is_told_why() {
-    let broker = External::mosquitto();
+    let broker = Server::guarded_mosquitto().unwrap();
     let workload =
-        handler(&broker, "spin", "spin.wasm", "orders", "qos = 1").replace("'me'", "'you'");
+        handler(&broker, "spin", "spin.wasm", "orders", "qos = 1").replace("'reef'", "'you'");
     let host = host(&[("spin.wasm", "spin-events-3")], &[workload]);
     let refused = task(&host, "spin", "the refusal", |task| !task["last_failure"].is_null());
     let why = refused["last_failure"].as_str().unwrap();

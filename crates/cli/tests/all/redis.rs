@@ -2,35 +2,38 @@
 
 use std::process::Command;
 
+use reef_servers::Server;
 use serde_json::Value;
 
 use crate::{
-    external::{External, program},
     host::{Host, folder},
     support::eventually,
 };
 
+const PASSWORD: &str = "open sesame";
+
+fn cli(server: &Server) -> Command {
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", &server.port().to_string()]);
+    command
+}
+
 /// Publishes; how many have it.
-fn publish(server: &External, channel: &str, payload: &[u8]) -> u64 {
-    use std::io::Write as _;
-    let mut command = Command::new(program("redis-cli"));
-    command.args(["-p", &server.addr.port().to_string(), "-a", "open sesame", "--no-auth-warning"]);
-    // The last argument is read from standard input.
-    command.args(["-x", "publish", channel]);
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(payload).unwrap();
-    let said = child.wait_with_output().unwrap();
-    let said = String::from_utf8(said.stdout).unwrap();
+fn publish(server: &Server, channel: &str, payload: &[u8]) -> u64 {
+    // The last argument is read from standard input. A server without a password has a word to say of it.
+    let mut command = cli(server);
+    command.args(["-a", PASSWORD, "--no-auth-warning", "-x", "publish", channel]);
+    let said = crate::process::finish(command, payload).stdout;
+    let said = said.lines().last().unwrap_or_default();
     said.trim().parse().unwrap_or_else(|_| panic!("{said}"))
 }
 
 /// A handler of a channel.
-fn handler(server: &External, name: &str, source: &str, channel: &str, rest: &str) -> String {
+fn handler(server: &Server, name: &str, source: &str, channel: &str, rest: &str) -> String {
     format!(
         "[[workload]]\nname = '{name}'\nsource = '{source}'\n\
-         trigger.redis = {{ address = 'redis://:{{{{ password }}}}@{}', channel = '{channel}' }}\n{rest}\n",
-        server.addr
+         trigger.redis = {{ address = 'redis://{}', channel = '{channel}' }}\n{rest}\n",
+        server.addr()
     )
 }
 
@@ -54,7 +57,10 @@ fn listens(host: &Host, workload: &str) {
 
 #[test]
 fn a_channels_messages_are_handled_by_every_contract() {
-    let server = External::redis();
+    let server = Server::redis().unwrap();
+    let mut guard = cli(&server);
+    guard.args(["config", "set", "requirepass", PASSWORD]);
+    assert_eq!(crate::process::finish(guard, b"").stdout, "OK\n");
     let guests = [
         ("three.wasm", "spin-redis"),
         ("two.wasm", "spin-events-2"),
@@ -65,7 +71,8 @@ fn a_channels_messages_are_handled_by_every_contract() {
     let names = ["three", "two", "module", "messages", "cat"];
     let one = |name: &&str| {
         let rest = if *name == "messages" { "env = { DO = 'print' }" } else { "" };
-        handler(&server, name, &format!("{name}.wasm"), "orders", rest)
+        let handler = handler(&server, name, &format!("{name}.wasm"), "orders", rest);
+        handler.replace("redis://", "redis://:{{ password }}@")
     };
     let host = host(&guests, &names.iter().map(one).collect::<Vec<_>>());
     names.iter().for_each(|name| listens(&host, &format!("a/{name}")));
@@ -80,7 +87,7 @@ fn a_channels_messages_are_handled_by_every_contract() {
         host.server.wait_for_log(&[said, &format!("a/{name}")]);
         let task = task(&host, name, "a run", |task| task["runs"] == 1 && task["running"] == 0);
         assert_eq!(task["failures"], 0, "{name}: {task}");
-        assert_eq!(task["trigger"], format!("redis orders at {}", server.addr));
+        assert_eq!(task["trigger"], format!("redis orders at {}", server.addr()));
     }
     // Neither in what is shown nor in the log.
     let log = format!("{:?}", host.server.log());
@@ -89,7 +96,7 @@ fn a_channels_messages_are_handled_by_every_contract() {
 
 #[test]
 fn a_handler_that_fails_and_a_server_that_goes_away_are_survived() {
-    let mut server = External::redis();
+    let mut server = Server::redis().unwrap();
     let guests = [("three.wasm", "spin-redis"), ("two.wasm", "spin-events-2")];
     let host = host(
         &guests,
@@ -110,10 +117,10 @@ fn a_handler_that_fails_and_a_server_that_goes_away_are_survived() {
         host.server.wait_for_log(&[said, &format!("a/{name}")]);
         host.server.wait_for_log(&["unreachable", &format!("a/{name}")]);
     }
-    server.down();
+    server.kill();
     let task_ = task(&host, "three", "the loss", |task| task["phase"] == "connecting");
     assert!(!task_["last_failure"].is_null(), "{task_}");
-    server.up();
+    server.start_again().unwrap();
     task(&host, "three", "the server", |task| task["phase"] == "waiting");
     task(&host, "two", "the server", |task| task["phase"] == "waiting");
     assert_eq!(publish(&server, "orders", b"more tea"), 2);
@@ -123,7 +130,7 @@ fn a_handler_that_fails_and_a_server_that_goes_away_are_survived() {
 
 #[test]
 fn what_is_too_much_is_dropped_and_what_was_begun_is_finished() {
-    let server = External::redis();
+    let server = Server::redis().unwrap();
     let rest = "limits = { requests = 1, queue = 2 }";
     let slow = handler(&server, "slow", "three.wasm", "orders", rest);
     let mut host = host(&[("three.wasm", "spin-redis")], &[slow]);
@@ -150,7 +157,7 @@ fn what_is_too_much_is_dropped_and_what_was_begun_is_finished() {
 
 #[test]
 fn messages_are_not_lost_while_a_revision_changes() {
-    let server = External::redis();
+    let server = Server::redis().unwrap();
     let workload = |what: &str| {
         let rest = format!("env = {{ WHAT = '{what}' }}");
         handler(&server, "three", "three.wasm", "orders", &rest)
