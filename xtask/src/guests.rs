@@ -15,8 +15,8 @@ use crate::toolchain::rust::RustToolchain;
 use crate::toolchain::{clang, go, node, python, ruby, wit, zig};
 use crate::workspace::Workspace;
 
-/// Folders whose sub-folders are guests, and the Cargo workspace that those in Rust belong to.
-const PLACES: &[&str] = &["guests", "guests/rust", "examples"];
+/// Folders whose sub-folders are guests, and the Cargo workspaces that those in Rust belong to.
+const PLACES: &[&str] = &["guests", "guests/rust", "guests/spin", "examples"];
 
 /// One guest: a folder, and how to build it.
 pub(crate) struct Guest {

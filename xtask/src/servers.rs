@@ -11,7 +11,9 @@ use crate::toolchain::{debian, python};
 
 const PACKAGES: &[&str] = &[
     "redis-server",
+    "redis-tools",
     "mosquitto",
+    "mosquitto-clients",
     "postgresql",
     "postgresql-client",
     "mariadb-server",

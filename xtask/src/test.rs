@@ -98,9 +98,13 @@ fn build_runtimes(workspace: &Workspace, cache: &Cache) -> Result<()> {
 
 fn format(workspace: &Workspace, cache: &Cache) -> Result<()> {
     process::run(workspace.cargo(cache).args(["fmt", "--all", "--check"]))?;
-    for manifest in
-        ["guests/rust/Cargo.toml", "examples/Cargo.toml", "fuzz/Cargo.toml", "runtimes/Cargo.toml"]
-    {
+    for manifest in [
+        "guests/rust/Cargo.toml",
+        "guests/spin/Cargo.toml",
+        "examples/Cargo.toml",
+        "fuzz/Cargo.toml",
+        "runtimes/Cargo.toml",
+    ] {
         let manifest = workspace.path(manifest);
         if manifest.is_file() {
             let mut command = workspace.cargo(cache);

@@ -76,6 +76,11 @@ pub enum Kind {
         /// Of `wasmcloud:messaging`.
         version: Option<Version>,
     },
+    /// Handles events of one sort by an export of Spin's: a component.
+    EventHandler(Event),
+    /// Answers HTTP requests by the interface that Spin had before WASI's: exports
+    /// `fermyon:spin/inbound-http`.
+    SpinHttpHandler,
     /// A proxy-wasm filter: exports `proxy_abi_version_*`.
     ProxyFilter {
         /// The highest ABI that it offers: `0.2.1`.
@@ -93,11 +98,35 @@ pub enum Kind {
     },
 }
 
+/// What an event handler is called for. Each is a contract of Spin's, in all its versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A time of the calendar: the function `handle-cron-event`.
+    Cron,
+    /// A message of an MQTT topic: the function `handle-message`.
+    Mqtt,
+    /// A message of a Redis channel: `fermyon:spin/inbound-redis` or `spin:redis/inbound-redis`.
+    Redis,
+}
+
+impl Event {
+    /// The name of its trigger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Event::Cron => "cron",
+            Event::Mqtt => "mqtt",
+            Event::Redis => "redis",
+        }
+    }
+}
+
 /// How an artifact answers HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Served {
     /// Through `wasi:http`.
     Http(Wasi),
+    /// Through `fermyon:spin/inbound-http`.
+    Spin,
     /// Once per request as a CGI-style program (WAGI).
     Wagi,
 }
@@ -107,7 +136,8 @@ impl Kind {
     pub fn word(&self) -> &'static str {
         match self {
             Kind::Command(_) => "command",
-            Kind::HttpHandler(_) => "http-handler",
+            Kind::HttpHandler(_) | Kind::SpinHttpHandler => "http-handler",
+            Kind::EventHandler(_) => "event-handler",
             Kind::MessageHandler { .. } => "message-handler",
             Kind::ProxyFilter { .. } => "proxy-filter",
             Kind::StreamTransform { .. } => "stream-transform",
@@ -119,6 +149,7 @@ impl Kind {
     pub fn servable(&self) -> Option<Served> {
         match self {
             Kind::HttpHandler(wasi) => Some(Served::Http(wasi.clone())),
+            Kind::SpinHttpHandler => Some(Served::Spin),
             Kind::Command(Wasi::V0_1 | Wasi::Unstable) => Some(Served::Wagi),
             _ => None,
         }
@@ -169,12 +200,25 @@ fn of_module(imports: &[Import], exports: &[Export]) -> Kind {
 fn of_component(exports: &[Export]) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = exports
         .iter()
-        .filter(|export| export.sort() == Sort::Instance)
         .filter_map(|export| {
             let wasi = || export.version().map(Wasi::of);
+            if export.sort() == Sort::Function {
+                return match export.name() {
+                    "handle-cron-event" => Some(Kind::EventHandler(Event::Cron)),
+                    "handle-message" => Some(Kind::EventHandler(Event::Mqtt)),
+                    _ => None,
+                };
+            }
+            if export.sort() != Sort::Instance {
+                return None;
+            }
             match export.name() {
                 "wasi:http/incoming-handler" | "wasi:http/handler" => wasi().map(Kind::HttpHandler),
                 "wasi:cli/run" => wasi().map(Kind::Command),
+                "fermyon:spin/inbound-http" => Some(Kind::SpinHttpHandler),
+                "fermyon:spin/inbound-redis" | "spin:redis/inbound-redis" => {
+                    Some(Kind::EventHandler(Event::Redis))
+                }
                 "wasmcloud:messaging/handler" => {
                     Some(Kind::MessageHandler { version: export.version().cloned() })
                 }
@@ -186,9 +230,11 @@ fn of_component(exports: &[Export]) -> Vec<Kind> {
     kinds.sort_by_key(|kind| {
         let (rank, version) = match kind {
             Kind::HttpHandler(wasi) => (0, wasi.version().cloned()),
-            Kind::MessageHandler { version } => (1, version.clone()),
-            Kind::Command(wasi) => (2, wasi.version().cloned()),
-            _ => (3, None),
+            Kind::SpinHttpHandler => (1, None),
+            Kind::MessageHandler { version } => (2, version.clone()),
+            Kind::EventHandler(_) => (3, None),
+            Kind::Command(wasi) => (4, wasi.version().cloned()),
+            _ => (5, None),
         };
         (rank, std::cmp::Reverse(version))
     });
@@ -217,6 +263,8 @@ impl fmt::Display for Kind {
                 write!(f, "message handler, wasmcloud:messaging {version}")
             }
             Kind::MessageHandler { version: None } => f.write_str("message handler"),
+            Kind::EventHandler(event) => write!(f, "event handler, Spin's {}", event.word()),
+            Kind::SpinHttpHandler => f.write_str("HTTP handler, Spin 1"),
             Kind::ProxyFilter { abi } => write!(f, "proxy filter, proxy-wasm ABI {abi}"),
             Kind::StreamTransform { abi: Some(abi) } => {
                 write!(f, "stream transform, Redpanda ABI {abi}")
@@ -238,6 +286,8 @@ impl Serialize for Kind {
                 map.serialize_entry("version", &wasi.version())?;
             }
             Kind::MessageHandler { version } => map.serialize_entry("version", version)?,
+            Kind::EventHandler(event) => map.serialize_entry("event", event.word())?,
+            Kind::SpinHttpHandler => map.serialize_entry("wasi", &None::<&str>)?,
             Kind::ProxyFilter { abi } => map.serialize_entry("abi", abi)?,
             Kind::StreamTransform { abi } => map.serialize_entry("abi", abi)?,
             Kind::Library { reactor } => map.serialize_entry("reactor", reactor)?,

@@ -32,7 +32,7 @@ pub use error::{Error, visible};
 pub use inspection::{
     CustomSection, Function, Inspection, Item, Memory, Nested, SCHEMA_VERSION, Tool,
 };
-pub use kind::{Kind, Served, Wasi};
+pub use kind::{Event, Kind, Served, Wasi};
 pub use name::InterfaceName;
 pub use needs::Needs;
 pub use producers::{Language, Producers};

@@ -23,6 +23,7 @@ mod serve;
 mod server;
 mod site;
 mod source;
+mod spin_variables;
 mod table;
 mod test;
 mod top;

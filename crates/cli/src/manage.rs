@@ -71,6 +71,9 @@ fn rows_of(host: &Running, application: &Value) -> Vec<[String; 7]> {
             if let Some(next) = task["next"].as_f64() {
                 state = format!("{state}, next in {}", table::until(next));
             }
+            if let Some(dropped) = task["dropped"].as_u64().filter(|dropped| *dropped > 0) {
+                state = format!("{state}, {dropped} dropped");
+            }
             rows.push(row(text(&task["trigger"]), state, &task["runs"], &task["failures"]));
         }
     }

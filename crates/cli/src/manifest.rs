@@ -69,6 +69,8 @@ pub(crate) struct Loaded {
     pub(crate) folder: PathBuf,
     /// A site, whose workers may name variables of the environment.
     pub(crate) site: bool,
+    /// Written for Spin, whose variables have names of their own in the environment.
+    pub(crate) spin: bool,
 }
 
 /// Reads a manifest, but nothing that is too large to be one.
@@ -161,7 +163,7 @@ pub(crate) fn load(
     let folder = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
     if is_artifact(path) {
         let application = of_artifacts(&guest::name_of(path), &[path.to_owned()]);
-        return Ok(Some(Loaded { application, folder: PathBuf::new(), site: false }));
+        return Ok(Some(Loaded { application, folder: PathBuf::new(), site: false, spin: false }));
     }
     let manifest = manifest_of(path);
     if path.is_dir() && !manifest.exists() {
@@ -173,7 +175,12 @@ pub(crate) fn load(
             }
             let application = application.filter(|_| !found.has_errors());
             let folder = path.to_owned();
-            return Ok(application.map(|application| Loaded { application, folder, site: true }));
+            return Ok(application.map(|application| Loaded {
+                application,
+                folder,
+                site: true,
+                spin: false,
+            }));
         }
         let artifacts = artifacts(path)?;
         if artifacts.is_empty() {
@@ -184,12 +191,13 @@ pub(crate) fn load(
         }
         let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let application = of_artifacts(&guest::name_of(&absolute), &artifacts);
-        return Ok(Some(Loaded { application, folder: PathBuf::new(), site: false }));
+        return Ok(Some(Loaded { application, folder: PathBuf::new(), site: false, spin: false }));
     }
     let text = read(&manifest)?;
     let folder = folder(&manifest);
     let application = application(&text, profile, &folder, found);
-    Ok(application.map(|application| Loaded { application, folder, site: false }))
+    let spin = Kind::of(&text) == Kind::Spin;
+    Ok(application.map(|application| Loaded { application, folder, site: false, spin }))
 }
 
 /// A folder's manifest, or the path itself.

@@ -15,6 +15,7 @@ use crate::{
     args::{Log, Up},
     check, control, detach, manifest,
     server::{self, Managed},
+    spin_variables::Values,
 };
 
 /// Where the applications of a host come from.
@@ -50,6 +51,7 @@ impl Sources {
         if found.iter().next().is_some() {
             check::show(&name, &found)?;
         }
+        let spin = loaded.spin.then(Values::read).transpose()?;
         let value = |name: &Name| {
             let given =
                 self.vars.iter().chain(more).rev().find(|(given, _)| given == name.as_str());
@@ -57,6 +59,7 @@ impl Sources {
             given
                 .map(|(_, value)| value.clone())
                 .or_else(|| std::env::var(environment_name(name)).ok())
+                .or_else(|| spin.as_ref()?.value(name))
                 .or_else(plain)
         };
         let variables = loaded.application.variables.keys();

@@ -27,6 +27,14 @@ const OLD: &[(&str, &str)] = &[
     ("__guest_call", "waPC, as wasmCloud had it before components"),
 ];
 
+/// Whether an export of a core module is one of bindings to WIT, or of an SDK before those: such a module is
+/// meant to become a component.
+pub fn is_binding(export: &str) -> bool {
+    export.contains('#')
+        || export.starts_with("cabi_")
+        || OLD.iter().any(|(name, _)| *name == export)
+}
+
 /// A component with what a core module imports and exports. A component comes back as it is.
 ///
 /// A module that was built against a WIT world says so in its section `component-type`. Any other becomes

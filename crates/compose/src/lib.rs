@@ -25,7 +25,7 @@ mod name;
 mod outer;
 mod plug;
 
-pub use componentize::componentize;
+pub use componentize::{componentize, is_binding};
 pub use error::{At, ComposeError, Listed};
 pub use middleware::{HANDLERS, Layer, in_front};
 pub use plug::{Plug, plug};

@@ -5,11 +5,13 @@
 //! * [`Client`]: HTTP/1.1 and HTTP/2 with a bounded pool and a deadline on every wait;
 //! * [`Sockets`]: the same rules for raw TCP and UDP;
 //! * [`Resolve`]: names to addresses, with [`SystemResolver`] for the machine's own way.
+//! * [`tls_client`] and [`Backoff`]: what clients of other protocols have in common.
 //!
 //! A name that is granted does not grant the private network behind it. Every address that a name
 //! resolves to is checked, and the address that was checked is the one that is connected to, so a
 //! name server in somebody else's hands cannot point a workload at the host's own network.
 
+mod backoff;
 mod body;
 mod client;
 mod connector;
@@ -20,12 +22,14 @@ mod slots;
 mod sockets;
 mod tls;
 
+pub use backoff::Backoff;
 pub use body::Body;
 pub use client::{Client, ClientConfig, Timeouts};
 pub use error::SendError;
 pub use policy::{Egress, Refusal};
 pub use resolver::{Lookup, LookupError, Resolve, SystemResolver};
 pub use sockets::Sockets;
+pub use tls::tls_client;
 
 /// An error of a kind that is the caller's, as HTTP bodies carry it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -12,9 +12,24 @@ use crate::error::chain;
 /// use in this process.
 static NATIVE_ROOTS: OnceCell<Arc<RootCertStore>> = OnceCell::const_new();
 
+/// A TLS configuration for servers that do not speak HTTP, which trusts the machine's roots.
+///
+/// # Errors
+/// When the machine has none. The text is for people.
+pub async fn tls_client() -> Result<Arc<ClientConfig>, String> {
+    trusting(&[], &[]).await
+}
+
 /// A TLS configuration for HTTP that trusts the machine's roots and `extra`. The error is for people.
 pub(crate) async fn client_config(
     extra: &[CertificateDer<'static>],
+) -> Result<Arc<ClientConfig>, String> {
+    trusting(extra, &[b"h2", b"http/1.1"]).await
+}
+
+async fn trusting(
+    extra: &[CertificateDer<'static>],
+    protocols: &[&[u8]],
 ) -> Result<Arc<ClientConfig>, String> {
     let native = NATIVE_ROOTS
         .get_or_init(|| async {
@@ -52,6 +67,6 @@ pub(crate) async fn client_config(
         .map_err(|error| chain(&error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }

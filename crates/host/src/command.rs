@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reef_artifact::{Kind, Wasi};
+use reef_artifact::{Event, Kind, Wasi};
 use reef_engine::{Background, Paced, within};
 use reef_wasi::{ComponentGuest, Stdio};
 use wasmtime::{Store, component::InstancePre};
@@ -185,7 +185,8 @@ impl Command {
 /// What it is then, and what can be done with it.
 fn not_a_command(kind: Option<&Kind>) -> String {
     let what = match kind {
-        Some(Kind::HttpHandler(_)) => "an HTTP handler",
+        Some(Kind::HttpHandler(_) | Kind::SpinHttpHandler) => "an HTTP handler",
+        Some(Kind::EventHandler(_)) => "an event handler",
         Some(Kind::MessageHandler { .. }) => "a message handler",
         Some(Kind::ProxyFilter { .. }) => "a proxy filter",
         Some(Kind::StreamTransform { .. }) => "a stream transform",
@@ -198,7 +199,12 @@ fn not_a_command(kind: Option<&Kind>) -> String {
 pub(crate) fn advice(kind: Option<&Kind>) -> &'static str {
     match kind {
         Some(Kind::Command(_)) => "run it with `reef run`",
-        Some(Kind::HttpHandler(_)) => "serve it with `reef serve`",
+        Some(Kind::HttpHandler(_) | Kind::SpinHttpHandler) => "serve it with `reef serve`",
+        Some(Kind::EventHandler(event)) => match event {
+            Event::Cron => "give it a `trigger.cron` in a reef.toml, and run that with `reef up`",
+            Event::Mqtt => "give it a `trigger.mqtt` in a reef.toml, and run that with `reef up`",
+            Event::Redis => "give it a `trigger.redis` in a reef.toml, and run that with `reef up`",
+        },
         Some(Kind::MessageHandler { .. }) => {
             "give it a `trigger.message` in a reef.toml, and run that with `reef up`"
         }

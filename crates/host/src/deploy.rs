@@ -461,13 +461,14 @@ impl Host {
         let mut bound = Vec::new();
         for ((unit, plan), other) in made.plans.iter().zip(self.inlets(name, made)?) {
             let workload = unit.workload.name();
-            let inlet = plan.open(workload, other, &*self.bus).await.map_err(|error| {
-                let workload = workload.clone();
-                match error {
-                    OpenError::Listen(cause) => DeployError::Listen { workload, cause },
-                    OpenError::Subscribe(cause) => DeployError::Subscribe { workload, cause },
-                }
-            })?;
+            let inlet =
+                plan.open(workload, other, &*self.bus, &self.workers).await.map_err(|error| {
+                    let workload = workload.clone();
+                    match error {
+                        OpenError::Listen(cause) => DeployError::Listen { workload, cause },
+                        OpenError::Subscribe(cause) => DeployError::Subscribe { workload, cause },
+                    }
+                })?;
             bound.push(Bound { unit: unit.clone(), plan: plan.clone(), inlet });
         }
         Ok(bound)

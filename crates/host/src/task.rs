@@ -5,6 +5,9 @@
 //! with it.
 
 mod connections;
+mod feed;
+mod handler;
+mod inbox;
 mod messages;
 mod schedule;
 mod service;
@@ -20,9 +23,12 @@ use reef_http::Workers;
 use reef_wasi::Stdio;
 use tokio::{sync::watch, task::JoinHandle};
 
-pub(crate) use self::messages::Handler;
 use self::status::Book;
 pub use self::status::{Phase, TaskStatus};
+pub(crate) use self::{
+    feed::{Feed, Source},
+    handler::{Handler, Sort},
+};
 use crate::{
     Failure, Workload,
     command::{self, Given},
@@ -48,6 +54,8 @@ pub(crate) enum When {
     Timer { every: Duration },
     /// For each connection.
     Tcp { addr: std::net::SocketAddr, idle: Duration, most: usize },
+    /// For each message of another server.
+    Feed { source: Box<Source>, capacity: Capacity, most: usize },
     /// For each message.
     Message { subject: Subject, queue: Option<Arc<str>>, capacity: Capacity, most: usize },
 }
@@ -56,6 +64,7 @@ pub(crate) enum When {
 #[derive(Debug)]
 pub(crate) enum Inlet {
     Connections(TcpListener),
+    Feed(Feed),
     Messages(Subscription),
 }
 
@@ -91,9 +100,14 @@ pub(crate) struct Run {
 // === impl Plan ===
 
 impl Plan {
-    /// Whether only a command can be started so.
-    pub(crate) fn is_of_commands(&self) -> bool {
-        !matches!(self.when, When::Message { .. })
+    /// What is to be handled; nothing if it starts a command.
+    pub(crate) fn sort(&self) -> Option<Sort> {
+        match &self.when {
+            When::Feed { source, .. } => Some(source.sort()),
+            When::Message { .. } => Some(Sort::Message),
+            When::Cron { .. } => Some(Sort::Cron),
+            When::Service { .. } | When::Timer { .. } | When::Tcp { .. } => None,
+        }
     }
 
     /// Opens where its work comes in, or goes on with what another has opened there.
@@ -102,6 +116,7 @@ impl Plan {
         workload: &Arc<str>,
         other: Option<Inlet>,
         bus: &dyn Bus,
+        workers: &Workers,
     ) -> Result<Option<Inlet>, OpenError> {
         if other.is_some() {
             return Ok(other);
@@ -111,6 +126,9 @@ impl Plan {
                 let listener = TcpListener::bind(addr)?;
                 listener.set_nonblocking(true)?;
                 Some(Inlet::Connections(listener))
+            }
+            When::Feed { source, capacity, .. } => {
+                Some(Inlet::Feed(Feed::open(workload, source, *capacity, workers)))
             }
             When::Message { subject, queue, capacity, .. } => {
                 let interest = Interest {
@@ -156,12 +174,15 @@ impl Plan {
                 (When::Tcp { idle, most, .. }, Some(Inlet::Connections(listener))) => {
                     connections::take(run, listener, idle, most, &all).await;
                 }
+                (When::Feed { capacity, most, .. }, Some(Inlet::Feed(feed))) => {
+                    feed::take(run, feed, capacity, most, bus, &all).await;
+                }
                 (When::Message { most, capacity, .. }, Some(Inlet::Messages(subscription))) => {
                     // One that was taken over had another's.
                     subscription.set_capacity(capacity);
                     messages::take(run, subscription, bus, most, &all).await;
                 }
-                (When::Tcp { .. } | When::Message { .. }, _) => {}
+                (When::Tcp { .. } | When::Feed { .. } | When::Message { .. }, _) => {}
             }
         };
         // Any worker: guests that compute for long do so in the background.
@@ -177,6 +198,7 @@ impl Inlet {
     fn share(&self) -> std::io::Result<Self> {
         Ok(match self {
             Self::Connections(listener) => Self::Connections(listener.try_clone()?),
+            Self::Feed(feed) => Self::Feed(feed.clone()),
             Self::Messages(subscription) => Self::Messages(subscription.clone()),
         })
     }
@@ -187,7 +209,11 @@ impl Inlet {
 impl Task {
     /// How it is.
     pub(crate) fn status(&self) -> TaskStatus {
-        self.book.status()
+        let mut status = self.book.status();
+        if let Some(Inlet::Feed(feed)) = &self.inlet {
+            feed.tell(&mut status);
+        }
+        status
     }
 
     /// Whether two of it at once would be in each other's way.
@@ -200,6 +226,9 @@ impl Task {
     pub(crate) fn takes_like(&self, other: &Plan, same_workload: bool) -> bool {
         match (&self.plan.when, &other.when) {
             (When::Tcp { addr: own, .. }, When::Tcp { addr, .. }) => own == addr,
+            (When::Feed { source: own, .. }, When::Feed { source, .. }) => {
+                same_workload && own == source
+            }
             (
                 When::Message { subject: own, queue: own_queue, .. },
                 When::Message { subject, queue, .. },

@@ -89,6 +89,12 @@ fn missing(name: &str, answer: &CanRun) -> String {
             text.push_str(&format!(" (Reef has {nearest})"));
         }
     }
+    if answer.missing().any(|checked| checked.import.contains("@0.2.0-rc-2023-")) {
+        text.push_str(
+            "\nIt was built against a release candidate of WASI, which nobody else has any more: build it \
+             again with a current SDK (of Spin's, 2.0.0 or later).",
+        );
+    }
     text.push_str("\nRun `reef inspect --can-run` on it for the whole list.");
     text
 }
@@ -324,6 +330,8 @@ fn fits_plain(artifact: &Artifact) -> bool {
             Kind::Command(Wasi::V0_2(_))
                 | Kind::HttpHandler(Wasi::V0_2(_))
                 | Kind::MessageHandler { .. }
+                | Kind::EventHandler(_)
+                | Kind::SpinHttpHandler
         )
     });
     known && !imports && !exports

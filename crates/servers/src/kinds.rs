@@ -63,6 +63,12 @@ impl Kind {
                 }
                 run(&mut make)
             }
+            Self::GuardedMosquitto => {
+                let mut make = Command::new("mosquitto_passwd");
+                make.args(["-b", "-c"]).arg(folder.join("passwords"));
+                make.args(["reef", "open sesame"]);
+                run(&mut make)
+            }
             Self::Redis | Self::Mosquitto | Self::Nats(_) | Self::Registry => Ok(()),
         }
     }
@@ -103,10 +109,17 @@ impl Kind {
                     command.arg("--user=root");
                 }
             }
-            Self::Mosquitto => {
+            Self::Mosquitto | Self::GuardedMosquitto => {
                 let config = folder.join("mosquitto.conf");
+                let who = match self {
+                    Self::Mosquitto => "allow_anonymous true".to_owned(),
+                    _ => {
+                        let passwords = folder.join("passwords");
+                        format!("allow_anonymous false\npassword_file {}", passwords.display())
+                    }
+                };
                 let text = format!(
-                    "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
+                    "listener {port} 127.0.0.1\n{who}\npersistence true\npersistence_location {}/\n\
                      autosave_interval 1\nuser root\n",
                     data.display()
                 );
@@ -139,9 +152,9 @@ impl Kind {
             Self::Redis => answers(port, b"PING\r\n", b"+PONG"),
             Self::Nats(_) => answers(port, b"", b"INFO"),
             // A CONNECT of MQTT 3.1.1 without a name, which is accepted.
-            Self::Mosquitto => {
+            Self::Mosquitto | Self::GuardedMosquitto => {
                 let connect = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00";
-                answers(port, connect, b"\x20\x02\x00\x00")
+                answers(port, connect, b"\x20\x02\x00")
             }
             Self::Registry => answers(port, b"GET /v2/ HTTP/1.0\r\n\r\n", b"HTTP/1.0 200"),
             Self::Postgres => {

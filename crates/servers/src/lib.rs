@@ -41,6 +41,7 @@ enum Kind {
     Postgres,
     MariaDb,
     Mosquitto,
+    GuardedMosquitto,
     Nats(Nats),
     Registry,
 }
@@ -78,6 +79,14 @@ impl Server {
         Self::start(Kind::Mosquitto)
     }
 
+    /// The same for the user `reef` with the password `open sesame` alone.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn guarded_mosquitto() -> Result<Self> {
+        Self::start(Kind::GuardedMosquitto)
+    }
+
     /// NATS with JetStream.
     ///
     /// # Errors
@@ -111,7 +120,7 @@ impl Server {
             Kind::Redis => format!("redis://127.0.0.1:{port}"),
             Kind::Postgres => format!("postgres://reef:reef@127.0.0.1:{port}/reef"),
             Kind::MariaDb => format!("mysql://reef:reef@127.0.0.1:{port}/reef"),
-            Kind::Mosquitto => format!("mqtt://127.0.0.1:{port}"),
+            Kind::Mosquitto | Kind::GuardedMosquitto => format!("mqtt://127.0.0.1:{port}"),
             Kind::Nats(_) => format!("nats://127.0.0.1:{port}"),
             Kind::Registry => format!("http://127.0.0.1:{port}"),
         }

@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod config;
+mod events;
 mod experimental_http;
 mod guest;
 mod link;
@@ -16,10 +17,12 @@ mod preview2;
 mod provided;
 mod response;
 mod sockets;
+mod spin_http;
 mod stdin;
 mod stdio;
 mod trace;
 
+pub use events::{CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error};
 pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError};
 pub use link::{component_linker, module_linker};
 pub use messaging::{BrokerMessage, Messaging};
@@ -27,4 +30,5 @@ pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;
 pub use reef_interfaces::Capabilities;
+pub use spin_http::{SpinHttpFault, SpinMethod, SpinRequest, SpinResponse};
 pub use stdio::{Lines, Stdio};

@@ -10,7 +10,7 @@ use wasmtime_wasi::p3;
 use crate::{
     config, experimental_http,
     guest::{ComponentGuest, ModuleGuest},
-    messaging, next, preview1, preview2, response, sockets, trace,
+    messaging, next, preview1, preview2, response, sockets, spin_http, trace,
 };
 
 const UNSTABLE: &str = "wasi_unstable";
@@ -86,7 +86,8 @@ pub(crate) fn packages_linker(
             sockets::check_names_concurrent(&mut linker)?;
         }
     }
-    config::add_to_linker(&mut linker, &wanted)?;
+    config::add_to_linker(&mut linker, concurrent, &wanted)?;
+    spin_http::add_to_linker(&mut linker, &wanted)?;
     messaging::add_to_linker(&mut linker, &wanted)?;
     reef_interfaces::add_to_linker(&mut linker, &wanted)?;
     if wanted("wasi:http/") {

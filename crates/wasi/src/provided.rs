@@ -70,12 +70,25 @@ const CONFIG: &[&str] = &[
     "wasi:config/store@0.2.0-draft-2024-09-27",
     "wasi:config/store@0.2.0-draft",
     "wasi:config/runtime@0.2.0-draft",
+    "fermyon:spin/config",
     "fermyon:spin/variables@2.0.0",
+    "spin:variables/variables@3.0.0",
 ];
+
+/// HTTP as Spin had it before WASI.
+const SPIN_HTTP: &[&str] = &["fermyon:spin/http", "fermyon:spin/http-types"];
 
 /// Messages, in their own package until WASI has one.
 const MESSAGING: &[&str] =
     &["wasmcloud:messaging/consumer@0.2.0", "wasmcloud:messaging/types@0.2.0"];
+
+/// Types of the events that Spin's plugins hand over: nothing to be called.
+const EVENTS: &[&str] = &[
+    "fermyon:spin-cron/cron-types@2.0.0",
+    "fermyon:spin/redis-types",
+    "spin:cron/cron-types@3.0.0",
+    "spin:mqtt-trigger/spin-mqtt-types@3.0.0",
+];
 
 /// Functions of `wasi_snapshot_preview1`, which `wasi_unstable` has too but for `sock_accept`.
 const WASI_0_1: &[&str] = &[
@@ -130,7 +143,7 @@ const WASI_0_1: &[&str] = &[
 pub fn provided() -> Vec<Provided> {
     let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(CONFIG).chain(MESSAGING);
     let capabilities = reef_interfaces::PROVIDED.iter().copied().flatten();
-    let interfaces = interfaces.chain(capabilities);
+    let interfaces = interfaces.chain(EVENTS).chain(SPIN_HTTP).chain(capabilities);
     let interfaces = interfaces.map(|name| Provided::all(name));
     let snapshot = WASI_0_1.iter().copied().chain(["sock_accept"]);
     let modules = [

@@ -1,6 +1,6 @@
 //! How an artifact is run, told from its outermost imports and exports.
 
-use reef_artifact::{Form, Kind, Served, Wasi};
+use reef_artifact::{Event, Form, Kind, Served, Wasi};
 
 use crate::guests::{COMMAND_0_1, COMMAND_0_2, HTTP_0_2, from_text, from_world};
 
@@ -68,6 +68,8 @@ fn components() {
             "export wasmcloud:messaging/handler@0.2.0;",
             vec![Kind::MessageHandler { version: Some(version("0.2.0")) }],
         ),
+        ("export handle-cron-event: func(at: u64);", vec![Kind::EventHandler(Event::Cron)]),
+        ("export handle-message: func(message: list<u8>);", vec![Kind::EventHandler(Event::Mqtt)]),
         ("export add: func(a: u32, b: u32) -> u32;", vec![Kind::Library { reactor: false }]),
     ];
     for (world, expected) in cases {

@@ -86,6 +86,7 @@ fn task(status: &TaskStatus) -> Value {
         "since": seconds(status.since),
         "running": status.running,
         "runs": status.runs,
+        "dropped": status.dropped,
         "failures": status.failures,
         "next": status.next.map(seconds),
         "last_failure": status.last_failure,

@@ -5,8 +5,9 @@ use reef_app::{FixedResponse, Handing, HttpTrigger, Route};
 use reef_document::{At, Diagnostics};
 
 use crate::{
-    field::{Field, error},
+    field::{Field, error, warning},
     known::Known,
+    reserved::{PREFIX, is_reserved},
     schema::{self, Common, Executor, StaticResponse},
     trigger::{Defaults, Started, Trigger},
 };
@@ -95,6 +96,11 @@ fn routes(
     };
     let base = defaults.base.as_ref().map_or("/", |base| base.as_str());
     match parse(&text, base) {
+        Ok(all) if all.iter().any(is_reserved) => {
+            let message = format!("nothing below `{PREFIX}` is ever reached: Spin answers there");
+            found.push(warning(message, text.span()).help("give it another route"));
+            Routes::default()
+        }
         Ok(all) => {
             let all = all.into_iter().map(|route| text.clone().map(|_| route)).collect();
             Routes { all, private: false }

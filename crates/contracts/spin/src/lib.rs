@@ -11,6 +11,7 @@ mod id;
 mod known;
 mod middleware;
 mod network;
+pub mod reserved;
 mod schema;
 mod template;
 mod trigger;

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use reef_app::{Handing, HttpTrigger, Link, Name, Source, Workload as Described};
-use reef_artifact::{Artifact, Digest, Import};
-use reef_compose::{Layer, Part, Plug};
+use reef_artifact::{Artifact, Digest, Form, Import};
+use reef_compose::{ComposeError, Layer, Part, Plug};
 use reef_document::At;
 use reef_grants::{Access, DirGrant, Grants, Limits};
 use reef_http::{FileOptions, StaticFiles};
@@ -113,10 +113,10 @@ impl Host {
                 command::check(&unit.workload)?;
             }
             for plan in plans_of {
-                if plan.is_of_commands() {
-                    command::check(&unit.workload)?;
+                match plan.sort() {
+                    None => command::check(&unit.workload)?,
+                    Some(sort) => messaging::check(sort, &unit.workload)?,
                 }
-                messaging::check(&plan, &unit.workload)?;
                 plans.push((unit.clone(), plan));
             }
             units.push(unit);
@@ -276,7 +276,27 @@ impl<'a> Making<'a> {
             return Ok((scripted.artifact, scripted.args));
         }
         let artifact = self.fetched(described, &described.source, &described.digest, name)?;
+        let artifact = self.componentized(artifact, name)?;
         Ok((self.linked(described, artifact, name)?, Vec::new()))
+    }
+
+    /// A core module that was built against a WIT world as the component that it is meant to be: what
+    /// Spin's SDKs up to version 5 build. Any other artifact as it is.
+    fn componentized(&self, artifact: Artifact, name: &str) -> Result<Artifact, DeployError> {
+        let bound = artifact.exports().iter().any(|export| reef_compose::is_binding(export.name()));
+        if artifact.form() != Form::Module || !bound {
+            return Ok(artifact);
+        }
+        let part = Part { name: artifact.name(), bytes: artifact.bytes() };
+        match reef_compose::componentize(part) {
+            Ok(bytes) => self.read(name, bytes.into_owned()),
+            // What only looks like one is run as what it is.
+            Err(ComposeError::NoWorld { .. }) => Ok(artifact),
+            Err(cause) => {
+                let workload = name.to_owned();
+                Err(DeployError::Compose { workload, cause: cause.into() })
+            }
+        }
     }
 
     /// An artifact of a workload, if it is the one that is pinned.

@@ -153,6 +153,17 @@ impl Order {
             let fixed = Fixed::try_from(one).map_err(|error| wrong(error.to_string()))?;
             all.push(Mounted::fixed(name.clone(), one.route.value.clone(), fixed));
         }
+        let triggers =
+            application.workloads.iter().flat_map(|workload| workload.trigger.http.iter());
+        if triggers.into_iter().any(|trigger| trigger.handing == Handing::Spin) {
+            // Each application of Spin's has these routes; of several on one listener, the first does.
+            for one in reef_spin::reserved::responses(application) {
+                let name = format!("{}/spin", application.name);
+                let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
+                let fixed = Fixed::try_from(&one).map_err(|error| wrong(error.to_string()))?;
+                all.push(Mounted::fixed_unless_taken(name.clone(), one.route.value, fixed));
+            }
+        }
         Ok(all)
     }
 
@@ -196,6 +207,14 @@ impl Order {
             };
             plans.push(Plan { when, args: self.resolved(&trigger.args)?, deadline: limit });
         }
+        for trigger in described.trigger.redis.iter() {
+            let source = self.redis(described, trigger)?;
+            plans.push(messaging::feed_plan(described, source, run));
+        }
+        for trigger in described.trigger.mqtt.iter() {
+            let source = self.mqtt(described, trigger)?;
+            plans.push(messaging::feed_plan(described, source, run));
+        }
         for trigger in described.trigger.message.iter() {
             plans.push(messaging::plan(described, trigger, run));
         }
@@ -229,10 +248,6 @@ pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
             Some(capability) => format!("the capability `{capability}`"),
             None => format!("the link of `{}`", link.import.value),
         }
-    } else if !trigger.redis.is_empty() {
-        "the trigger `redis`".to_owned()
-    } else if !trigger.mqtt.is_empty() {
-        "the trigger `mqtt`".to_owned()
     } else {
         return Ok(());
     };

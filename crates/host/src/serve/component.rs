@@ -29,6 +29,7 @@ use wasmtime_wasi_http::{
 use super::{
     dispatch::Reused,
     instances::{Instances, Job, Slot},
+    spin,
     turn::{Gate, Turn},
 };
 use crate::{Workload, failure::Trap};
@@ -46,6 +47,18 @@ pub(super) struct Pool {
 enum Pre {
     V0_2(Pre02<ComponentGuest>),
     V0_3(Pre03<ComponentGuest>),
+    Spin(spin::Pre),
+}
+
+/// By what contract a component answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contract {
+    /// `wasi:http/incoming-handler`.
+    V0_2,
+    /// `wasi:http/handler`.
+    V0_3,
+    /// `fermyon:spin/inbound-http`.
+    Spin,
 }
 
 /// Marks a slot as failed unless it is told otherwise: a panic or an abort ends up here, before the
@@ -58,15 +71,15 @@ impl Pool {
     pub(super) fn new(
         workload: Arc<Workload>,
         pre: &InstancePre<ComponentGuest>,
-        v0_3: bool,
+        contract: Contract,
         reuse: Reused,
         workers: Workers,
         background: Arc<reef_engine::Background>,
     ) -> wasmtime::Result<Self> {
-        let pre = if v0_3 {
-            Pre::V0_3(Pre03::new(pre.clone())?)
-        } else {
-            Pre::V0_2(Pre02::new(pre.clone())?)
+        let pre = match contract {
+            Contract::V0_2 => Pre::V0_2(Pre02::new(pre.clone())?),
+            Contract::V0_3 => Pre::V0_3(Pre03::new(pre.clone())?),
+            Contract::Spin => Pre::Spin(spin::Pre::new(pre.clone())?),
         };
         let instances = Instances::new(workers.len());
         Ok(Self { workload, pre, reuse, instances, background, workers })
@@ -143,10 +156,10 @@ impl Pool {
 }
 
 /// One instance's task.
-struct Instance {
-    pool: Arc<Pool>,
+pub(super) struct Instance {
+    pub(super) pool: Arc<Pool>,
     worker: usize,
-    slot: Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     activity: Arc<Activity>,
 }
 
@@ -161,6 +174,10 @@ impl Instance {
             },
             Pre::V0_3(pre) => match self.started(pre.instantiate_async(&mut store)).await {
                 Ok(service) => self.serve_0_3(&mut store, Proxy::P3(service)).await,
+                Err(error) => self.refuse(&mut store, error),
+            },
+            Pre::Spin(spin) => match spin.pre.instantiate_async(&mut store).await {
+                Ok(guest) => self.serve_spin(&mut store, guest, spin).await,
                 Err(error) => self.refuse(&mut store, error),
             },
         };
@@ -250,13 +267,30 @@ impl Instance {
                 }));
             }
             called?;
-            if served >= self.pool.reuse.requests || self.activity.is_away() {
+            if !self.goes_on(served) {
                 break;
             }
-            self.slot.set_idle(true);
-            self.pool.instances.list(self.worker, &self.slot);
         }
         Ok(())
+    }
+
+    /// Whether it takes another request after so many; others are told then.
+    pub(super) fn goes_on(&self, served: u32) -> bool {
+        if served >= self.pool.reuse.requests || self.activity.is_away() {
+            return false;
+        }
+        self.slot.set_idle(true);
+        self.pool.instances.list(self.worker, &self.slot);
+        true
+    }
+
+    /// What whoever waits for an answer is told of a trap: the instance's own log line has the backtrace.
+    pub(super) fn trapped(
+        &self,
+        error: &wasmtime::Error,
+        store: &Store<ComponentGuest>,
+    ) -> wasmtime::Error {
+        GuestTrap::of(error, store.data().limits()).into()
     }
 
     /// Several requests at once, as the guest can take them.

@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{
 
 use super::{
     answer::{Broken, Exchange, FromInstance, Streamed},
-    component::{GuestError, NoAnswer, Pool, Uninstantiable},
+    component::{Contract, GuestError, NoAnswer, Pool, Uninstantiable},
     ingress::{Mount, Script},
     instances::{Claim, Job},
     uri::absolute,
@@ -95,7 +95,7 @@ pub(super) enum Guest {
 pub enum ServeError {
     /// Not a kind that answers HTTP.
     #[error(
-        "{name} does not answer HTTP: it is a {kind}. Reef serves components that export wasi:http/incoming-handler 0.2 or wasi:http/handler 0.3, and WASI 0.1 commands as CGI-style (WAGI) handlers; {advice}"
+        "{name} does not answer HTTP: it is a {kind}. Reef serves components that export wasi:http/incoming-handler 0.2, wasi:http/handler 0.3 or fermyon:spin/inbound-http, and WASI 0.1 commands as CGI-style (WAGI) handlers; {advice}"
     )]
     NotServable {
         /// Which workload.
@@ -182,11 +182,16 @@ impl Service {
             advice: advice(workload.kinds().first()),
         };
         let guest = match (served.ok_or_else(not_servable)?, &workload.linked) {
-            (Served::Http(wasi), Linked::Component(pre)) => {
-                let v0_3 = matches!(wasi, Wasi::V0_3(_));
+            (served @ (Served::Http(_) | Served::Spin), Linked::Component(pre)) => {
+                let contract = match served {
+                    Served::Http(Wasi::V0_3(_)) => Contract::V0_3,
+                    Served::Http(_) => Contract::V0_2,
+                    _ => Contract::Spin,
+                };
+                let v0_3 = contract == Contract::V0_3;
                 let reuse = options.reuse.decided(v0_3);
                 let workers = workers.clone();
-                let pool = Pool::new(workload.clone(), pre, v0_3, reuse, workers, background);
+                let pool = Pool::new(workload.clone(), pre, contract, reuse, workers, background);
                 let mismatch = |cause| ServeError::Mismatch { name: name.clone(), cause };
                 Guest::Component(Arc::new(pool.map_err(mismatch)?))
             }

@@ -74,6 +74,8 @@ struct Answering {
     /// Named in messages, whatever stands in front of it.
     name: Arc<str>,
     endpoint: Endpoint,
+    /// Whether it is left out where something else has its route.
+    yields: bool,
 }
 
 /// What answers.
@@ -112,7 +114,7 @@ pub struct Ingress {
 
 impl Mounted {
     fn new(name: Arc<str>, route: Route, endpoint: Endpoint) -> Self {
-        Self(Arc::new(Answering { route, name, endpoint }))
+        Self(Arc::new(Answering { route, name, endpoint, yields: false }))
     }
 
     /// Where it answers.
@@ -138,6 +140,12 @@ impl Mounted {
     /// One answer to everybody.
     pub fn fixed(name: impl Into<Arc<str>>, route: Route, fixed: Fixed) -> Self {
         Self::new(name.into(), route, Endpoint::Fixed(fixed.into()))
+    }
+
+    /// The same answer, unless something else has its route: no conflict.
+    pub fn fixed_unless_taken(name: impl Into<Arc<str>>, route: Route, fixed: Fixed) -> Self {
+        let (name, endpoint) = (name.into(), Endpoint::Fixed(fixed.into()));
+        Self(Arc::new(Answering { route, name, endpoint, yields: true }))
     }
 
     /// The workload that is reached first there: the outermost middleware, if there is any.
@@ -212,8 +220,14 @@ impl Table {
     /// Two want the same place.
     pub fn new(mounted: impl IntoIterator<Item = Mounted>) -> Result<Self, RouteConflict> {
         let mut router = RouterBuilder::new();
+        let (yielding, mounted): (Vec<_>, Vec<_>) =
+            mounted.into_iter().partition(|one| one.0.yields);
         for one in mounted {
             router.add(&one.name().clone(), one.route().clone(), one)?;
+        }
+        for one in yielding {
+            // A conflict says that it is not needed.
+            let _ = router.add(&one.name().clone(), one.route().clone(), one);
         }
         Ok(Self { router: router.build() })
     }

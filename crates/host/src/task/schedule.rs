@@ -1,4 +1,4 @@
-//! Commands at their times.
+//! Commands and handlers at their times.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -6,13 +6,17 @@ use jiff::{Zoned, tz::TimeZone};
 use reef_app::Schedule;
 use reef_wasi::Stdio;
 
-use super::{Phase, Run};
+use super::{
+    Phase, Run,
+    handler::{Handler, Sort, handle_time},
+};
 
 /// How long the clock on the wall is trusted: it may be set, and the machine may sleep.
 const TRUST: Duration = Duration::from_secs(30);
 
-/// Runs the command at times of the calendar. Times that pass while it runs are left out.
+/// Runs the command at times of the calendar, or hands them to the component. Times that pass while it runs are left out.
 pub(super) async fn at(run: Run, schedule: Schedule, zone: TimeZone) {
+    let by_event = Handler::of(&run.workload, Sort::Cron) == Some(Handler::Cron);
     loop {
         let now = Zoned::now().with_time_zone(zone.clone());
         let Some(next) = schedule.after(&now) else {
@@ -32,7 +36,13 @@ pub(super) async fn at(run: Run, schedule: Schedule, zone: TimeZone) {
                 () = tokio::time::sleep(left.min(TRUST)) => {}
             }
         }
-        let _ = run.once(Stdio::Log).await;
+        if by_event {
+            // Spin has seconds, and none before 1970.
+            let seconds = jiff::Timestamp::now().as_second();
+            handle_time(&run, u64::try_from(seconds).unwrap_or_default()).await;
+        } else {
+            let _ = run.once(Stdio::Log).await;
+        }
         if *run.stopped.borrow() {
             return;
         }

@@ -11,8 +11,10 @@ use crate::Failure;
 /// What a task is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Waits for its time or for connections.
+    /// Waits for its time, for connections or for messages.
     Waiting,
+    /// The server that its messages come from is not there: it is tried again.
+    Connecting,
     /// Its guest runs.
     Running,
     /// Its guest has ended, and is started again after a pause.
@@ -25,7 +27,7 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStatus {
     /// What it is: `service`, `cron */5 * * * *`, `timer 10s`, `tcp 127.0.0.1:7000`,
-    /// `message orders.*`.
+    /// `message orders.*`, `redis orders at localhost:6379`, `mqtt orders/# at localhost:1883`.
     pub trigger: String,
     /// What it is doing.
     pub phase: Phase,
@@ -35,6 +37,8 @@ pub struct TaskStatus {
     pub running: u64,
     /// Runs begun.
     pub runs: u64,
+    /// Messages of another server that there was no room for.
+    pub dropped: u64,
     /// Runs that did not end well.
     pub failures: u64,
     /// When it runs next.
@@ -51,6 +55,7 @@ impl Phase {
     pub fn word(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Connecting => "connecting",
             Self::Running => "running",
             Self::BackingOff => "backing off",
             Self::Failed => "failed",
@@ -67,10 +72,11 @@ impl Book {
             When::Tcp { addr, .. } => {
                 let bound = inlet.and_then(|inlet| match inlet {
                     Inlet::Connections(listener) => listener.local_addr().ok(),
-                    Inlet::Messages(_) => None,
+                    Inlet::Feed(_) | Inlet::Messages(_) => None,
                 });
                 format!("tcp {}", bound.unwrap_or(*addr))
             }
+            When::Feed { source, .. } => source.to_string(),
             When::Message { subject, queue: None, .. } => format!("message {subject}"),
             When::Message { subject, queue: Some(queue), .. } => {
                 format!("message {subject}, shared by {queue}")
@@ -82,6 +88,7 @@ impl Book {
             since: SystemTime::now(),
             running: 0,
             runs: 0,
+            dropped: 0,
             failures: 0,
             next: None,
             last_failure: None,
