@@ -174,7 +174,8 @@ fn versions_are_compared_as_wasi_means_them() {
         ("wasi:sockets/ip-name-lookup@0.3.0", true),
         ("wasi:http/outgoing-handler@0.2.2", true),
         ("wasi:http/client@0.3.0", true),
-        ("wasi:keyvalue/store@0.2.0-draft", false),
+        ("wasi:keyvalue/store@0.2.0-draft", true),
+        ("wasi:keyvalue/store@0.2.0-draft3", false),
         ("wasi:nn/graph@0.2.0-rc-2024-10-28", false),
     ] {
         fs::write(&file, format!(r#"(component (import "{import}" (instance)))"#)).unwrap();

@@ -240,7 +240,6 @@ pub fn environment_name(name: &Name) -> String {
 
 /// Says no to what would otherwise be passed over in silence.
 pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
-    let trigger = &described.trigger;
     let known = |link: &Link| is_http(link) || is_messaging(link) || capability(link).is_some();
     let other = |link: &&Link| link.capability.is_some() && !known(link);
     let what = if let Some(link) = described.links.iter().find(other) {
