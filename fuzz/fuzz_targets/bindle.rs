@@ -15,6 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(id) = text.parse::<Id>() else { return };
     assert_eq!(id.to_string().parse::<Id>(), Ok(id.clone()));
     let path = invoice_path(&id);
-    assert!(path.is_ascii() && !path.contains("/..") && !path.contains("//"));
+    assert!(path.is_ascii());
+    assert!(path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")), "{path}");
     assert!(!path.contains(['?', '#', '@', ' ', '\\']));
 });

@@ -21,6 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let again: Reference = written.parse().expect("what was written is read");
     assert_eq!(again.to_string(), written);
     let path = format!("/v2/{}/manifests/{}", reference.repository(), reference.version());
-    assert!(!path.contains("//") && !path.contains("..") && path.is_ascii());
+    assert!(path.is_ascii());
+    assert!(path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")), "{path}");
     assert!(!path.contains(['?', '#', '%', ' ', '\\']));
 });

@@ -39,7 +39,7 @@ fn an_address_may_have_its_digest() {
 fn secrets_are_not_shown() {
     let signed = place("https://example.com/a.wasm?signature=hush").unwrap();
     assert_eq!(signed.to_string(), "https://example.com/a.wasm?…");
-    for text in ["https://me:hush@example.com/a.wasm", "https://me:hush@:bad/a?x=hush", "http://"] {
+    for text in ["https://me:hush@example.com/a.wasm", "https://me:hush@:bad/a?x=hush"] {
         let error = place(text).unwrap_err().to_string();
         assert!(!error.contains("hush"), "{error}");
     }

@@ -26,6 +26,7 @@ proptest! {
         let Ok(id) = text.parse::<Id>() else { return Ok(()) };
         prop_assert_eq!(id.to_string(), text);
         let path = crate::invoice_path(&id);
-        prop_assert!(!path.contains("/..") && !path.contains("//") && !path.contains(['?', '#', '@']));
+        prop_assert!(path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")), "{}", path);
+        prop_assert!(!path.contains(['?', '#', '@']));
     }
 }

@@ -73,6 +73,7 @@ proptest! {
         prop_assert_eq!(again.version(), read.version());
         prop_assert_eq!(again.repository(), read.repository());
         let path = format!("/v2/{}/manifests/{}", read.repository(), read.version());
-        prop_assert!(!path.contains("..") && !path.contains("//") && !path.contains(['?', '#', '%', ' ']));
+        prop_assert!(path.split('/').skip(1).all(|part| !matches!(part, "" | "." | "..")), "{}", path);
+        prop_assert!(!path.contains(['?', '#', '%', ' ']));
     }
 }
