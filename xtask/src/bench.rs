@@ -12,6 +12,7 @@ mod machine;
 mod neighbours;
 mod overhead;
 mod record;
+mod routes;
 pub(crate) mod running;
 pub(crate) mod server;
 mod start;
@@ -64,6 +65,8 @@ enum Name {
     Start,
     /// The steps of a start, each by itself
     Ladder,
+    /// A route among ten thousand
+    Routes,
     /// What deadlines and metering cost
     Overhead,
     /// A server whose other requests compute without end
@@ -158,6 +161,7 @@ fn one(name: Name, workspace: &Workspace, tools: &Tools<'_>, effort: Effort) -> 
         Name::Http => http::measure,
         Name::Start => start::measure,
         Name::Ladder => ladder::measure,
+        Name::Routes => routes::measure,
         Name::Overhead => overhead::measure,
         Name::Neighbours => neighbours::measure,
         Name::Density => density::measure,

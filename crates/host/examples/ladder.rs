@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use reef_artifact::{Artifact, Form, Kind, Wasi};
 use reef_engine::{Allocation, Code, Confined, Engine, EngineConfig, Flavour, Share};
 use reef_grants::{Grants, Limits};
-use reef_http::RouterBuilder;
 use reef_meter::Meter;
 use reef_wasi::{Stdio, World, component_linker, module_linker};
 use wasmtime::Store;
@@ -45,47 +44,8 @@ fn main() {
                 steps.into_iter().map(|(step, time)| format!("\"{step}\":{time:.3}")).collect();
             format!("\"{name}\":{{{}}}", steps.join(","))
         })
-        .chain([format!("\"routes\":{{\"match\":{:.4}}}", routes())])
         .collect();
     println!("{{{}}}", files.join(","));
-}
-
-/// A look-up among ten thousand routes of every kind, in microseconds: the mean over all paths.
-fn routes() -> f64 {
-    let mut routes = RouterBuilder::new();
-    for index in 0..2500 {
-        for route in [
-            format!("/exact/path/of/{index}"),
-            format!("/below/{index}/..."),
-            format!("/users/:id/of/{index}"),
-            format!("shop-{index}.example.com/api/..."),
-        ] {
-            routes.add("it", route.parse().unwrap(), index).unwrap();
-        }
-    }
-    let routes = routes.build();
-    let paths: Vec<_> = (0..2500)
-        .flat_map(|index| {
-            [
-                (None, format!("/exact/path/of/{index}")),
-                (None, format!("/below/{index}/some/where/else")),
-                (None, format!("/users/somebody/of/{index}")),
-                (Some(format!("shop-{index}.example.com:8080")), "/api/v1/things".to_owned()),
-            ]
-        })
-        .collect();
-    let rounds = 20;
-    let mut found = 0;
-    let began = Instant::now();
-    for _ in 0..rounds {
-        for (host, path) in &paths {
-            found +=
-                usize::from(routes.find(host.as_deref().or(Some("localhost")), path).is_some());
-        }
-    }
-    let took = began.elapsed();
-    assert_eq!(found, rounds * paths.len(), "each has its route");
-    took.as_secs_f64() * 1e6 / found as f64
 }
 
 async fn climb(engine: &Engine, file: &Path, times: usize) -> Vec<(&'static str, f64)> {

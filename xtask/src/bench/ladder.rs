@@ -58,8 +58,6 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
             bench.state(&format!("{guest}: {what}"), (step, MICROSECONDS), guest, target);
         }
     }
-    let target = Some(Target::Below(1.0));
-    bench.state("a route found among 10,000", ("match", MICROSECONDS), "routes", target);
     for server in &servers {
         let what = format!("{}: first byte over a kept connection", server.name);
         bench.state(&what, ("first_byte", MICROSECONDS), server.name, None);

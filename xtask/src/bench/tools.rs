@@ -73,6 +73,14 @@ impl<'a> Tools<'a> {
         Ok(Program::new(path))
     }
 
+    /// The program that looks routes up.
+    pub(super) fn routes(&self) -> Result<Program> {
+        let mut command = self.cargo();
+        command.args(["build", "--release", "--locked", "--package", "reef-http"]);
+        process::run(command.args(["--example", "routes"]))?;
+        Ok(Program::new(self.cache.release_target().join("release/examples/routes")))
+    }
+
     /// The native server.
     pub(super) fn hyper(&self) -> Result<Program> {
         let target = self.cache.release_target().join("hyper-hello");
