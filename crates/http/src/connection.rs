@@ -19,7 +19,9 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
 use crate::handler::{Handler, Peer};
+use crate::access_log::{End, Line};
 use crate::server::Running;
+use crate::refusal::Refusal;
 use crate::tls::Tls;
 use io::ClientIo;
 
@@ -79,6 +81,15 @@ impl Shared {
     }
 
     fn is_busy(&self) -> bool {
+    /// A line of the access log for a request of which no handler has heard.
+    fn log_unread(&self, refusal: &Refusal) {
+        if let Some(log) = &self.running.access_log {
+            // The text and the end of its line.
+            let bytes = refusal.to_string().len() + 1;
+            log.write(&Line::unread(self.peer.remote, refusal.status(), bytes), End::Whole);
+        }
+    }
+
         self.parts.load(Ordering::Acquire) != 0
     }
 
