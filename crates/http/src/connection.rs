@@ -3,6 +3,7 @@
 mod h1;
 mod h2;
 mod io;
+mod length;
 mod reset;
 mod service;
 
@@ -18,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
-use crate::handler::{Handler, Peer};
 use crate::access_log::{End, Line};
-use crate::server::Running;
+use crate::handler::{Handler, Peer};
 use crate::refusal::Refusal;
+use crate::server::Running;
 use crate::tls::Tls;
 use io::ClientIo;
 
@@ -80,7 +81,6 @@ impl Shared {
         self.stage.load(Ordering::Relaxed) != TAKEN
     }
 
-    fn is_busy(&self) -> bool {
     /// A line of the access log for a request of which no handler has heard.
     fn log_unread(&self, refusal: &Refusal) {
         if let Some(log) = &self.running.access_log {
@@ -90,6 +90,7 @@ impl Shared {
         }
     }
 
+    fn is_busy(&self) -> bool {
         self.parts.load(Ordering::Acquire) != 0
     }
 

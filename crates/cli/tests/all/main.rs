@@ -14,6 +14,7 @@ mod host;
 mod inspect;
 mod invoke;
 mod languages;
+mod lengths;
 mod manage;
 mod messages;
 mod mqtt;
