@@ -30,6 +30,7 @@ use reef_wasi::Stdio;
 use self::{capabilities::Backends, revision::address};
 pub use self::{
     error::DeployError,
+    files::leads_outside,
     order::{WORKER, environment_name},
     runtime::runtime_folders,
     status::{ApplicationStatus, TriggerStatus, WorkloadStatus},

@@ -21,6 +21,7 @@ mod mqtt;
 mod network;
 mod new;
 mod origin;
+mod outside;
 mod process;
 mod redis;
 mod run;

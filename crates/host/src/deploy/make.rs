@@ -552,7 +552,10 @@ impl<'a> Making<'a> {
             }
         }
         let script = self.host.script(described, unit)?;
-        let folder = trigger.files.as_ref().map(|files| self.order.folder.join(&files.value));
+        let folder = trigger.files.as_ref().map(|files| self.order.served(&files.value));
+        let folder = folder
+            .transpose()
+            .map_err(|why| DeployError::Value { workload: described.name.to_string(), why })?;
         let compression = Some(self.host.ingress.compression().clone());
         let options_of = FileOptions { compression, ..FileOptions::default() };
         let files = folder.map(|folder| StaticFiles::open(folder, options_of)).transpose();
