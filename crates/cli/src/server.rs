@@ -2,7 +2,10 @@
 
 use std::{
     io::IsTerminal as _,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use anyhow::Context as _;
 use http::Request;
 use reef_engine::{Allocation, Background};
 use reef_host::{
-    deploy::{Host, Order, TriggerStatus},
+    deploy::{DeployError, Host, Order, TriggerStatus},
     serve::Ingress,
 };
 use reef_http::{
@@ -109,17 +112,6 @@ pub(crate) fn serve(
         let until_stopped = |mut stopped: watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let starting = async {
-            for order in orders {
-                host.apply(order).await?;
-            }
-            Ok::<_, anyhow::Error>(())
-        };
-        tokio::select! {
-            started = starting => started?,
-            _ = terminate.recv() => return Ok(1),
-            _ = interrupt.recv() => return Ok(130),
-        }
         let (ask, mut asked) = tokio::sync::mpsc::channel(1);
         let mut watch = None;
         let control = managed.map(|managed| Control {
@@ -134,9 +126,20 @@ pub(crate) fn serve(
             tls: tls.is_some(),
             stop: ask,
         });
+            ready: AtomicBool::new(false),
         let control = control.map(Control::listen).transpose()?;
         announce(&host, &server, admin.as_ref(), tls.is_some());
         telemetry.health().set_ready();
+        let goes_on = watch.is_some();
+        tokio::select! {
+            started = start(&host, orders, control.as_deref(), goes_on) => started?,
+            _ = terminate.recv() => return Ok(1),
+            _ = interrupt.recv() => return Ok(130),
+            Some(()) = asked.recv() => return Ok(1),
+        }
+        if let Some(control) = &control {
+            control.ready.store(true, Ordering::Release);
+        }
         if let (Some(watch), Some(control)) = (watch, &control) {
             tokio::spawn(watch.run(control.clone()));
         }
@@ -192,7 +195,10 @@ pub(crate) fn serve(
         host.close();
         tracing::info!(completed = report.completed, cut = report.cut, "Stopped.");
         Ok((report.cut > 0).into())
-    })?;
+    });
+    // What is still being compiled is of no use to anybody.
+    runtime.shutdown_background();
+    let status = status?;
     if let Some(log) = access_log {
         log.flush(FLUSH);
         if log.dropped() > 0 {
@@ -205,6 +211,36 @@ pub(crate) fn serve(
 
 /// The certificates that flags name.
 fn tls(args: &ServerArgs) -> anyhow::Result<Option<Tls>> {
+/// Applies what the host is started with. What is stopped meanwhile is left out; `goes_on`: so is what
+/// cannot run.
+async fn start(
+    host: &Arc<Host>,
+    orders: Vec<Order>,
+    control: Option<&Control>,
+    goes_on: bool,
+) -> anyhow::Result<()> {
+    let mut left_out = 0;
+    let all = orders.len();
+    for order in orders {
+        let name = order.application.name.to_string();
+        match host.apply(order).await {
+            Ok(_) => {}
+            Err(DeployError::CalledOff { .. }) if left_out + 1 < all => {
+                left_out += 1;
+                tracing::warn!(application = name, "It was stopped before it had started.");
+                if let Some(control) = control {
+                    control.sources.forget(&name);
+                }
+            }
+            Err(error) if goes_on => {
+                tracing::error!("{error:#}\nNothing runs yet: waiting for a change.");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
     let default = match (&args.tls_cert, &args.tls_key) {
         (Some(cert), Some(key)) => Some(CertificateFiles { cert: cert.clone(), key: key.clone() }),
         _ => None,
