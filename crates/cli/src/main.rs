@@ -13,6 +13,7 @@ mod generate;
 mod guest;
 mod inspect;
 mod logs;
+mod live;
 mod manage;
 mod manifest;
 mod new;

@@ -30,7 +30,7 @@ use crate::{
     args::{Log, ServerArgs},
     control::{self, Control},
     dev::Watch,
-    guest, source,
+    guest, live, source,
     up::Sources,
 };
 
@@ -62,7 +62,7 @@ pub(crate) fn serve(
     }
     reef_http::raise_open_files();
     let allocation = Allocation::Pooling { instances: args.max_instances };
-    let engine = guest::engine(&args.cache, allocation, true);
+    let engine = guest::engine(&args.cache, allocation, true, false);
     let tls = tls(args)?;
     let access_log = args.access_log.as_ref().map(|path| {
         let target = match path.as_os_str() == "-" {
@@ -100,6 +100,7 @@ pub(crate) fn serve(
     let worked_on = managed.as_ref().is_some_and(|managed| managed.watch.is_some());
     let data = guest::data(&args.data, worked_on);
     let host = Host::new(engine, ingress.clone(), workers, background, scripts, fetcher, data);
+    host.watch(Box::new(live::event));
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
 
@@ -125,11 +126,10 @@ pub(crate) fn serve(
             addrs: server.local_addrs(),
             tls: tls.is_some(),
             stop: ask,
-        });
             ready: AtomicBool::new(false),
+        });
+        // Before anything is started, so that it is seen and can be stopped.
         let control = control.map(Control::listen).transpose()?;
-        announce(&host, &server, admin.as_ref(), tls.is_some());
-        telemetry.health().set_ready();
         let goes_on = watch.is_some();
         tokio::select! {
             started = start(&host, orders, control.as_deref(), goes_on) => started?,
@@ -140,6 +140,8 @@ pub(crate) fn serve(
         if let Some(control) = &control {
             control.ready.store(true, Ordering::Release);
         }
+        announce(&host, &server, admin.as_ref(), tls.is_some());
+        telemetry.health().set_ready();
         if let (Some(watch), Some(control)) = (watch, &control) {
             tokio::spawn(watch.run(control.clone()));
         }
@@ -209,8 +211,6 @@ pub(crate) fn serve(
     Ok(status)
 }
 
-/// The certificates that flags name.
-fn tls(args: &ServerArgs) -> anyhow::Result<Option<Tls>> {
 /// Applies what the host is started with. What is stopped meanwhile is left out; `goes_on`: so is what
 /// cannot run.
 async fn start(
@@ -241,6 +241,8 @@ async fn start(
     Ok(())
 }
 
+/// The certificates that flags name.
+fn tls(args: &ServerArgs) -> anyhow::Result<Option<Tls>> {
     let default = match (&args.tls_cert, &args.tls_key) {
         (Some(cert), Some(key)) => Some(CertificateFiles { cert: cert.clone(), key: key.clone() }),
         _ => None,
