@@ -15,7 +15,7 @@ use reef_telemetry::{Journal, LogConfig};
 
 use crate::{
     args::{CacheArgs, DataArgs, GrantArgs, LimitArgs, Log, LogFormat},
-    live,
+    background, live,
 };
 
 /// Starts logging.
@@ -34,7 +34,14 @@ pub(crate) fn log_to(
         LogFormat::Json => reef_telemetry::LogFormat::Json,
     };
     let config = LogConfig { journal, ..LogConfig::from_env(format, log.log.clone(), default) };
-    Ok(reef_telemetry::init(&config)?)
+    let own = background::Log::own();
+    reef_telemetry::init_to(&config, move |line: &[u8]| {
+        live::write(line);
+        if let Some(own) = &own {
+            own.written(line.len());
+        }
+    })?;
+    Ok(())
 }
 
 /// The engine that flags ask for. `told`: what compiles says so by itself; hosts say more of it.

@@ -2,6 +2,7 @@
 //! to the library crates.
 
 mod args;
+mod background;
 mod builder;
 mod check;
 mod control;
@@ -12,8 +13,8 @@ mod expect;
 mod generate;
 mod guest;
 mod inspect;
-mod logs;
 mod live;
+mod logs;
 mod manage;
 mod manifest;
 mod new;
