@@ -73,7 +73,9 @@ pub struct HttpTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_body: Option<Written<ByteSize>>,
     /// A folder whose files are sent in place of asking the guest, where there are such; from the
-    /// manifest's on.
+    /// manifest's on. They are looked up by the whole path of a request, whatever the route: in `pub`,
+    /// `/f/t.txt` is `pub/f/t.txt`, also at the route `/f/...`. A `[[static]]` looks them up by what
+    /// follows its route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<At<PathBuf>>,
     /// Whether answers are compressed for clients that ask for it.

@@ -22,7 +22,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -53,6 +53,8 @@ pub(crate) struct Control {
     pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) tls: bool,
     pub(crate) stop: tokio::sync::mpsc::Sender<()>,
+    /// What it was started with runs.
+    pub(crate) ready: AtomicBool,
 }
 
 // === impl Socket ===
@@ -186,6 +188,11 @@ impl Control {
         let order = tokio::task::spawn_blocking(move || sources.order(&of, &values)).await??;
         let applied = self.host.apply(order).await?;
         self.sources.remember(&applied.application, origin);
+        if !applied.changed {
+            let Applied { application, revision, .. } = &applied;
+            tracing::info!(application, revision, "Nothing has changed.");
+            return Ok(applied);
+        }
         tracing::info!(
             application = applied.application,
             revision = applied.revision,

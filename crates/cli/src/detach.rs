@@ -1,44 +1,66 @@
 //! `reef up -d`: a host that goes on when its starter has gone.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use http::Method;
+use reef_app::Name;
+use reef_host::deploy::environment_name;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::{Hosts, Ps},
+    background,
     control::{Socket, client},
     manage::{block_on, ps},
 };
 
 /// How often it is asked whether it is ready.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long one that is told to end may take.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Starts this very command in the background, and waits until it is ready or has failed.
-pub(crate) fn start(socket: Option<&Path>) -> anyhow::Result<i32> {
+pub(crate) fn start(socket: Option<&Path>, vars: &[(String, String)]) -> anyhow::Result<i32> {
     let own = Socket::new(socket)?;
-    let log = log_file()?;
+    let folder = background::folder()?;
+    background::tidy(&folder);
+    // Called after the process that writes it, once that has a number.
+    let log = folder.join(format!("starting-{}.log", std::process::id()));
     let file = fs::File::create(&log)
         .with_context(|| format!("cannot write the log {}", log.display()))?;
+    drop(file);
+    // What is cut off at its front is written on at its end.
+    let file = fs::OpenOptions::new().append(true).open(&log)?;
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
-    let mut arguments = std::env::args_os().skip(1).filter(|one| one != "-d" && one != "--detach");
     // The subcommand comes first; what is global may come before it.
-    command.args(arguments.by_ref());
+    command.args(arguments(std::env::args_os().skip(1)));
+    // The arguments of a process are for everybody to see, its environment is not.
+    command.envs(environment(vars)?);
+    command.env(background::LOG, &folder);
     if socket.is_none() {
         command.arg("--socket").arg(own.path());
     }
     // A group of its own: an interrupt at the terminal is not meant for it.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).process_group(0);
-    let mut child = command.spawn().context("cannot start in the background")?;
+    let child = command.spawn().context("cannot start in the background");
+    let mut child = child.inspect_err(|_| drop(fs::remove_file(&log)))?;
+    let starting = log;
+    let log = background::file(&folder, child.id());
+    fs::rename(&starting, &log)?;
     let mut log_reader = fs::File::open(&log)?;
     let status = block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
         loop {
             // What it says until it is ready is for whoever started it.
             relay(&mut log_reader)?;
@@ -46,10 +68,18 @@ pub(crate) fn start(socket: Option<&Path>) -> anyhow::Result<i32> {
                 relay(&mut log_reader)?;
                 return Ok(Some(ended.code().unwrap_or(1)));
             }
-            if client::call(own.path(), Method::GET, "/v1/status", None).await.is_ok() {
+            let status = client::call(own.path(), Method::GET, "/v1/status", None).await;
+            if status.is_ok_and(|status| status["ready"] == true) {
                 return Ok(None);
             }
-            tokio::time::sleep(PAUSE).await;
+            // Who does not wait for it does not want it.
+            let signal = tokio::select! {
+                () = tokio::time::sleep(PAUSE) => continue,
+                _ = interrupt.recv() => SignalKind::interrupt(),
+                _ = terminate.recv() => SignalKind::terminate(),
+            };
+            end(&mut child).await?;
+            return Ok(Some(128 + signal.as_raw_value()));
         }
     })?;
     if let Some(status) = status {
@@ -68,6 +98,23 @@ pub(crate) fn start(socket: Option<&Path>) -> anyhow::Result<i32> {
     Ok(0)
 }
 
+/// Ends a host that has not started yet.
+async fn end(child: &mut Child) -> anyhow::Result<()> {
+    let pid = rustix::process::Pid::from_child(child);
+    // It may just have ended.
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let until = Instant::now() + ENDING;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > until {
+            child.kill()?;
+            child.wait()?;
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
 fn relay(log: &mut fs::File) -> io::Result<()> {
     let at = log.stream_position()?;
     let mut said = Vec::new();
@@ -80,12 +127,41 @@ fn relay(log: &mut fs::File) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a host in the background writes.
-fn log_file() -> anyhow::Result<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let state = var("XDG_STATE_HOME").or_else(|| Some(var("HOME")?.join(".local/state")));
-    let folder = state.unwrap_or_else(std::env::temp_dir).join("reef");
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    Ok(folder.join(format!("up-{}.log", std::process::id())))
+/// The arguments of the one in the background: without those that say so, and without values.
+fn arguments(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut left = Vec::new();
+    let mut all = all;
+    while let Some(one) = all.next() {
+        match one.to_str() {
+            Some("-d" | "--detach") => {}
+            Some("--var") => drop(all.next()),
+            Some(text) if text.starts_with("--var=") => {}
+            Some("--") => {
+                left.push(one);
+                left.extend(all);
+                break;
+            }
+            _ => left.push(one),
+        }
+    }
+    left
 }
+
+/// The values of variables as the environment holds them, the last of a name.
+fn environment(vars: &[(String, String)]) -> anyhow::Result<BTreeMap<String, &str>> {
+    let mut held = BTreeMap::<String, (&str, &str)>::new();
+    for (name, value) in vars {
+        let key = environment_name(&name.parse::<Name>()?);
+        if let Some((other, _)) = held.insert(key.clone(), (name, value))
+            && other != name
+        {
+            bail!(
+                "--var {other} and --var {name} are both {key} for a host in the background; leave -d out"
+            );
+        }
+    }
+    Ok(held.into_iter().map(|(key, (_, value))| (key, value)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashSet,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,6 +24,7 @@ use crate::{
     args::{Dev, Log},
     builder, check,
     control::{self, Control},
+    live,
     logs::Printer,
     manifest,
     server::{self, Managed},
@@ -104,11 +105,9 @@ impl Watch {
             let (printer, denials) = &mut *state;
             let text = String::from_utf8_lossy(line);
             let said = if json { text.to_string() } else { printer.line(text.trim_end()) };
-            let mut out = io::stderr().lock();
-            // With standard error gone there is nobody to tell.
-            let _ = out.write_all(said.as_bytes());
+            live::write(said.as_bytes());
             if let Some(advice) = denials.advice(&text) {
-                let _ = out.write_all(advice.as_bytes());
+                live::write(advice.as_bytes());
             }
         })?;
         Ok(())

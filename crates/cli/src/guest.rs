@@ -15,7 +15,7 @@ use reef_telemetry::{Journal, LogConfig};
 
 use crate::{
     args::{CacheArgs, DataArgs, GrantArgs, LimitArgs, Log, LogFormat},
-    progress,
+    background, live,
 };
 
 /// Starts logging.
@@ -34,14 +34,26 @@ pub(crate) fn log_to(
         LogFormat::Json => reef_telemetry::LogFormat::Json,
     };
     let config = LogConfig { journal, ..LogConfig::from_env(format, log.log.clone(), default) };
-    Ok(reef_telemetry::init(&config)?)
+    let own = background::Log::own();
+    reef_telemetry::init_to(&config, move |line: &[u8]| {
+        live::write(line);
+        if let Some(own) = &own {
+            own.written(line.len());
+        }
+    })?;
+    Ok(())
 }
 
-/// The engine that flags ask for.
-pub(crate) fn engine(cache: &CacheArgs, allocation: Allocation, ticks: bool) -> Arc<Engine> {
+/// The engine that flags ask for. `told`: what compiles says so by itself; hosts say more of it.
+pub(crate) fn engine(
+    cache: &CacheArgs,
+    allocation: Allocation,
+    ticks: bool,
+    told: bool,
+) -> Arc<Engine> {
     let cache = if cache.no_cache { None } else { cache.cache_dir.clone().or_else(default_cache) };
     let engine = Engine::new(EngineConfig { allocation, cache, ticks, ..EngineConfig::default() });
-    Arc::new(engine.on_compile(progress::compiling))
+    Arc::new(if told { engine.on_compile(live::compiling) } else { engine })
 }
 
 /// Where something else than code is kept: beside it.

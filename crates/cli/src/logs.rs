@@ -5,6 +5,7 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
+use anyhow::bail;
 use serde_json::Value;
 
 use crate::{args::Logs, control::client, manage::block_on};
@@ -18,6 +19,9 @@ pub(crate) fn logs(args: &Logs) -> anyhow::Result<i32> {
     let mut printer = Printer::new(io::stdout().is_terminal());
     block_on(async {
         let host = client::host_of(application, args.host.socket.as_deref()).await?;
+        if let (Some(name), Some(application)) = (&args.name, application) {
+            known(&host, application, name)?;
+        }
         let mut path = format!("/v1/logs?tail={}&follow={}", args.tail, args.follow);
         if let Some(name) = &args.name {
             path.push_str(&format!("&workload={}", client::escaped(name)));
@@ -32,6 +36,20 @@ pub(crate) fn logs(args: &Logs) -> anyhow::Result<i32> {
         .await
     })?;
     Ok(0)
+}
+
+/// Says what there is, if no workload of an application is called so.
+fn known(host: &client::Running, application: &str, name: &str) -> anyhow::Result<()> {
+    let Some(one) = host.applications().find(|one| one["name"] == application) else {
+        // It is only starting.
+        return Ok(());
+    };
+    let workloads = one["workloads"].as_array().into_iter().flatten();
+    let there: Vec<_> = workloads.filter_map(|workload| workload["qualified"].as_str()).collect();
+    if name == application || there.contains(&name) {
+        return Ok(());
+    }
+    bail!("{application} has no workload `{name}`; there is {}", there.join(", "))
 }
 
 /// Makes lines for people of those for machines.

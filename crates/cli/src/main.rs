@@ -2,6 +2,7 @@
 //! to the library crates.
 
 mod args;
+mod background;
 mod builder;
 mod check;
 mod control;
@@ -12,6 +13,7 @@ mod expect;
 mod generate;
 mod guest;
 mod inspect;
+mod live;
 mod logs;
 mod manage;
 mod manifest;

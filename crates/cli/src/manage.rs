@@ -167,7 +167,7 @@ pub(crate) fn apply(args: &Apply) -> anyhow::Result<i32> {
             "profile": args.profile,
             "values": values,
         });
-        let done = client::call(&host.socket, Method::POST, "/v1/apply", Some(&body)).await?;
+        let done = client::change(&host.socket, "/v1/apply", &body).await?;
         applied(&done, args.json)
     })
 }
@@ -222,7 +222,7 @@ async fn told(
     body: &Value,
 ) -> anyhow::Result<Value> {
     let path = format!("/v1/applications/{}/{what}", client::escaped(application));
-    client::call(&host.socket, Method::POST, &path, Some(body)).await
+    client::change(&host.socket, &path, body).await
 }
 
 fn applied(done: &Value, json: bool) -> anyhow::Result<i32> {
@@ -235,6 +235,10 @@ fn applied(done: &Value, json: bool) -> anyhow::Result<i32> {
         names.collect::<Vec<_>>().join(", ")
     };
     let mut said = format!("{} is at revision {}", text(&done["application"]), done["revision"]);
+    if done["changed"] == false {
+        say(&format!("{said}, as before: nothing has changed."))?;
+        return Ok(0);
+    }
     for (of, word) in [("made", "new"), ("kept", "as before"), ("gone", "gone")] {
         let names = names(of);
         if !names.is_empty() {

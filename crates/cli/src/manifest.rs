@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use reef_app::{Application, HttpTrigger, Manifest, Name, Source, Triggers, Workload};
 use reef_document::{At, Diagnostic, Diagnostics, LARGEST, Source as Text, Syntax, parse};
+use reef_host::deploy::leads_outside;
 use reef_registry::{Place, PlaceError};
 
 use crate::{guest, site};
@@ -302,12 +303,22 @@ fn folders(application: &Application, folder: &Path, found: &mut Diagnostics) {
     let triggers = application.workloads.iter().flat_map(|workload| workload.trigger.http.iter());
     let of_triggers = triggers.filter_map(|trigger| trigger.files.as_ref());
     for named in application.statics.iter().map(|files| &files.dir).chain(of_triggers) {
-        let dir = folder.join(&named.value);
-        if !dir.is_dir() {
-            let message = format!("there is no folder {}", dir.display());
-            found.push(placed(Diagnostic::error(message), named).help("make it, or name another"));
-        }
+        served(folder, named, found);
     }
+}
+
+/// A folder that is served from as it is.
+fn served(folder: &Path, dir: &At<PathBuf>, found: &mut Diagnostics) {
+    let whole = folder.join(&dir.value);
+    let (message, help) = if !whole.is_dir() {
+        (format!("there is no folder {}", whole.display()), "make it, or name another")
+    } else if leads_outside(folder, &dir.value) {
+        let message = format!("{} is outside of the manifest's folder", dir.value.display());
+        (message, "files are served from the manifest's folder only: put a copy there")
+    } else {
+        return;
+    };
+    found.push(placed(Diagnostic::error(message), dir).help(help));
 }
 
 fn placed<T>(diagnostic: Diagnostic, place: &At<T>) -> Diagnostic {

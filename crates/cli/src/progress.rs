@@ -1,9 +1,9 @@
-//! What a person is told of what takes long: compilation and downloads.
+//! What a person is told of downloads.
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal as _, Write as _},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    io::{self, IsTerminal as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,44 +11,14 @@ use reef_artifact::Digest;
 use reef_grants::ByteSize;
 use reef_registry::{Error, Progress, Transfer};
 
-/// After this, a person is told what takes so long.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::live;
+
 /// A line that changes is written anew so often.
 const DRAW: Duration = Duration::from_millis(100);
 /// What fits a line beside the numbers.
 const LONGEST_NAME: usize = 48;
-/// Back to the beginning of the line, and nothing in it any more.
-const CLEAR: &str = "\r\x1b[K";
-
-/// Says that something is being compiled if that takes longer than a person wonders.
-pub(crate) fn compiling(name: &str, size: usize) -> Box<dyn Send> {
-    struct Compiling(Option<mpsc::Sender<()>>, Option<std::thread::JoinHandle<()>>);
-    impl Drop for Compiling {
-        fn drop(&mut self) {
-            self.0.take();
-            if let Some(thread) = self.1.take() {
-                let _ = thread.join();
-            }
-        }
-    }
-    let (sender, done) = mpsc::channel::<()>();
-    let line = format!(
-        "Compiling {name} ({}), once; later runs take it from the cache",
-        ByteSize(size as u64)
-    );
-    let thread = std::thread::spawn(move || {
-        let start = Instant::now();
-        if done.recv_timeout(PATIENCE) != Err(mpsc::RecvTimeoutError::Timeout) {
-            return;
-        }
-        eprintln!("{line} …");
-        let _ = done.recv();
-        if std::io::stderr().is_terminal() {
-            eprintln!("Compiled in {:.1} s.", start.elapsed().as_secs_f64());
-        }
-    });
-    Box::new(Compiling(Some(sender), Some(thread)))
-}
+/// What the line is called among those that change.
+const ROW: &str = "downloads";
 
 /// Shows downloads on standard error: on a terminal as one line that changes, elsewhere as one line at
 /// the start of each and one at its end.
@@ -91,7 +61,7 @@ impl Progress for Downloads {
         shown.next += 1;
         if !shown.terminal {
             let size = size.map(|size| format!(" ({})", ByteSize(size))).unwrap_or_default();
-            eprintln!("Downloading {what}{size} …");
+            live::write(format!("Downloading {what}{size} …\n").as_bytes());
         }
         let active = Active { name: what.to_owned(), size, at: 0, since: Instant::now() };
         shown.active.insert(id, active);
@@ -124,7 +94,8 @@ impl Transfer for One {
         let Some(active) = shown.active.remove(&self.id) else { return };
         shown.clear();
         let (bytes, seconds) = (ByteSize(active.at), active.since.elapsed().as_secs_f64());
-        eprintln!("Downloaded {} ({bytes}) in {seconds:.1} s.", active.name);
+        let said = format!("Downloaded {} ({bytes}) in {seconds:.1} s.\n", active.name);
+        live::write(said.as_bytes());
     }
 }
 
@@ -146,15 +117,12 @@ impl Shown {
             return;
         }
         self.drawn = Some(Instant::now());
-        let line = line(self.active.values());
-        let mut out = io::stderr().lock();
-        // With standard error gone there is nobody to tell.
-        let _ = write!(out, "{CLEAR}{line}").and_then(|()| out.flush());
+        live::show(ROW, line(self.active.values()));
     }
 
     fn clear(&mut self) {
         if self.drawn.take().is_some() {
-            eprint!("{CLEAR}");
+            live::hide(ROW);
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: Run, log: &Log) -> anyhow::Result<i32> {
     let artifact = source::artifact(&args.file, None, &args.cache, &args.sources)?;
     let (shares, deadline) = (limits.cpu.is_some(), limits.deadline);
     let ticks = shares || deadline.is_some();
-    let engine = guest::engine(&args.cache, Allocation::OnDemand, ticks);
+    let engine = guest::engine(&args.cache, Allocation::OnDemand, ticks, true);
     let name = source::name_of(&args.file);
     let workload = guest::prepare(&engine, &artifact, name, grants, limits)?;
 

@@ -2,7 +2,10 @@
 
 use std::{
     io::IsTerminal as _,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use anyhow::Context as _;
 use http::Request;
 use reef_engine::{Allocation, Background};
 use reef_host::{
-    deploy::{Host, Order, TriggerStatus},
+    deploy::{DeployError, Host, Order, TriggerStatus},
     serve::Ingress,
 };
 use reef_http::{
@@ -27,7 +30,7 @@ use crate::{
     args::{Log, ServerArgs},
     control::{self, Control},
     dev::Watch,
-    guest, source,
+    guest, live, source,
     up::Sources,
 };
 
@@ -59,7 +62,7 @@ pub(crate) fn serve(
     }
     reef_http::raise_open_files();
     let allocation = Allocation::Pooling { instances: args.max_instances };
-    let engine = guest::engine(&args.cache, allocation, true);
+    let engine = guest::engine(&args.cache, allocation, true, false);
     let tls = tls(args)?;
     let access_log = args.access_log.as_ref().map(|path| {
         let target = match path.as_os_str() == "-" {
@@ -97,6 +100,7 @@ pub(crate) fn serve(
     let worked_on = managed.as_ref().is_some_and(|managed| managed.watch.is_some());
     let data = guest::data(&args.data, worked_on);
     let host = Host::new(engine, ingress.clone(), workers, background, scripts, fetcher, data);
+    host.watch(Box::new(live::event));
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
 
@@ -109,17 +113,6 @@ pub(crate) fn serve(
         let until_stopped = |mut stopped: watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let starting = async {
-            for order in orders {
-                host.apply(order).await?;
-            }
-            Ok::<_, anyhow::Error>(())
-        };
-        tokio::select! {
-            started = starting => started?,
-            _ = terminate.recv() => return Ok(1),
-            _ = interrupt.recv() => return Ok(130),
-        }
         let (ask, mut asked) = tokio::sync::mpsc::channel(1);
         let mut watch = None;
         let control = managed.map(|managed| Control {
@@ -133,8 +126,20 @@ pub(crate) fn serve(
             addrs: server.local_addrs(),
             tls: tls.is_some(),
             stop: ask,
+            ready: AtomicBool::new(false),
         });
+        // Before anything is started, so that it is seen and can be stopped.
         let control = control.map(Control::listen).transpose()?;
+        let goes_on = watch.is_some();
+        tokio::select! {
+            started = start(&host, orders, control.as_deref(), goes_on) => started?,
+            _ = terminate.recv() => return Ok(1),
+            _ = interrupt.recv() => return Ok(130),
+            Some(()) = asked.recv() => return Ok(1),
+        }
+        if let Some(control) = &control {
+            control.ready.store(true, Ordering::Release);
+        }
         announce(&host, &server, admin.as_ref(), tls.is_some());
         telemetry.health().set_ready();
         if let (Some(watch), Some(control)) = (watch, &control) {
@@ -192,7 +197,10 @@ pub(crate) fn serve(
         host.close();
         tracing::info!(completed = report.completed, cut = report.cut, "Stopped.");
         Ok((report.cut > 0).into())
-    })?;
+    });
+    // What is still being compiled is of no use to anybody.
+    runtime.shutdown_background();
+    let status = status?;
     if let Some(log) = access_log {
         log.flush(FLUSH);
         if log.dropped() > 0 {
@@ -201,6 +209,36 @@ pub(crate) fn serve(
     }
     telemetry.shutdown(FLUSH);
     Ok(status)
+}
+
+/// Applies what the host is started with. What is stopped meanwhile is left out; `goes_on`: so is what
+/// cannot run.
+async fn start(
+    host: &Arc<Host>,
+    orders: Vec<Order>,
+    control: Option<&Control>,
+    goes_on: bool,
+) -> anyhow::Result<()> {
+    let mut left_out = 0;
+    let all = orders.len();
+    for order in orders {
+        let name = order.application.name.to_string();
+        match host.apply(order).await {
+            Ok(_) => {}
+            Err(DeployError::CalledOff { .. }) if left_out + 1 < all => {
+                left_out += 1;
+                tracing::warn!(application = name, "It was stopped before it had started.");
+                if let Some(control) = control {
+                    control.sources.forget(&name);
+                }
+            }
+            Err(error) if goes_on => {
+                tracing::error!("{error:#}\nNothing runs yet: waiting for a change.");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The certificates that flags name.

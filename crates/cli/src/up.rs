@@ -152,7 +152,7 @@ pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
         }
     }
     if args.detach {
-        return detach::start(args.socket.as_deref());
+        return detach::start(args.socket.as_deref(), &args.var);
     }
     let socket = control::Socket::new(args.socket.as_deref())?;
     let managed = Managed { sources: sources.into(), socket, watch: None };

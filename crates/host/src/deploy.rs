@@ -13,6 +13,7 @@ mod order;
 mod revision;
 mod runtime;
 mod status;
+mod turn;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -27,12 +28,22 @@ use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
 use reef_wasi::Stdio;
 
-use self::{capabilities::Backends, revision::address};
+use self::{
+    capabilities::Backends,
+    revision::address,
+    turn::{Doing, Turn, Turns},
+};
 pub use self::{
     error::DeployError,
+    files::leads_outside,
     order::{WORKER, environment_name},
     runtime::runtime_folders,
     status::{ApplicationStatus, TriggerStatus, WorkloadStatus},
+    turn::{Change, Event, Stage, Watcher},
+};
+use self::{
+    revision::address,
+    turn::{Doing, Turn, Turns},
 };
 pub use crate::task::{Phase, TaskStatus};
 use crate::{
@@ -78,6 +89,8 @@ pub struct Applied {
     pub kept: Vec<String>,
     /// Workloads that are gone.
     pub gone: Vec<String>,
+    /// Whether anything is different from before. Where nothing is, the revision is the one before.
+    pub changed: bool,
 }
 
 /// Applications on this machine, behind one listener.
@@ -91,8 +104,7 @@ pub struct Host {
     applications: Mutex<BTreeMap<String, Deployed>>,
     snapshots: runtime::Snapshots,
     fetcher: Fetcher,
-    /// One change at a time.
-    changing: tokio::sync::Mutex<()>,
+    turns: Turns,
 }
 
 /// An application and its revisions, the present one last.
@@ -171,7 +183,7 @@ impl Host {
             applications: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
             fetcher,
-            changing: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
         })
     }
 
@@ -184,9 +196,9 @@ impl Host {
     /// # Errors
     /// When anything of it cannot be made, started or reached: then nothing has changed.
     pub async fn apply(self: &Arc<Self>, order: Order) -> Result<Applied, DeployError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turns.begin("apply", order.application.name.as_str()).await?;
         let before = self.current(order.application.name.as_str());
-        self.replace(order, before).await
+        self.replace(turn, order, before, None).await
     }
 
     /// Makes an application anew, or one of its workloads: with fresh instances, though nothing of it
@@ -199,7 +211,7 @@ impl Host {
         application: &str,
         workload: Option<&str>,
     ) -> Result<Applied, DeployError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turns.begin("restart", application).await?;
         let before = self.current(application).ok_or_else(|| self.unknown(application))?;
         if let Some(workload) = workload
             && !before.order.application.workloads.iter().any(|one| one.name.as_str() == workload)
@@ -208,9 +220,7 @@ impl Host {
             return Err(DeployError::NoWorkload { application, workload });
         }
         let order = before.order.clone();
-        // What is not restarted is offered to be kept.
-        let kept = workload.map(|workload| Arc::new(before.without(workload)));
-        self.replace(order, kept).await
+        self.replace(turn, order, Some(before), Some(Restart(workload.map(str::to_owned)))).await
     }
 
     /// Goes back to a revision that ran before: the one before the present, if none is named.
@@ -222,7 +232,7 @@ impl Host {
         application: &str,
         to: Option<u64>,
     ) -> Result<Applied, DeployError> {
-        let _turn = self.changing.lock().await;
+        let turn = self.turns.begin("rollback", application).await?;
         let (wanted, current, there) = {
             let applications = self.lock();
             let deployed =
@@ -256,19 +266,21 @@ impl Host {
             plans: wanted.plans.clone(),
             fixed: wanted.fixed.clone(),
         };
-        self.put(again).await
+        self.put(turn, again).await
     }
 
-    /// Ends an application.
+    /// Ends an application, and calls off what is being done with it.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When there is none of that name, or another change is in the way.
     pub async fn stop(&self, application: &str) -> Result<(), DeployError> {
-        let _turn = self.changing.lock().await;
+        let called_off = self.turns.call_off(application);
+        let _turn = self.turns.begin("stop", application).await?;
         let removed = {
             let mut applications = self.lock();
             match applications.remove(application) {
                 Some(removed) => removed,
+                None if called_off => return Ok(()),
                 None => return Err(unknown(application, &applications)),
             }
         };
@@ -280,9 +292,11 @@ impl Host {
     }
 
     /// Begins no run and takes no connection any more; ends when those in progress have, or after
-    /// `grace`. Requests are answered on.
+    /// `grace`. Requests are answered on. What is being changed is called off, and nothing is changed
+    /// any more.
     pub async fn end_tasks(&self, grace: Duration) {
-        let _turn = self.changing.lock().await;
+        self.turns.close();
+        self.turns.ended(grace).await;
         let tasks = self
             .lock()
             .values_mut()
@@ -295,6 +309,16 @@ impl Host {
     pub fn close(&self) {
         self.ingress.close();
         self.lock().clear();
+    }
+
+    /// Has somebody told of what happens in changes. The first one counts.
+    pub fn watch(&self, watcher: Watcher) {
+        self.turns.watch(watcher);
+    }
+
+    /// What is being changed now.
+    pub fn change(&self) -> Option<Change> {
+        self.turns.present()
     }
 
     /// What answers requests here.
@@ -329,24 +353,34 @@ impl Host {
         current.flat_map(|revision| revision.mounted().collect::<Vec<_>>()).collect()
     }
 
-    /// `before`: what may be kept of what runs.
+    /// `before`: what runs, of which what is the same may be kept.
     async fn replace(
         self: &Arc<Self>,
+        turn: Turn,
         order: Order,
         before: Option<Arc<Revision>>,
+        restart: Option<Restart>,
     ) -> Result<Applied, DeployError> {
-        let fetched = self.fetch(&order).await?;
-        let host = self.clone();
+        let fetching = self.fetch(&order, restart.as_ref());
+        let fetched = turn.unless_called_off(fetching).await?;
+        let (host, doing) = (self.clone(), turn.doing.clone());
         // Compiling takes as long as it takes, and must not hold anything else up.
-        let making =
-            tokio::task::spawn_blocking(move || host.make(order, before.as_deref(), &fetched));
-        let made = making.await.map_err(|_| DeployError::Stopped)??;
-        self.put(made).await
+        let making = tokio::task::spawn_blocking(move || {
+            host.make(order, before.as_deref(), restart.as_ref(), &fetched, &doing)
+        });
+        let made = async { making.await.map_err(|_| DeployError::Stopped)? };
+        let made = turn.unless_called_off(made).await?;
+        self.put(turn, made).await
     }
 
     /// Fetches what of an order is not on this machine, each once.
-    async fn fetch(&self, order: &Order) -> Result<Fetched, DeployError> {
-        let fetched = self.fetcher.fetch_all(&order.application).await;
+    async fn fetch(
+        &self,
+        order: &Order,
+        restart: Option<&Restart>,
+    ) -> Result<Fetched, DeployError> {
+        let wanted = restart.and_then(|restart| restart.wanted(&order.application));
+        let fetched = self.fetcher.fetch_all(wanted.as_ref().unwrap_or(&order.application)).await;
         fetched.map_err(|(workload, cause)| DeployError::Fetch {
             workload: order.qualified(workload),
             cause: cause.into(),
@@ -354,15 +388,36 @@ impl Host {
     }
 
     /// Lets a revision take over, if it is ready.
-    async fn put(&self, mut made: Revision) -> Result<Applied, DeployError> {
+    async fn put(self: &Arc<Self>, turn: Turn, made: Revision) -> Result<Applied, DeployError> {
         let name = made.order.application.name.to_string();
         let before = self.current(&name);
-        // Conflicts first: they cost nothing to find.
-        let table = self.table_with(&name, &made)?;
-        self.starts(&made, before.as_deref()).await?;
-        let binding = self.bind(&name, &made).await?;
+        let getting_ready = async {
+            // Conflicts first: they cost nothing to find.
+            let table = self.table_with(&name, &made)?;
+            self.starts(&made, before.as_deref(), &turn.doing).await?;
+            Ok((table, self.bind(&name, &made).await?))
+        };
+        let (table, binding) = turn.unless_called_off(getting_ready).await?;
+        let host = self.clone();
+        // It is not left half done when whoever asked for it is gone.
+        let taking_over = tokio::spawn(async move {
+            let applied = host.take_over(name, made, before, table, binding).await;
+            turn.doing.done();
+            drop(turn);
+            applied
+        });
+        taking_over.await.map_err(|_| DeployError::Stopped)
+    }
 
-        // From here on nothing fails.
+    /// From here on nothing fails.
+    async fn take_over(
+        &self,
+        name: String,
+        mut made: Revision,
+        before: Option<Arc<Revision>>,
+        table: Table,
+        binding: Vec<Bound>,
+    ) -> Applied {
         made.connect();
         self.ingress.install(table);
         let (applied, old) = {
@@ -372,9 +427,18 @@ impl Host {
                 tasks: Vec::new(),
                 count: 0,
             });
-            deployed.count += 1;
-            made.number = deployed.count;
             let old = std::mem::take(&mut deployed.tasks);
+            match before.as_deref().filter(|before| made.is_like(before)) {
+                Some(before) => {
+                    // What it was before stays there to go back to. Folders were opened anew.
+                    (made.number, made.since) = (before.number, before.since);
+                    deployed.revisions.pop_back();
+                }
+                None => {
+                    deployed.count += 1;
+                    made.number = deployed.count;
+                }
+            }
             let applied = made.compared(before.as_deref());
             deployed.revisions.push_back(Arc::new(made));
             if deployed.revisions.len() > REVISIONS {
@@ -404,7 +468,7 @@ impl Host {
         if let Some(deployed) = self.lock().get_mut(&name) {
             deployed.tasks = tasks;
         }
-        Ok(applied)
+        applied
     }
 
     /// All routes, with those of this revision for its application's.
@@ -420,17 +484,24 @@ impl Host {
 
     /// Whether what is new can be instantiated, has run its commands of the start, and says that it is
     /// ready.
-    async fn starts(&self, made: &Revision, before: Option<&Revision>) -> Result<(), DeployError> {
+    async fn starts(
+        &self,
+        made: &Revision,
+        before: Option<&Revision>,
+        doing: &Doing,
+    ) -> Result<(), DeployError> {
         let known: HashSet<_> =
             before.into_iter().flat_map(Revision::all_units).map(address).collect();
         let is_new = |unit: &Arc<Unit>| !known.contains(&address(unit));
         let background = || Some(self.background.clone());
         for unit in made.all_units().filter(|unit| made.order.tried && is_new(unit)) {
+            doing.step(unit.workload.name(), Stage::Trying);
             unit.workload.try_instance(STARTING, background()).await?;
         }
         for unit in made.units.iter().filter(|unit| is_new(unit)) {
             let Some(described) = made.described(&unit.name) else { continue };
             for start in described.trigger.start.iter() {
+                doing.step(unit.workload.name(), Stage::Starting);
                 let mut args = vec![unit.workload.name().to_string()];
                 args.extend(made.order.resolved(&start.args)?);
                 let deadline = described.limits.deadline.map(|limit| limit.0);
@@ -450,6 +521,7 @@ impl Host {
             if let Some(ready) = described.and_then(|described| described.ready.as_ref())
                 && new
             {
+                doing.step(chain.mounted.name(), Stage::Asking);
                 revision::is_ready(chain, ready).await?;
             }
         }
@@ -495,6 +567,28 @@ impl Host {
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.lock().keys()).finish()
+    }
+}
+
+/// What is made anew though it has not changed: one workload, or all.
+struct Restart(Option<String>);
+
+impl Restart {
+    /// The part of an application that one workload is made of, with those that it is a part of.
+    fn wanted(&self, application: &Application) -> Option<Application> {
+        let target = self.0.as_deref()?;
+        let made = application.workloads.iter().filter(|one| make::has_part(one, target));
+        let names: HashSet<_> = made
+            .flat_map(|one| {
+                let middleware = one.trigger.http.iter().flat_map(|trigger| &trigger.middleware);
+                let linked = one.links.iter().filter_map(|link| link.workload.as_ref());
+                let parts = middleware.chain(linked).map(|name| name.value.clone());
+                std::iter::once(one.name.value.clone()).chain(parts)
+            })
+            .collect();
+        let mut wanted = application.clone();
+        wanted.workloads.retain(|one| names.contains(&one.name.value));
+        Some(wanted)
     }
 }
 

@@ -24,12 +24,12 @@ const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// The common log format: `REMOTE - - [TIME] "REQUEST" STATUS BYTES`. A request without an
-    /// answer has the status 499.
+    /// answer has the status 499; one that could not be read is `-`.
     Common,
     /// The common log format with `"REFERER" "USER-AGENT"` at its end.
     Combined,
     /// An object in each line: `time` (RFC 3339, when the request had come), `remote`, `method`,
-    /// `target`, `version`, `status`, `bytes` (of the body, as sent), `duration` (seconds), `end`
+    /// `target` and `version` (unless it could not be read), `status`, `bytes` (of the body, as sent), `duration` (seconds), `end`
     /// (`whole`; `cut`, the body was broken off; `given_up`, the client went before it was
     /// answered), and where there are such `host`, `id`, `workload`, `route`, `referer`,
     /// `user_agent`.

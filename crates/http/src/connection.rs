@@ -3,6 +3,7 @@
 mod h1;
 mod h2;
 mod io;
+mod length;
 mod reset;
 mod service;
 
@@ -18,7 +19,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
+use crate::access_log::{End, Line};
 use crate::handler::{Handler, Peer};
+use crate::refusal::Refusal;
 use crate::server::Running;
 use crate::tls::Tls;
 use io::ClientIo;
@@ -76,6 +79,15 @@ impl Shared {
     /// Whether what hyper writes now is its own answer to a head that it could not read.
     fn is_between_requests(&self) -> bool {
         self.stage.load(Ordering::Relaxed) != TAKEN
+    }
+
+    /// A line of the access log for a request of which no handler has heard.
+    fn log_unread(&self, refusal: &Refusal) {
+        if let Some(log) = &self.running.access_log {
+            // The text and the end of its line.
+            let bytes = refusal.to_string().len() + 1;
+            log.write(&Line::unread(self.peer.remote, refusal.status(), bytes), End::Whole);
+        }
     }
 
     fn is_busy(&self) -> bool {

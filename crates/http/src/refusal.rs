@@ -60,6 +60,8 @@ pub enum Refusal {
     Connect,
     /// The handler answered with a status that cannot end a request (`1xx`).
     StatusInvalid(StatusCode),
+    /// The `Content-Length` of the handler's answer is not that of its body.
+    LengthInvalid,
     /// The handler panicked.
     HandlerFailed,
     /// `max_connections` are open.
@@ -84,7 +86,9 @@ impl Refusal {
             Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::HeadTimeout { .. } | Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::StatusInvalid(_) | Self::HandlerFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::StatusInvalid(_) | Self::LengthInvalid | Self::HandlerFailed => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::TooManyConnections { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -148,6 +152,9 @@ impl fmt::Display for Refusal {
             Self::StatusInvalid(status) => {
                 write!(f, "the handler answered {}, which cannot end a request", status.as_u16())
             }
+            Self::LengthInvalid => f.write_str(
+                "the handler answered with a Content-Length that is not that of its body",
+            ),
             Self::HandlerFailed => f.write_str("the handler failed"),
             Self::TooManyConnections { limit } => write!(
                 f,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -126,6 +126,11 @@ where
     Ok(Registry::default().with(filter).with(lines))
 }
 
+/// Whether a span is one of this project's: those of libraries say what their authors wonder about.
+fn is_own(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("reef")
+}
+
 type Sink = dyn Fn(&[u8]) + Send + Sync;
 
 struct Lines {
@@ -140,7 +145,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
+        if let Some(span) = context.span(id).filter(|span| is_own(span.metadata())) {
             let mut fields = Fields::default();
             attributes.record(&mut fields);
             span.extensions_mut().insert(fields);

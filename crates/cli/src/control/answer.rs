@@ -1,6 +1,10 @@
 //! What the control socket answers.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
@@ -54,6 +58,12 @@ pub(super) async fn answer(
             Err(error) => return Ok(refused(StatusCode::BAD_REQUEST, error.to_string())),
         },
     };
+    // The order of what it was started with is its own.
+    let starting = !control.ready.load(Ordering::Acquire);
+    if post && starting && path.last() != Some(&"stop") {
+        let error = "the host is starting; try again when it has started (`reef ps` says so)";
+        return Ok(refused(StatusCode::CONFLICT, error.into()));
+    }
     let text = |name: &str| told.get(name).and_then(Value::as_str).map(str::to_owned);
     let get = head.method == Method::GET;
     Ok(match &path[..] {
@@ -130,6 +140,7 @@ fn status_of(error: &anyhow::Error) -> StatusCode {
             | DeployError::NoRevision { .. }
             | DeployError::NoWorkload { .. },
         ) => StatusCode::NOT_FOUND,
+        Some(DeployError::Busy { .. } | DeployError::CalledOff { .. }) => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
@@ -141,6 +152,7 @@ fn json_of(done: &Applied) -> Value {
         "made": done.made,
         "kept": done.kept,
         "gone": done.gone,
+        "changed": done.changed,
     })
 }
 

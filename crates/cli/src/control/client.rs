@@ -1,6 +1,9 @@
 //! Asking and telling a running host.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -10,6 +13,9 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
+
+/// After this, a person is told what takes so long.
+const WONDER: Duration = Duration::from_secs(1);
 
 /// A running host.
 pub(crate) struct Running {
@@ -25,7 +31,9 @@ impl Running {
 
     /// Whether it has an application of that name.
     pub(crate) fn has(&self, application: &str) -> bool {
+        let mut starting = self.status["change"]["application"].as_str().into_iter();
         self.applications().any(|one| one["name"] == application)
+            || starting.any(|starting| starting == application)
     }
 }
 
@@ -112,6 +120,36 @@ pub(crate) async fn call(
     let body = body.map(ToString::to_string).unwrap_or_default();
     let bytes = bytes(send(socket, method, path, body.into()).await?, socket).await?;
     Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// The same of what changes something, which may take long: then it says for what it waits.
+///
+/// # Errors
+/// As [`call`].
+pub(crate) async fn change(socket: &Path, path: &str, body: &Value) -> anyhow::Result<Value> {
+    let mut asking = std::pin::pin!(call(socket, Method::POST, path, Some(body)));
+    let mut said = None;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(WONDER, &mut asking).await {
+            return answer;
+        }
+        let status = tokio::time::timeout(WONDER, call(socket, Method::GET, "/v1/status", None));
+        let Ok(Ok(status)) = status.await else { continue };
+        let present = &status["change"];
+        let (Some(what), Some(application)) =
+            (present["what"].as_str(), present["application"].as_str())
+        else {
+            continue;
+        };
+        let step = present["step"].as_str().map(|step| format!("; {step}")).unwrap_or_default();
+        let now = (what.to_owned(), application.to_owned(), step);
+        if said.as_ref() != Some(&now) {
+            let (what, application, step) = &now;
+            let seconds = &present["seconds"];
+            eprintln!("Waiting: {what} of {application}, for {seconds} s{step} …");
+            said = Some(now);
+        }
+    }
 }
 
 /// Hands over bytes, and returns those that it answers.

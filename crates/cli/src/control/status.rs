@@ -1,8 +1,8 @@
 //! What runs, as JSON.
 
-use std::time::SystemTime;
+use std::{sync::atomic::Ordering, time::SystemTime};
 
-use reef_host::deploy::{ApplicationStatus, TaskStatus, TriggerStatus, WorkloadStatus};
+use reef_host::deploy::{ApplicationStatus, Change, TaskStatus, TriggerStatus, WorkloadStatus};
 use serde_json::{Value, json};
 
 use super::Control;
@@ -24,8 +24,19 @@ pub(super) fn of(control: &Control) -> Value {
     json!({
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
+        "ready": control.ready.load(Ordering::Acquire),
+        "change": control.host.change().map(|change| change_of(&change)),
         "addresses": addrs,
         "applications": applications,
+    })
+}
+
+fn change_of(change: &Change) -> Value {
+    json!({
+        "what": change.what,
+        "application": change.application,
+        "seconds": change.lasts.as_secs(),
+        "step": change.step,
     })
 }
 

@@ -112,7 +112,10 @@ impl Host {
             if process.child.try_wait()?.is_some() {
                 bail!("the application does not start:\n{}", process.said()?.trim_end());
             }
-            if let Ok(status) = client::call(&socket, Method::GET, "/v1/status", None).await {
+            let status = client::call(&socket, Method::GET, "/v1/status", None).await;
+            if let Ok(status) = status
+                && status["ready"] == true
+            {
                 break status;
             }
             if Instant::now() > until {

@@ -1,10 +1,11 @@
 //! `reef dev`.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use tempfile::TempDir;
 
 use crate::{
+    client,
     host::folder,
     server::{Server, serving},
     support::{eventually, guest},
@@ -23,6 +24,14 @@ fn manifest(version: &str, extra: &str) -> String {
         "name = 'shop'\n[[workload]]\nname = 'kit'\nsource = 'kit.wasm'\n\
          env = {{ VERSION = '{version}' }}\ntrigger.http.route = '/...'\n{extra}"
     )
+}
+
+/// Where it answers, also when nothing runs yet.
+fn addr_of(dir: &TempDir) -> SocketAddr {
+    let status = crate::host::tell(&dir.path().join("socket"), dir.path(), &["ps", "--json"]);
+    let all: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let url = all[0]["addresses"][0].as_str().unwrap();
+    url.strip_prefix("http://").unwrap().parse().unwrap()
 }
 
 /// As editors do it: beside, then in its place.
@@ -58,16 +67,53 @@ fn what_changes_is_swapped_and_what_is_wrong_is_said() {
 }
 
 #[test]
+fn what_cannot_start_at_first_is_mended() {
+    let denied =
+        manifest("1", "[[workload]]\nname = 'b'\nsource = 'trap.wasm'\ntrigger.start = {}\n");
+    let junk = manifest("1", "").replace("kit.wasm", "junk.wasm");
+    let unfit = manifest("1", "").replace("kit.wasm", "cli.wasm");
+    for (first, why) in
+        [(denied, "shop/b trapped"), (junk, "junk.wasm"), (unfit, "does not answer HTTP")]
+    {
+        let guests =
+            [("kit.wasm", "p2-http-kit"), ("trap.wasm", "p1-trap"), ("cli.wasm", "p2-cli")];
+        let dir = folder(&guests, &first);
+        fs::write(dir.path().join("junk.wasm"), b"\0asm no").unwrap();
+        let server = dev(&dir);
+        server.wait_for_log(&[why, "waiting for a change"]);
+        let addr = addr_of(&dir);
+        write(&dir.path().join("reef.toml"), &manifest("2", ""));
+        eventually("the mended one", || {
+            (client::get(addr, "/env").text() == "env VERSION=2\n").then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_build_is_one_revision() {
+    let built = "build = { command = 'cp next.wasm kit.wasm', watch = ['next.wasm'] }\n";
+    let text = manifest("1", "").replace("trigger.http", &format!("{built}trigger.http"));
+    let dir = folder(&[("next.wasm", "p2-http-kit"), ("kit.wasm", "p2-http-kit")], &text);
+    let server = dev(&dir);
+    for (guest_name, says) in [("p3-http-kit", "0.3"), ("p2-http-kit", "0.2")] {
+        fs::copy(guest(guest_name), dir.path().join("new")).unwrap();
+        fs::rename(dir.path().join("new"), dir.path().join("next.wasm")).unwrap();
+        eventually("what was built", || server.get("/").text().contains(says).then_some(()));
+    }
+    server.wait_for_log(&["Nothing has changed."]);
+    let status = crate::host::tell(&dir.path().join("socket"), dir.path(), &["ps", "--json"]);
+    let all: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(all[0]["applications"][0]["revision"], 3);
+}
+
+#[test]
 fn a_manifest_that_is_wrong_at_first_is_mended() {
     let dir = folder(&[("kit.wasm", "p2-http-kit")], "name = 'shop'\ncolour = 1\n");
     let server = dev(&dir);
     server.wait_for_log(&["`colour` is not a known field"]);
     write(&dir.path().join("reef.toml"), &manifest("1", ""));
     server.wait_for_log(&["Applied."]);
-    let status = crate::host::tell(&dir.path().join("socket"), dir.path(), &["ps", "--json"]);
-    let all: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
-    let addr = all[0]["addresses"][0].as_str().unwrap().strip_prefix("http://").unwrap();
-    assert_eq!(crate::client::get(addr.parse().unwrap(), "/env").text(), "env VERSION=1\n");
+    assert_eq!(client::get(addr_of(&dir), "/env").text(), "env VERSION=1\n");
 }
 
 #[test]

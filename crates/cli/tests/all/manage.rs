@@ -83,6 +83,53 @@ fn a_host_that_cannot_start_says_why_to_whoever_started_it() {
 }
 
 #[test]
+fn who_does_not_wait_for_a_host_in_the_background_leaves_none() {
+    let manifest = "name = 'shop'\n[[workload]]\nname = 'slow'\nsource = 'cli.wasm'\ntrigger.start.args = ['wait']\n";
+    for (signal, status) in [("TERM", 143), ("INT", 130)] {
+        let dir = folder(&[("cli.wasm", "p2-cli")], manifest);
+        let socket = dir.path().join("socket");
+        let mut command = reef();
+        command.args(["up", "-d", "--addr", "127.0.0.1:0", "--socket"]).arg(&socket);
+        command.env("XDG_STATE_HOME", dir.path()).current_dir(dir.path());
+        let mut starter = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pid = eventually("the host", || {
+            let all: Value =
+                serde_json::from_str(&tell(&socket, dir.path(), &["ps", "--json"]).stdout).ok()?;
+            all[0]["change"]["step"].as_str()?;
+            all[0]["pid"].as_u64()
+        });
+        let args = ["-s", signal, &starter.id().to_string()];
+        assert!(std::process::Command::new("kill").args(args).status().unwrap().success());
+        assert_eq!(starter.wait().unwrap().code(), Some(status));
+        assert!(!fs::exists(format!("/proc/{pid}")).unwrap(), "{signal}: it goes on");
+    }
+}
+
+#[test]
+fn values_are_not_for_everybody_and_logs_not_for_ever() {
+    let manifest = "name = 'shop'\n[variables.tok]\n[[workload]]\nname = 'kit'\nsource = 'kit.wasm'\n\
+        env = { TOK = '{{ tok }}' }\ntrigger.http.route = '/...'\n";
+    let dir = folder(&[("kit.wasm", "p2-http-kit")], manifest);
+    let logs = dir.path().join("reef");
+    fs::create_dir(&logs).unwrap();
+    // Of processes that never were.
+    for index in 1..=8 {
+        fs::write(logs.join(format!("up-{}.log", i32::MAX - index)), "old").unwrap();
+    }
+    let (host, ended) = Detached::start(dir, &["--var", "tok=plain", "--var=tok=S3CRET"]);
+    assert_eq!(ended.status(), 0, "{ended:?}");
+    let all: Value = serde_json::from_str(&host.tell(&["ps", "--json"]).stdout).unwrap();
+    let pid = &all[0]["pid"];
+    let seen = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(!seen.contains("S3CRET") && !seen.contains("plain"), "{seen:?}");
+    let addr = all[0]["addresses"][0].as_str().unwrap().strip_prefix("http://").unwrap();
+    assert_eq!(client::get(addr.parse().unwrap(), "/env").text(), "env TOK=S3CRET\n");
+    let there: Vec<_> = fs::read_dir(&logs).unwrap().map(|one| one.unwrap().file_name()).collect();
+    assert_eq!(there.len(), 6, "{there:?}");
+    assert!(there.contains(&format!("up-{pid}.log").into()), "{there:?}");
+}
+
+#[test]
 fn logs_are_followed_by_workload() {
     let manifest = "name = 'shop'\n[[workload]]\nname = 'one'\nsource = 'kit.wasm'\ntrigger.http.route = '/...'\n\
         [[workload]]\nname = 'two'\nsource = 'kit.wasm'\ntrigger.http.route = 'two.test/...'\n";
@@ -111,6 +158,8 @@ fn logs_are_followed_by_workload() {
     child.wait().unwrap();
     let few = host.told(&["logs", "-n", "1"]);
     assert_eq!(few.lines().count(), 1, "{few}");
+    host.tell(&["logs", "shop/nope"])
+        .fails(125, &["shop has no workload `shop/nope`; there is shop/one, shop/two"]);
     host.tell(&["logs", "nobody"]).fails(125, &["no application `nobody` runs here; there is:"]);
 }
 

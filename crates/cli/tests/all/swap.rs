@@ -1,6 +1,7 @@
 //! Applications that change while they are used.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -8,10 +9,14 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use crate::{
     client::{Connection, RUNTIME, Version, empty, in_time, request, wait},
-    host::{Host, folder},
-    support::eventually,
+    host::{Host, folder, tell},
+    process::finish,
+    server::{said, serving},
+    support::{eventually, reef},
 };
 
 /// An application whose answer at `/env` says which version it is.
@@ -111,9 +116,10 @@ fn only_what_changed_is_made_anew() {
     assert_eq!(version_of(&host), "env VERSION=2\n");
     // The same instance, which goes on counting.
     assert_eq!(count(), first + 1);
-    // Nothing changed: nothing is made.
+    // Nothing changed: nothing is made, and there is nothing to go back to.
     let said = host.told(&["apply"]);
-    assert!(said.contains("revision 3; as before: kit, other."), "{said}");
+    assert!(said.contains("shop is at revision 2, as before: nothing has changed."), "{said}");
+    assert_eq!(host.status()["earlier_revisions"], json!([1]));
     // Fresh instances are had by asking for them.
     let said = host.told(&["restart", "shop/other"]);
     assert!(said.contains("new: other; as before: kit."), "{said}");
@@ -225,6 +231,133 @@ fn hanging_up_reads_everything_anew() {
     host.server.signal("HUP");
     host.server.wait_for_log(&["`nonsense` is not a known field", "The revision before goes on."]);
     assert_eq!(version_of(&host), "env VERSION=2\n");
+}
+
+#[test]
+fn what_changes_nothing_is_no_revision() {
+    let host = Host::start(folder(&[("kit.wasm", "p2-http-kit")], &versioned(1, "")));
+    host.write("reef.toml", &versioned(2, ""));
+    host.told(&["apply"]);
+    // As whoever turns over the access log does, many times.
+    for times in 1..=12 {
+        host.server.signal("HUP");
+        let told = || {
+            let log = host.server.log();
+            let told = log.iter().filter(|entry| said(entry, "Nothing has changed.")).count();
+            (told == times).then_some(())
+        };
+        eventually("that nothing has changed", told);
+    }
+    let status = host.status();
+    assert_eq!((&status["revision"], &status["earlier_revisions"]), (&2.into(), &json!([1])));
+    let back = host.told(&["rollback", "shop"]);
+    assert!(back.contains("shop is at revision 3; new: kit."), "{back}");
+    assert_eq!(version_of(&host), "env VERSION=1\n");
+    // What is not a workload counts as well.
+    host.write("reef.toml", &versioned(1, "[[response]]\nroute = '/fixed'\nbody = 'x'\n"));
+    let said = host.told(&["apply"]);
+    assert!(said.contains("shop is at revision 4; as before: kit."), "{said}");
+}
+
+#[test]
+fn one_workload_is_restarted_though_the_others_files_are_gone() {
+    let extra = "[[workload]]\nname = 'other'\nsource = 'other.wasm'\nscale = { reuse = 1000 }\n\
+        trigger.http.route = '/count'\n";
+    let guests = [("kit.wasm", "p2-http-kit"), ("other.wasm", "p3-http-kit")];
+    let host = Host::with(folder(&guests, &versioned(1, extra)), &["--workers", "1"]);
+    let first = host.server.get("/count").text();
+    assert_ne!(host.server.get("/count").text(), first);
+    std::fs::remove_file(host.path("kit.wasm")).unwrap();
+    let said = host.told(&["restart", "shop/other"]);
+    assert!(said.contains("shop is at revision 2; new: other; as before: kit."), "{said}");
+    assert_eq!(host.server.get("/count").text(), first);
+    assert_eq!(version_of(&host), "env VERSION=1\n");
+    host.tell(&["restart", "shop/kit"]).fails(125, &["there is no file kit.wasm"]);
+}
+
+/// A workload whose command of the start never ends.
+const HANGS: &str =
+    "[[workload]]\nname = 'slow'\nsource = 'cli.wasm'\ntrigger.start.args = ['wait']\n";
+
+/// Waits until the host at a socket is at that command.
+fn hanging(socket: &Path, dir: &Path) -> serde_json::Value {
+    eventually("the command of the start", || {
+        let ended = tell(socket, dir, &["ps", "--json"]);
+        let all: serde_json::Value = serde_json::from_str(&ended.stdout).ok()?;
+        let step = all[0]["change"]["step"].as_str()?;
+        (step == "shop/slow: its command of the start runs").then(|| all[0].clone())
+    })
+}
+
+#[test]
+fn a_change_that_hangs_is_called_off_and_others_do_not_wait_for_ever() {
+    let guests = [("kit.wasm", "p2-http-kit"), ("cli.wasm", "p2-cli")];
+    let dir = folder(&guests, &versioned(1, ""));
+    let other = "name = 'other'\n[[workload]]\nname = 'w'\nsource = 'kit.wasm'\ntrigger.http.route = '/other'\n";
+    std::fs::write(dir.path().join("other.toml"), other).unwrap();
+    let mut host = Host::with(dir, &["reef.toml", "other.toml"]);
+    host.write("reef.toml", &versioned(2, HANGS));
+    let apply = || {
+        let mut command = reef();
+        command.arg("apply").arg("--socket").arg(host.path("socket"));
+        command.current_dir(host.dir.path());
+        std::thread::spawn(move || finish(command, b""))
+    };
+    let applying = apply();
+    hanging(&host.path("socket"), host.dir.path());
+    let ended = host.tell(&["restart", "other"]);
+    ended.fails(
+        125,
+        &[
+            "another change is in progress (apply of shop, for ",
+            "shop/slow: its command of the start runs",
+            "end it with `reef stop shop`",
+            "Waiting: apply of shop, for ",
+        ],
+    );
+    // Traffic is nobody's to hold up.
+    assert_eq!(version_of(&host), "env VERSION=1\n");
+    host.told(&["stop", "shop"]);
+    let ended = applying.join().unwrap();
+    ended.fails(125, &["apply of shop was called off: it is to be stopped"]);
+    assert!(ended.stderr.contains("Waiting: apply of shop, for "), "{ended:?}");
+    host.told(&["restart", "other"]);
+    // The end of the host is the end of everything in it.
+    let applying = apply();
+    hanging(&host.path("socket"), host.dir.path());
+    host.told(&["stop"]);
+    assert!(host.server.ended().success());
+    assert_ne!(applying.join().unwrap().status(), 0);
+}
+
+#[test]
+fn whoever_asked_for_a_change_and_goes_calls_it_off() {
+    let guests = [("kit.wasm", "p2-http-kit"), ("cli.wasm", "p2-cli")];
+    let host = Host::start(folder(&guests, &versioned(1, "")));
+    host.write("reef.toml", &versioned(2, HANGS));
+    let mut command = reef();
+    command.arg("apply").arg("--socket").arg(host.path("socket")).current_dir(host.dir.path());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    hanging(&host.path("socket"), host.dir.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    host.write("reef.toml", &versioned(3, ""));
+    host.told(&["apply"]);
+    assert_eq!(version_of(&host), "env VERSION=3\n");
+}
+
+#[test]
+fn a_host_that_is_starting_is_seen_and_can_be_stopped() {
+    let dir = folder(&[("kit.wasm", "p2-http-kit"), ("cli.wasm", "p2-cli")], &versioned(1, HANGS));
+    let socket = dir.path().join("socket");
+    let mut command = serving("up", &[] as &[&str]);
+    command.arg("--socket").arg(&socket).current_dir(dir.path());
+    let starting = std::thread::spawn(move || finish(command, b""));
+    let status = hanging(&socket, dir.path());
+    assert_eq!(status["ready"], false);
+    tell(&socket, dir.path(), &["apply"]).fails(125, &["the host is starting"]);
+    assert_eq!(tell(&socket, dir.path(), &["stop"]).status(), 0);
+    assert_ne!(starting.join().unwrap().status(), 0);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! `reef up`.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+};
 
 use tempfile::{TempDir, tempdir};
 
@@ -57,6 +60,55 @@ fn an_application_runs_as_its_manifest_says() {
         assert_eq!(server.get("/env").text(), said);
         // Limits are the workload's own.
         assert_eq!(server.get("/never").status, 504);
+    }
+}
+
+/// On a terminal, which `script` (bsdutils) is here.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_shows_each_workload_while_it_is_made() {
+    let manifest = "name = 'shop'\n[[workload]]\nname = 'one'\nsource = 'kit.wasm'\ntrigger.http.route = '/1'\n\
+        [[workload]]\nname = 'two'\nsource = 'hello.wasm'\ntrigger.http.route = '/2'\n\
+        [[workload]]\nname = 'init'\nsource = 'cli.wasm'\ntrigger.start.args = ['fail']\n";
+    let dir = folder(&[
+        ("kit.wasm", "p2-http-kit"),
+        ("hello.wasm", "p3-hello-http"),
+        ("cli.wasm", "p2-cli"),
+    ]);
+    for (manifest, ready) in
+        [(manifest.replace("'fail'", "'x'"), true), (manifest.to_owned(), false)]
+    {
+        fs::write(dir.path().join("reef.toml"), manifest).unwrap();
+        let up = format!(
+            "'{}' up --addr 127.0.0.1:0 --socket socket --cache-dir cache",
+            env!("CARGO_BIN_EXE_reef")
+        );
+        let mut command = std::process::Command::new("script");
+        command.args(["-qefc", &up, "/dev/null"]).current_dir(dir.path());
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("`script`, of the package bsdutils");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let last = if ready { "Serving shop/two at" } else { "ended with status" };
+        let mut said = String::new();
+        while !said.contains(last) {
+            let line = lines.next().unwrap_or_else(|| panic!("{last:?} is not in {said}")).unwrap();
+            said.push_str(&line);
+            said.push('\n');
+        }
+        assert_eq!(said.contains("shop: 3 workloads ready in "), ready, "{said}");
+        if ready {
+            // Compiled for the first time, which takes long enough to be seen.
+            let seen = said.contains("Compiling 1 of 3: shop/one (")
+                && said.contains("shop/one: compiled in ");
+            assert!(seen, "{said}");
+            let mut stop = reef();
+            stop.args(["stop", "--socket", "socket"]).current_dir(dir.path());
+            assert_eq!(finish(stop, b"").status(), 0);
+        }
+        // Nothing is left in its way: the rest can be read to its end.
+        let rest: Vec<_> = lines.map_while(Result::ok).collect();
+        child.wait().unwrap();
+        assert!(!rest.iter().any(|line| line.contains("Compiling")), "{rest:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use super::Change;
 use crate::{Failure, PrepareError, fetch::FetchError, serve::ServeError};
 
 /// Why an application does not run as it was ordered.
@@ -136,6 +137,23 @@ pub enum DeployError {
         application: String,
         /// Those that there are.
         there: Vec<u64>,
+    },
+    /// Another change does not end.
+    #[error(
+        "another change is in progress ({present}); try again when it is over, or end it with `reef stop {}`",
+        .present.application
+    )]
+    Busy {
+        /// The other one.
+        present: Change,
+    },
+    /// The application, or the host, is to be stopped.
+    #[error("{what} of {application} was called off: it is to be stopped")]
+    CalledOff {
+        /// What was done.
+        what: &'static str,
+        /// With which application.
+        application: String,
     },
     /// The host ends.
     #[error("the host is stopping")]

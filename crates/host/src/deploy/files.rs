@@ -34,6 +34,11 @@ pub(super) enum FilesError {
     Pattern(String, globset::Error),
     #[error("`{0}` leads out of the folder of the manifest, or of what the guest sees")]
     Outside(String),
+    #[error(
+        "`{path}` is {real}, outside of the manifest's folder: what is taken from there has to be in it, \
+         copied and not linked"
+    )]
+    Elsewhere { path: String, real: PathBuf },
     #[error("`{0}` is no file and no folder")]
     Nothing(String),
     #[error("its files are more than {MOST}; name fewer")]
@@ -74,7 +79,11 @@ pub(super) fn look(files: &[Files], folder: &Path) -> Result<Vec<Seen>, FilesErr
                     !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])
                 })
                 .collect();
-            for path in walk(&folder.join(&fixed))? {
+            let start = folder.join(&fixed);
+            if start.exists() {
+                inside(folder, &fixed)?;
+            }
+            for path in walk(&start)? {
                 let Ok(named) = path.strip_prefix(folder) else { continue };
                 if pattern.is_match(named) {
                     add(path.clone(), to.join(named))?;
@@ -83,6 +92,9 @@ pub(super) fn look(files: &[Files], folder: &Path) -> Result<Vec<Seen>, FilesErr
             continue;
         }
         let path = folder.join(from);
+        if path.exists() {
+            inside(folder, Path::new(from))?;
+        }
         if path.is_dir() {
             for file in walk(&path)? {
                 let below = file.strip_prefix(&path).map(Path::to_owned).unwrap_or_default();
@@ -101,6 +113,27 @@ pub(super) fn look(files: &[Files], folder: &Path) -> Result<Vec<Seen>, FilesErr
         return Err(FilesError::Large);
     }
     Ok(all)
+}
+
+/// A path that is there, if it is in the folder of the manifest, also when links are followed: a manifest
+/// is often somebody else's, and what it takes of this machine is granted to it, not found by it.
+pub(super) fn inside(folder: &Path, path: &Path) -> Result<PathBuf, FilesError> {
+    let real = |path: PathBuf| {
+        path.canonicalize().map_err(|cause| FilesError::Io { path: path.clone(), cause })
+    };
+    // An empty one is where this process is.
+    let (whole, inner) =
+        (real(Path::new(".").join(folder))?, real(Path::new(".").join(folder).join(path))?);
+    match inner.starts_with(&whole) {
+        true => Ok(inner),
+        false => Err(FilesError::Elsewhere { path: path.display().to_string(), real: inner }),
+    }
+}
+
+/// Whether a folder that a manifest names is outside of the manifest's own, where nothing is served from
+/// or copied for guests; also if a link leads there. One that is not there is not outside.
+pub fn leads_outside(folder: &Path, path: &Path) -> bool {
+    folder.join(path).exists() && inside(folder, path).is_err()
 }
 
 /// Copies them to a folder of their own; `None` if there are none.

@@ -12,7 +12,7 @@ use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
 use reef_wasi::Messaging;
 
 use super::{
-    Chain, DeployError, Host, Order, Revision, STARTING, Unit,
+    Chain, DeployError, Doing, Host, Order, Restart, Revision, STARTING, Stage, Unit,
     capabilities::CapabilityLink,
     files,
     messaging::{self, Publishes},
@@ -59,16 +59,35 @@ impl Host {
         &self,
         order: Order,
         before: Option<&Revision>,
+        restart: Option<&Restart>,
         fetched: &Fetched,
+        doing: &Doing,
     ) -> Result<Revision, DeployError> {
         order.check_values()?;
         for described in &order.application.workloads {
             refuse(described)?;
         }
-        let mut making =
-            Making { host: self, order: &order, before, fetched, times: HashMap::new() };
+        let target = restart.and_then(|Restart(workload)| workload.as_deref());
+        let without = before.zip(target).map(|(before, target)| before.without(target));
+        let old = if restart.is_some() { without.as_ref() } else { before };
+        let times = HashMap::new();
+        let mut making = Making { host: self, order: &order, before: old, fetched, doing, times };
         let (mut units, mut chains, mut plans) = (Vec::new(), Vec::new(), Vec::new());
         for described in &order.application.workloads {
+            doing.check()?;
+            doing.next(order.application.workloads.len());
+            if let (Some(before), Some(target)) = (before, target)
+                && !has_part(described, target)
+            {
+                // As it is: what it was made of may be gone.
+                let (unit, own_chains) = making.as_before(before, &described.name);
+                plans.extend(
+                    before.plans.iter().filter(|(own, _)| own.name == *described.name).cloned(),
+                );
+                units.extend(unit);
+                chains.extend(own_chains);
+                continue;
+            }
             let linked = order.is_linked(&described.name);
             if described.trigger.is_empty() && !linked {
                 // Middleware is made for each that it stands in front of.
@@ -122,7 +141,10 @@ impl Host {
             units.push(unit);
         }
         let since = std::time::SystemTime::now();
-        let fixed = order.fixed(self.ingress.compression())?;
+        let fixed = match (before, target) {
+            (Some(before), Some(_)) => before.fixed.clone(),
+            _ => order.fixed(self.ingress.compression())?,
+        };
         Ok(Revision { number: 0, since, units, chains, plans, fixed, order })
     }
 
@@ -217,11 +239,18 @@ impl Unit {
     }
 }
 
+/// Whether a workload, or what stands in front of it, is the one of that name.
+pub(super) fn has_part(described: &Described, name: &str) -> bool {
+    let mut middleware = described.trigger.http.iter().flat_map(|trigger| &trigger.middleware);
+    described.name.as_str() == name || middleware.any(|one| one.as_str() == name)
+}
+
 struct Making<'a> {
     host: &'a Host,
     order: &'a Order,
     before: Option<&'a Revision>,
     fetched: &'a Fetched,
+    doing: &'a Doing,
     /// How often each workload was made. Names tell them apart in logs and metrics.
     times: HashMap<Name, usize>,
 }
@@ -230,6 +259,24 @@ impl<'a> Making<'a> {
     fn unit(&mut self, described: &Described) -> Result<Arc<Unit>, DeployError> {
         let old = self.before.map(|before| &before.units[..]).unwrap_or_default();
         self.unit_or(described, old)
+    }
+
+    /// A workload that is none of those that are made anew, and the chains that it is at the end of.
+    fn as_before(
+        &mut self,
+        before: &Revision,
+        name: &Name,
+    ) -> (Option<Arc<Unit>>, Vec<Arc<Chain>>) {
+        let unit = before.units.iter().find(|unit| unit.name == *name).cloned();
+        let ends = |chain: &&Arc<Chain>| chain.units.first().is_some_and(|unit| unit.name == *name);
+        let chains: Vec<_> = before.chains.iter().filter(ends).cloned().collect();
+        // Their names are taken.
+        let of_chains = chains.iter().flat_map(|chain| &chain.units);
+        let alone = |other: &&Arc<Unit>| unit.as_ref().is_none_or(|unit| !Arc::ptr_eq(unit, other));
+        for own in unit.iter().chain(of_chains.filter(alone)) {
+            *self.times.entry(own.name.clone()).or_default() += 1;
+        }
+        (unit, chains)
     }
 
     /// The workload, or one of these if it is the same.
@@ -258,6 +305,7 @@ impl<'a> Making<'a> {
         name: &str,
     ) -> Result<(Artifact, Vec<String>), DeployError> {
         if let Some(runtime) = &described.runtime {
+            self.doing.step(name, Stage::Evaluating);
             let variables: Vec<_> = described.env.keys().map(String::as_str).collect();
             let scripted = runtime::prepare(
                 &self.host.engine,
@@ -393,7 +441,7 @@ impl<'a> Making<'a> {
         grants: Grants,
         old: &[Arc<Unit>],
     ) -> Result<Arc<Unit>, DeployError> {
-        let digest = *artifact.digest();
+        let (digest, size) = (*artifact.digest(), artifact.bytes().len());
         let seen = files::look(&described.files, &self.order.folder).map_err(|error| {
             DeployError::Value { workload: name.clone(), why: error.to_string() }
         })?;
@@ -411,6 +459,8 @@ impl<'a> Making<'a> {
         if let Some(old) = old.iter().find(|old| old.identity == identity) {
             return Ok(old.clone());
         }
+        self.doing.check()?;
+        self.doing.step(&name, Stage::Compiling(size));
         let copies = files::copy(&identity.files).map_err(|error| DeployError::Value {
             workload: name.clone(),
             why: error.to_string(),
@@ -552,7 +602,10 @@ impl<'a> Making<'a> {
             }
         }
         let script = self.host.script(described, unit)?;
-        let folder = trigger.files.as_ref().map(|files| self.order.folder.join(&files.value));
+        let folder = trigger.files.as_ref().map(|files| self.order.served(&files.value));
+        let folder = folder
+            .transpose()
+            .map_err(|why| DeployError::Value { workload: described.name.to_string(), why })?;
         let compression = Some(self.host.ingress.compression().clone());
         let options_of = FileOptions { compression, ..FileOptions::default() };
         let files = folder.map(|folder| StaticFiles::open(folder, options_of)).transpose();

@@ -1,6 +1,9 @@
 //! What an order says, with everything decided that it leaves open.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::tz::TimeZone;
 use reef_app::{Handing, Link, Name, Template, Workload as Described};
@@ -11,6 +14,7 @@ use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 use super::{
     DeployError, Order,
     capabilities::capability,
+    files,
     messaging::{self, is_messaging},
 };
 use crate::{
@@ -134,7 +138,7 @@ impl Order {
         for files in &application.statics {
             let name = format!("{}/{}", application.name, files.dir.display());
             let wrong = |why: String| DeployError::Value { workload: name.clone(), why };
-            let folder = self.folder.join(&files.dir.value);
+            let folder = self.served(&files.dir.value).map_err(&wrong)?;
             let compression = Some(compression.clone());
             let options = FileOptions { compression, ..FileOptions::from(files) };
             let opened = StaticFiles::open(folder, options);
@@ -165,6 +169,15 @@ impl Order {
             }
         }
         Ok(all)
+    }
+
+    /// A folder that is served from as it is.
+    pub(super) fn served(&self, dir: &Path) -> Result<PathBuf, String> {
+        let folder = self.folder.join(dir);
+        if folder.exists() {
+            files::inside(&self.folder, dir).map_err(|error| error.to_string())?;
+        }
+        Ok(folder)
     }
 
     /// What runs beside requests.

@@ -13,7 +13,7 @@ use reef_wasi::{Handled, Next};
 use wasmtime_wasi_http::WasiBody;
 
 use super::{Applied, Chain, DeployError, Revision, Unit, order};
-use crate::{Workload, serve::Mounted};
+use crate::{Workload, serve::Mounted, task::Plan};
 
 /// Tells units apart: the address of one that is there is nobody else's.
 pub(super) fn address(unit: &Arc<Unit>) -> usize {
@@ -74,6 +74,24 @@ impl Revision {
         }
     }
 
+    /// Whether everything that was made is the other's, and nothing else is described.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        fn alike<T>(own: &[Arc<T>], other: &[Arc<T>]) -> bool {
+            own.len() == other.len()
+                && own.iter().zip(other).all(|(own, one)| Arc::ptr_eq(own, one))
+        }
+        let same_plan = |(own, other): (&(Arc<Unit>, Plan), &(Arc<Unit>, Plan))| {
+            Arc::ptr_eq(&own.0, &other.0) && own.1 == other.1
+        };
+        alike(&self.units, &other.units)
+            && alike(&self.chains, &other.chains)
+            && self.plans.len() == other.plans.len()
+            && self.plans.iter().zip(&other.plans).all(same_plan)
+            && self.order.application == other.order.application
+            && self.order.values == other.order.values
+            && self.order.folder == other.order.folder
+    }
+
     pub(super) fn compared(&self, before: Option<&Self>) -> Applied {
         let old: Vec<_> = before.into_iter().flat_map(Self::handlers).collect();
         let known: HashSet<_> = old.iter().map(|unit| address(unit)).collect();
@@ -86,6 +104,7 @@ impl Revision {
         Applied {
             application: self.order.application.name.to_string(),
             revision: self.number,
+            changed: before.is_none_or(|before| before.number != self.number),
             made: names(made),
             kept: names(kept),
             gone: gone.map(|unit| unit.name.to_string()).collect(),

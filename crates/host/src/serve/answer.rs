@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use reef_engine::DeadlinePassed;
 use reef_http::{BoxError, Permit, ResponseBody};
@@ -18,6 +18,7 @@ use reef_telemetry::RequestSpan;
 use tokio::time::Sleep;
 
 use super::instances::Claim;
+use crate::Workload;
 
 /// How often the instance gets its turn before the head goes out without the body.
 const TURNS: u32 = 3;
@@ -25,6 +26,7 @@ const TURNS: u32 = 3;
 /// Everything that lasts as long as the request does. Dropped when the last byte is written or the
 /// client is gone: then the place in the queue is free, and meter and span are closed.
 pub(super) struct Exchange {
+    pub(super) workload: Arc<str>,
     pub(super) meter: Arc<Meter>,
     pub(super) start: Instant,
     pub(super) status: StatusCode,
@@ -33,9 +35,10 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(meter: Arc<Meter>, span: RequestSpan, permit: Permit) -> Self {
+    pub(super) fn new(workload: &Workload, span: RequestSpan, permit: Permit) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        Self { meter, start: Instant::now(), status, span, _permit: permit }
+        let (meter, workload) = (workload.meter().clone(), workload.name().clone());
+        Self { workload, meter, start: Instant::now(), status, span, _permit: permit }
     }
 }
 
@@ -58,6 +61,8 @@ pub(super) trait Source: Send + Unpin + 'static {
     /// The body is whole: whatever the guest still does is its own affair. A source that is dropped
     /// before is not wanted any more.
     fn complete(&mut self);
+    /// All bytes are there that its head had announced.
+    fn announced(&mut self);
 }
 
 /// The body of a response that is still being made.
@@ -69,9 +74,27 @@ pub(super) struct Streamed<B, S: Source> {
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
     done: bool,
-    /// Bytes that are still to come, where the head says how many.
-    left: Option<u64>,
+    announced: Option<Announced>,
+    /// Bytes of the body so far.
+    given: u64,
     exchange: Exchange,
+}
+
+/// What the head of a response says of its length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announced {
+    bytes: u64,
+    /// It may be said of a body that is not sent: the answer to a HEAD, or 304 (RFC 9110 section 8.6).
+    of_another: bool,
+}
+
+impl Announced {
+    pub(super) fn of(head: &http::response::Parts, is_head: bool) -> Option<Self> {
+        let length = head.headers.get(header::CONTENT_LENGTH)?;
+        let bytes = length.to_str().ok()?.parse().ok()?;
+        let of_another = is_head || head.status == StatusCode::NOT_MODIFIED;
+        Some(Self { bytes, of_another })
+    }
 }
 
 /// Why a body was broken off.
@@ -81,6 +104,10 @@ pub(super) enum Broken {
     Instance,
     #[error("no more of the response came: {0}")]
     Deadline(DeadlinePassed),
+    #[error("its Content-Length is {announced}, and its body has {given} bytes")]
+    Short { announced: u64, given: u64 },
+    #[error("its Content-Length is {announced}, and its body has more bytes than that")]
+    Long { announced: u64 },
     #[error("{0}")]
     Guest(String),
 }
@@ -93,12 +120,13 @@ where
 {
     pub(super) fn new(
         body: B,
-        left: Option<u64>,
+        announced: Option<Announced>,
         source: S,
         deadline: Option<Duration>,
         exchange: Exchange,
     ) -> Self {
-        Self { body, source, deadline, timer: None, waiting: false, done: false, left, exchange }
+        let (timer, waiting, done, given) = (None, false, false, 0);
+        Self { body, source, deadline, timer, waiting, done, announced, given, exchange }
     }
 
     /// The response body: at once if all of it is there already, streamed otherwise.
@@ -162,11 +190,16 @@ where
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = false;
-                if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
-                    *left = left.saturating_sub(data.len() as u64);
-                    if *left == 0 {
-                        // Nobody asks for more than was announced.
-                        self.source.complete();
+                if let (Some(announced), Some(data)) = (self.announced, frame.data_ref()) {
+                    let announced = announced.bytes;
+                    self.given += data.len() as u64;
+                    if self.given > announced {
+                        self.done = true;
+                        return Poll::Ready(Some(Err(Broken::Long { announced })));
+                    }
+                    if self.given == announced {
+                        // Nobody has to ask for more than was announced.
+                        self.source.announced();
                     }
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -180,10 +213,23 @@ where
                 // Dropping a store closes its bodies as if they had ended; they have not.
                 let failed = self.source.failed();
                 self.source.complete();
-                Poll::Ready(failed.then_some(Err(Broken::Instance)))
+                if failed {
+                    return Poll::Ready(Some(Err(Broken::Instance)));
+                }
+                Poll::Ready(self.shortfall().map(Err))
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// What is missing of a body that has ended.
+    fn shortfall(&self) -> Option<Broken> {
+        let announced = self.announced?;
+        let (announced, given) = match announced {
+            Announced { of_another: true, .. } if self.given == 0 => return None,
+            Announced { bytes, .. } => (bytes, self.given),
+        };
+        (given < announced).then_some(Broken::Short { announced, given })
     }
 
     fn poll_deadline(
@@ -247,7 +293,14 @@ where
                 return Poll::Ready(Some(Ok(frame)));
             }
         }
-        this.rest.poll_piece(cx).map(|piece| piece.map(|piece| piece.map_err(Into::into)))
+        let piece = this.rest.poll_piece(cx);
+        if let Poll::Ready(Some(Err(broken @ (Broken::Short { .. } | Broken::Long { .. })))) =
+            &piece
+        {
+            let workload = &*this.rest.exchange.workload;
+            tracing::warn!(workload, "A response is cut: {broken}.");
+        }
+        piece.map(|piece| piece.map(|piece| piece.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -279,6 +332,11 @@ impl Source for FromInstance {
     }
 
     fn complete(&mut self) {
+        self.wanted = false;
+    }
+
+    fn announced(&mut self) {
+        // The instance may serve others, and ends by its own rules.
         self.wanted = false;
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::channel::oneshot;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use reef_app::Handing;
 use reef_artifact::{Kind, Served, Wasi};
@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
-    answer::{Broken, Exchange, FromInstance, Streamed},
+    answer::{Announced, Broken, Exchange, FromInstance, Streamed},
     component::{Contract, GuestError, NoAnswer, Pool, Uninstantiable},
     ingress::{Mount, Script},
     instances::{Claim, Job},
@@ -300,7 +300,7 @@ impl Service {
             }
         };
         queued.admitted(permit.waited());
-        let exchange = Exchange::new(meter.clone(), span, permit);
+        let exchange = Exchange::new(&self.workload, span, permit);
         let result = match &self.guest {
             Guest::Component(pool) => {
                 let mut request = request.map(|body| {
@@ -336,6 +336,7 @@ impl Service {
         tls: bool,
         mut exchange: Exchange,
     ) -> Result<Answered, Box<(Failure, Exchange)>> {
+        let is_head = request.method() == Method::HEAD;
         let mut trace = HeaderMap::new();
         exchange.span.inject(&mut trace);
         let claim = Arc::new(Claim::default());
@@ -365,8 +366,8 @@ impl Service {
         };
         let (head, body) = response.into_parts();
         exchange.status = head.status;
-        let length = content_length(&head.headers);
-        Ok((head, Streamed::new(body, length, source, self.deadline, exchange)))
+        let announced = Announced::of(&head, is_head);
+        Ok((head, Streamed::new(body, announced, source, self.deadline, exchange)))
     }
 
     /// What Spin tells a component of a request that another one sent.
@@ -442,7 +443,7 @@ impl Next for Behind {
             let permit =
                 service.admission.admit().await.map_err(|_| Error::ConnectionLimitReached)?;
             queued.admitted(permit.waited());
-            let exchange = Exchange::new(meter.clone(), span, permit);
+            let exchange = Exchange::new(&service.workload, span, permit);
             let tls = request.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
             match service.component(pool, request, tls, exchange).await {
                 Ok((head, body)) => {
@@ -531,10 +532,6 @@ fn fail((failure, mut exchange): (Failure, Exchange)) -> Response<ResponseBody> 
     exchange.status = status;
     exchange.span.error(said.trim_end());
     text(status, said)
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 pub(super) fn text(status: StatusCode, said: &'static str) -> Response<ResponseBody> {

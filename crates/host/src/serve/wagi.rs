@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use reef_app::HttpTrigger;
@@ -17,7 +17,7 @@ use wasmtime::{InstancePre, Store};
 use wasmtime_wasi::cli::{AsyncStdinStream, StdinStream};
 
 use super::{
-    answer::{Exchange, Source, Streamed},
+    answer::{Announced, Exchange, Source, Streamed},
     dispatch::{Named, finish},
 };
 use crate::{
@@ -67,6 +67,7 @@ impl Wagi {
         mut exchange: Exchange,
     ) -> Result<Response<ResponseBody>, Box<(Failure, Exchange)>> {
         let name = self.workload.name().clone();
+        let is_head = request.method() == Method::HEAD;
         let running = match self.start(request, rest, peer) {
             Ok(running) => running,
             Err(failure) => return Err(Box::new((failure, exchange))),
@@ -87,7 +88,8 @@ impl Wagi {
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = head.status;
         parts.headers = head.headers;
-        let body = Streamed::new(PipeBody(reader), None, running, deadline, exchange);
+        let announced = Announced::of(&parts, is_head);
+        let body = Streamed::new(PipeBody(reader), announced, running, deadline, exchange);
         finish(self, parts, body).await
     }
 
@@ -229,6 +231,10 @@ impl Source for Running {
 
     fn complete(&mut self) {
         self.wanted = false;
+    }
+
+    fn announced(&mut self) {
+        // Nothing but its request limits how long it goes on.
     }
 }
 

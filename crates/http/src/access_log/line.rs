@@ -26,12 +26,8 @@ pub(crate) struct Line {
     pub(crate) since: Instant,
     pub(crate) time: SystemTime,
     pub(crate) remote: SocketAddr,
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) version: Version,
-    pub(crate) host: Option<HeaderValue>,
-    pub(crate) referer: Option<HeaderValue>,
-    pub(crate) user_agent: Option<HeaderValue>,
+    /// Unless it could not be read.
+    pub(crate) asked: Option<Asked>,
     pub(crate) id: Option<HeaderValue>,
     pub(crate) served_by: Option<ServedBy>,
     pub(crate) status: Option<StatusCode>,
@@ -39,7 +35,38 @@ pub(crate) struct Line {
     pub(crate) bytes: u64,
 }
 
+/// What a client asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) referer: Option<HeaderValue>,
+    pub(crate) user_agent: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+}
+
 impl Line {
+    /// Of a request that could not be read and was refused.
+    pub(crate) fn unread(remote: SocketAddr, status: StatusCode, bytes: usize) -> Self {
+        Self {
+            since: Instant::now(),
+            time: SystemTime::now(),
+            remote,
+            asked: None,
+            id: None,
+            served_by: None,
+            status: Some(status),
+            bytes: bytes as u64,
+        }
+    }
+
     pub(crate) fn new<B>(
         request: &Request<B>,
         remote: SocketAddr,
@@ -50,12 +77,14 @@ impl Line {
             since: Instant::now(),
             time: SystemTime::now(),
             remote,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            host: field(HOST),
-            referer: field(REFERER),
-            user_agent: field(USER_AGENT),
+            asked: Some(Asked {
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                version: request.version(),
+                host: field(HOST),
+                referer: field(REFERER),
+                user_agent: field(USER_AGENT),
+            }),
             id,
             served_by: None,
             status: None,
@@ -71,19 +100,18 @@ impl Line {
             LogFormat::Json => self.json(end, out),
             LogFormat::Common => self.common(out),
             LogFormat::Combined => self.common(out).map(|()| {
-                for field in [&self.referer, &self.user_agent] {
+                let asked = self.asked.as_ref();
+                let referer = asked.and_then(|asked| asked.referer.as_ref());
+                let user_agent = asked.and_then(|asked| asked.user_agent.as_ref());
+                for field in [referer, user_agent] {
                     out.extend_from_slice(b" \"");
-                    let value = field.as_ref().map_or(&b"-"[..], HeaderValue::as_bytes);
+                    let value = field.map_or(&b"-"[..], HeaderValue::as_bytes);
                     escape_common(value, out);
                     out.push(b'"');
                 }
             }),
         };
         out.push(b'\n');
-    }
-
-    fn target(&self) -> &str {
-        self.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 
     fn status(&self) -> u16 {
@@ -101,10 +129,16 @@ impl Line {
             write!(out, "{day}/{month}/{year}:{clock} +0000")?;
         }
         out.extend_from_slice(b"] \"");
-        escape_common(self.method.as_str().as_bytes(), out);
-        out.push(b' ');
-        escape_common(self.target().as_bytes(), out);
-        write!(out, " {:?}\" {} ", self.version, self.status())?;
+        match &self.asked {
+            None => out.push(b'-'),
+            Some(asked) => {
+                escape_common(asked.method.as_str().as_bytes(), out);
+                out.push(b' ');
+                escape_common(asked.target().as_bytes(), out);
+                write!(out, " {:?}", asked.version)?;
+            }
+        }
+        write!(out, "\" {} ", self.status())?;
         match self.bytes {
             0 => out.push(b'-'),
             bytes => write!(out, "{bytes}")?,
@@ -124,9 +158,9 @@ impl Line {
         };
         write!(
             out,
-            "{{\"time\":\"{time}\",\"remote\":\"{}\",\"version\":\"{:?}\",\"status\":{status},\
+            "{{\"time\":\"{time}\",\"remote\":\"{}\",\"status\":{status},\
              \"bytes\":{},\"duration\":{duration:.6},\"end\":\"{end}\"",
-            self.remote, self.version, self.bytes
+            self.remote, self.bytes
         )?;
         let mut field = |name: &str, value: Option<&[u8]>| {
             let Some(value) = value else { return };
@@ -136,17 +170,22 @@ impl Line {
             escape_json(value, out);
             out.push(b'"');
         };
-        field("method", Some(self.method.as_str().as_bytes()));
-        field("target", Some(self.target().as_bytes()));
-        let authority = self.uri.authority().map(|authority| authority.as_str().as_bytes());
-        field("host", authority.or(self.host.as_ref().map(HeaderValue::as_bytes)));
+        if let Some(asked) = &self.asked {
+            field("version", Some(format!("{:?}", asked.version).as_bytes()));
+            field("method", Some(asked.method.as_str().as_bytes()));
+            field("target", Some(asked.target().as_bytes()));
+            let authority = asked.uri.authority().map(|authority| authority.as_str().as_bytes());
+            field("host", authority.or(asked.host.as_ref().map(HeaderValue::as_bytes)));
+        }
         field("id", self.id.as_ref().map(HeaderValue::as_bytes));
         if let Some(by) = &self.served_by {
             field("workload", Some(by.workload.as_bytes()));
             field("route", Some(by.route.as_bytes()));
         }
-        field("referer", self.referer.as_ref().map(HeaderValue::as_bytes));
-        field("user_agent", self.user_agent.as_ref().map(HeaderValue::as_bytes));
+        if let Some(asked) = &self.asked {
+            field("referer", asked.referer.as_ref().map(HeaderValue::as_bytes));
+            field("user_agent", asked.user_agent.as_ref().map(HeaderValue::as_bytes));
+        }
         out.push(b'}');
         Ok(())
     }

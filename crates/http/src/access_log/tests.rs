@@ -6,7 +6,7 @@ use http::header::HeaderValue;
 use http::{Method, StatusCode, Version};
 use proptest::prelude::*;
 
-use super::*;
+use super::{line::Asked, *};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -15,16 +15,22 @@ fn line() -> Line {
         since: Instant::now(),
         time: UNIX_EPOCH + Duration::from_millis(784_111_777_250),
         remote: "192.0.2.7:4711".parse().unwrap(),
+        asked: Some(asked()),
+        id: Some("id-1".parse().unwrap()),
+        served_by: Some(ServedBy { workload: "shop".into(), route: "/a/...".into() }),
+        status: Some(StatusCode::OK),
+        bytes: 12,
+    }
+}
+
+fn asked() -> Asked {
+    Asked {
         method: Method::GET,
         uri: "/a\"b\"?c".parse().unwrap(),
         version: Version::HTTP_11,
         host: Some("example.org".parse().unwrap()),
         referer: Some("http://x/\"\\".parse().unwrap()),
         user_agent: Some(HeaderValue::from_bytes(b"\xc3\xa4\xff\tb").unwrap()),
-        id: Some("id-1".parse().unwrap()),
-        served_by: Some(ServedBy { workload: "shop".into(), route: "/a/...".into() }),
-        status: Some(StatusCode::OK),
-        bytes: 12,
     }
 }
 
@@ -43,25 +49,32 @@ fn lines_have_the_known_forms() {
         text(&line(), LogFormat::Combined, End::Whole),
         format!("{common} \"http://x/\\x22\\x5C\" \"\\xC3\\xA4\\xFF\\x09b\"\n")
     );
-    let bare = Line { referer: None, user_agent: None, status: None, bytes: 0, ..line() };
+    let asked = Some(Asked { referer: None, user_agent: None, ..asked() });
+    let bare = Line { asked, status: None, bytes: 0, ..line() };
     assert!(text(&bare, LogFormat::Combined, End::GivenUp).ends_with("\" 499 - \"-\" \"-\"\n"));
 
     let json = text(&line(), LogFormat::Json, End::Cut);
     let (before, after) = json.split_once("\"duration\":").unwrap();
     assert_eq!(
         before,
-        "{\"time\":\"1994-11-06T08:49:37.250Z\",\"remote\":\"192.0.2.7:4711\",\"version\":\"HTTP/1.1\",\
+        "{\"time\":\"1994-11-06T08:49:37.250Z\",\"remote\":\"192.0.2.7:4711\",\
          \"status\":200,\"bytes\":12,"
     );
     let (duration, after) = after.split_once(',').unwrap();
     assert!(duration.parse::<f64>().unwrap() >= 0.0);
     assert_eq!(
         after,
-        "\"end\":\"cut\",\"method\":\"GET\",\"target\":\"/a\\\"b\\\"?c\",\"host\":\"example.org\",\"id\":\"id-1\",\
+        "\"end\":\"cut\",\"version\":\"HTTP/1.1\",\"method\":\"GET\",\"target\":\"/a\\\"b\\\"?c\",\"host\":\"example.org\",\"id\":\"id-1\",\
          \"workload\":\"shop\",\"route\":\"/a/...\",\"referer\":\"http://x/\\\"\\\\\",\
          \"user_agent\":\"\\u00e4\\ufffd\\u0009b\"}\n"
     );
     assert!(text(&bare, LogFormat::Json, End::GivenUp).contains("\"status\":null,"));
+
+    let unread = Line::unread("192.0.2.7:4711".parse().unwrap(), StatusCode::BAD_REQUEST, 30);
+    let common = text(&unread, LogFormat::Combined, End::Whole);
+    assert!(common.ends_with("] \"-\" 400 30 \"-\" \"-\"\n"), "{common}");
+    let json = text(&unread, LogFormat::Json, End::Whole);
+    assert!(json.contains("\"status\":400,") && !json.contains("method"), "{json}");
 }
 
 proptest! {
@@ -70,8 +83,13 @@ proptest! {
     fn nothing_gets_through(bytes: Vec<u8>, name in "\\PC*", method in "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}") {
         let value = HeaderValue::from_bytes(&bytes).ok();
         let line = Line {
-            method: Method::from_bytes(method.as_bytes()).unwrap(),
-            user_agent: value.clone(), referer: value.clone(), id: value,
+            asked: Some(Asked {
+                method: Method::from_bytes(method.as_bytes()).unwrap(),
+                user_agent: value.clone(),
+                referer: value.clone(),
+                ..asked()
+            }),
+            id: value,
             served_by: Some(ServedBy { workload: name.into(), route: "\u{1b}[31m\n\u{9b}".into() }),
             ..line()
         };
@@ -141,7 +159,8 @@ fn a_target_that_stands_still_costs_lines_not_time() {
         lines
     });
     assert!(log.flush(WAIT));
-    let last = Line { uri: "/last".parse().unwrap(), ..line() };
+    let last = Asked { uri: "/last".parse().unwrap(), ..asked() };
+    let last = Line { asked: Some(last), ..line() };
     log.write(&last, End::Whole);
     assert_eq!(reader.join().unwrap() + log.dropped(), sent);
 }
@@ -154,7 +173,8 @@ fn long_lines_do_not_fill_the_memory() {
     let _pipe = std::fs::File::options().read(true).write(true).open(&path).unwrap();
     let log = AccessLog::open(LogTarget::File(path), LogFormat::Combined).unwrap();
     let long = HeaderValue::from_bytes(&[0xff; 60_000]).unwrap();
-    let line = Line { user_agent: Some(long.clone()), referer: Some(long), ..line() };
+    let asked = Asked { user_agent: Some(long.clone()), referer: Some(long), ..asked() };
+    let line = Line { asked: Some(asked), ..line() };
     // Of two fields of 4 KiB, each byte as four.
     let most = QUEUE_BYTES / (2 * 4 * 4096) + 64;
     for _ in 0..2 * most {

@@ -103,6 +103,7 @@ impl<S: Transport> ClientIo<S> {
 
     /// Ends the connection with an answer of the server's own.
     pub(super) async fn refuse(mut self, refusal: Refusal) -> io::Result<()> {
+        self.shared.log_unread(&refusal);
         let text = format!("{refusal}\n");
         let status = refusal.status();
         let answer = format!(
@@ -155,7 +156,10 @@ impl<S: Transport> ClientIo<S> {
     fn poll_replace(&mut self, cx: &mut Context<'_>, head: &[u8]) -> Poll<Option<io::Result<()>>> {
         if self.replacement.is_none() {
             match with_text(head, &self.shared.running.limits) {
-                Some(answer) => self.replacement = Some((answer, 0)),
+                Some((refusal, answer)) => {
+                    self.shared.log_unread(&refusal);
+                    self.replacement = Some((answer, 0));
+                }
                 None => return Poll::Ready(None),
             }
         }
@@ -199,7 +203,7 @@ impl<S: Transport> ClientIo<S> {
 }
 
 /// hyper's empty answer with a text that says what was wrong, or `None` if `head` is not one.
-fn with_text(head: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+fn with_text(head: &[u8], limits: &Limits) -> Option<(Refusal, Vec<u8>)> {
     let refusal = match head.strip_prefix(b"HTTP/1.")?.get(2..5)? {
         b"400" => Refusal::Malformed,
         b"414" => Refusal::UriTooLong { limit: limits.max_uri_bytes },
@@ -220,7 +224,7 @@ fn with_text(head: &[u8], limits: &Limits) -> Option<Vec<u8>> {
         text.len()
     );
     answer.extend_from_slice(rest.as_bytes());
-    Some(answer)
+    Some((refusal, answer))
 }
 
 impl<S: Transport> hyper::rt::Read for ClientIo<S> {
@@ -316,7 +320,8 @@ mod tests {
     fn an_empty_answer_of_hypers_gets_a_text_and_keeps_its_date() {
         let head = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\
                      content-length: 0\r\ndate: Fri, 20 Nov 2026 10:00:00 GMT\r\n\r\n";
-        let answer = String::from_utf8(with_text(head, &Limits::default()).unwrap()).unwrap();
+        let (_, answer) = with_text(head, &Limits::default()).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
         let (head, text) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 "));
         assert!(head.contains("\r\ndate: Fri, 20 Nov 2026 10:00:00 GMT\r\n"));

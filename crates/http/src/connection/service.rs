@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 
-use super::{Conn, Part, Shared};
+use super::{Conn, Part, Shared, length};
 use crate::access_log::{End, Line, ServedBy};
 use crate::body::{BodyLimits, BoxError, RequestBody, ResponseBody};
 use crate::check;
@@ -76,6 +76,14 @@ async fn answer<H: Handler>(
             }
         }
     };
+    let announced = match length::announced(&mut response, head) {
+        Ok(announced) => announced,
+        Err(fault) => {
+            tracing::error!("a handler's answer was not sent: {fault}; the client got 500");
+            response = Refusal::LengthInvalid.response();
+            None
+        }
+    };
     if version == Version::HTTP_2 {
         fit_http2(&mut response, head);
     }
@@ -83,7 +91,7 @@ async fn answer<H: Handler>(
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
     in_flight.answered(&mut response, head);
-    Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), in_flight }))
+    Ok(response.map(|body| TrackedBody { body, rest: Bytes::new(), announced, in_flight }))
 }
 
 /// Runs the handler. A panic ends its request only.
@@ -204,6 +212,8 @@ pub(super) struct TrackedBody {
     body: ResponseBody,
     /// What did not fit into the chunk before.
     rest: Bytes,
+    /// Bytes that are still to come of a streamed body, where its head says how many.
+    announced: Option<u64>,
     in_flight: InFlight,
 }
 
@@ -244,6 +254,10 @@ impl Body for TrackedBody {
             }
         }
         let Poll::Ready(frame) = polled else { return Poll::Pending };
+        let frame = match &mut this.announced {
+            Some(left) => length::keep(left, frame),
+            None => frame,
+        };
         let Some(frame) = frame else {
             this.in_flight.ended();
             return Poll::Ready(None);
@@ -272,7 +286,10 @@ impl Body for TrackedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        // One that is too short has to be asked for its end.
+        self.rest.is_empty()
+            && self.body.is_end_stream()
+            && self.announced.is_none_or(|left| left == 0)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -47,6 +47,19 @@ impl Logged {
 }
 
 #[test]
+fn what_cannot_be_read_has_a_line() {
+    let logged = logged(LogFormat::Common, RequestIds::Off);
+    let said = logged.server.raw("GET / HTTP/1.1\r\nno colon\r\n\r\n");
+    assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+    let bytes = body(&said).len();
+    let lines = logged.lines(1);
+    assert!(lines[0].ends_with(&format!("] \"-\" 400 {bytes}")), "{lines:?}");
+    logged.server.raw(format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(1 << 20)));
+    let lines = logged.lines(2);
+    assert!(lines[1].contains("] \"-\" 431 "), "{lines:?}");
+}
+
+#[test]
 fn a_line_says_how_a_request_ended() {
     let logged = logged(LogFormat::Json, RequestIds::Off);
     let server = &logged.server;

@@ -63,6 +63,20 @@ fn json_has_the_fields_of_the_event_and_its_spans_at_top_level() {
 }
 
 #[test]
+fn spans_of_libraries_are_left_out() {
+    let lines = lines(&json("trace"), || {
+        let _own = info_span!("request", trace_id = "abc").entered();
+        let library = tracing::trace_span!(target: "wiggle", "fd_write", fd = 2, late = tracing::field::Empty);
+        let _library = library.enter();
+        library.record("late", true);
+        info!(target: "guest", "said");
+    });
+    let line = parse(&lines[0]);
+    assert_eq!(line["trace_id"], "abc");
+    assert!(line.get("fd").is_none() && line.get("late").is_none(), "{line}");
+}
+
+#[test]
 fn an_error_is_written_with_its_causes() {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot export")]
