@@ -83,6 +83,9 @@ impl fmt::Debug for Secret {
 // === impl Setting ===
 
 impl Setting {
+    /// In a backend's list: whatever else is said is a setting, too, whose name means something to the backend.
+    pub const ANY: Self = Self::new("*", "whatever else is said");
+
     /// A setting.
     pub const fn new(name: &'static str, about: &'static str) -> Self {
         Self { name, about }
@@ -176,6 +179,9 @@ impl Settings {
     /// The first one that is unknown, with the nearest that is not.
     pub fn only(&self, known: &[&'static [Setting]]) -> Result<(), SettingError> {
         let all = || known.iter().copied().flatten().map(|setting| setting.name);
+        if all().any(|name| name == Setting::ANY.name) {
+            return Ok(());
+        }
         for name in self.names() {
             if all().any(|one| one == name) {
                 continue;
