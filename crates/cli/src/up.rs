@@ -69,6 +69,7 @@ impl Sources {
             application: loaded.application,
             folder: loaded.folder,
             values,
+            sourced: BTreeMap::new(),
             qualified: true,
             tried: true,
         })

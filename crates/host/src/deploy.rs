@@ -13,6 +13,7 @@ mod order;
 mod revision;
 mod runtime;
 mod status;
+mod variables;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -23,6 +24,7 @@ use std::{
 
 use reef_app::{Application, HttpTrigger, Name};
 use reef_bus::{Bus, InProcess};
+use reef_capability::Secret;
 use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
 use reef_wasi::Stdio;
@@ -51,7 +53,7 @@ const STARTING: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What is to be deployed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Order {
     /// The application.
     pub application: Application,
@@ -59,6 +61,8 @@ pub struct Order {
     pub folder: PathBuf,
     /// Values of its variables, over their defaults.
     pub values: BTreeMap<Name, String>,
+    /// Values that its sources of variables had, when it was last made.
+    pub sourced: BTreeMap<Name, Secret>,
     /// Whether the application's name stands before its workloads', as there may be others beside it.
     pub qualified: bool,
     /// Whether an instance of each workload is tried before it takes over.
@@ -332,9 +336,10 @@ impl Host {
     /// `before`: what may be kept of what runs.
     async fn replace(
         self: &Arc<Self>,
-        order: Order,
+        mut order: Order,
         before: Option<Arc<Revision>>,
     ) -> Result<Applied, DeployError> {
+        order.sourced = self.sourced(&order).await?;
         let fetched = self.fetch(&order).await?;
         let host = self.clone();
         // Compiling takes as long as it takes, and must not hold anything else up.

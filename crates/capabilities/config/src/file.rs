@@ -20,6 +20,7 @@ use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use self::folder::Folder;
+pub(crate) use self::format::add_json;
 pub use self::format::{Fault, Format, parse};
 use crate::{
     Keys, LARGEST, Source, Store, Value,

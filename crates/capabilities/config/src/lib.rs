@@ -10,10 +10,7 @@
 //!
 //! Another source is another file beside these, and another line in [`BACKENDS`].
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests"))]
 
 mod environment;
 mod file;
@@ -29,6 +26,7 @@ use std::fmt;
 use async_trait::async_trait;
 use reef_capability::{Backend, Failure};
 
+pub use file::{Fault, Format, parse};
 pub use keys::Keys;
 pub use store::Store;
 pub use value::Value;

@@ -17,7 +17,7 @@ use crate::{Keys, LONGEST_NAME, Source, Value, few};
 pub(crate) const KEYS: Setting =
     Setting::new("keys", "the names that are granted: `db-*, greeting`; all, if nothing is said");
 pub(crate) const CACHE: Setting =
-    Setting::new("cache", "how long what was read is good, up to an hour: `1s`");
+    Setting::new("cache", "how long what was read is good, up to an hour, or `0s`: `1s`");
 
 /// How long what was read is good, where nothing else is said.
 const GOOD: Duration = Duration::from_secs(1);
@@ -43,7 +43,10 @@ impl Store {
         source: impl Source + 'static,
         opening: Opening<'_>,
     ) -> Result<Arc<Self>, OpenError> {
-        let good = opening.settings.duration(CACHE.name)?.unwrap_or(GOOD);
+        let good = match opening.settings.get(CACHE.name).map(str::trim) {
+            Some("0" | "0s") => Duration::ZERO,
+            _ => opening.settings.duration(CACHE.name)?.unwrap_or(GOOD),
+        };
         if good > LONGEST {
             let why = "is longer than an hour".to_owned();
             return Err(SettingError::Wrong { name: CACHE.name, why }.into());

@@ -17,11 +17,7 @@ use reef_capability::{Backend, Failure, OpenError, Opening};
 use serde_json::Value as Json;
 
 use self::{client::Client, login::Login};
-use crate::{
-    Keys, MOST, Source, Store, Value,
-    file::add_json,
-    store::{CACHE, KEYS},
-};
+use crate::{Keys, MOST, Source, Store, Value, file::add_json};
 
 pub(crate) const BACKEND: Backend<Store> =
     Backend { name: "vault", system: "vault", settings: settings::ALL, private: false, open };
@@ -142,7 +138,8 @@ impl Source for Vault {
             let value = self.get(&name).await?;
             Ok::<_, Failure>(value.map(|value| (name, value)))
         });
-        let read: Vec<_> = futures::stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await?;
+        let read: Vec<_> =
+            futures::stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(read.into_iter().flatten().collect())
     }
 

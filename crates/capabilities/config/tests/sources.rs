@@ -2,12 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::Path,
-    sync::Arc,
-};
+use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc};
 
 use reef_capability::{Failure, OpenError, Opened, Opening, Settings, find};
 use reef_config::{BACKENDS, LARGEST, Store};
@@ -174,13 +169,24 @@ async fn one_file_has_all_values() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("a.toml", "greeting = 'hi'\nport = 80\nlist = [1, 'x']\n[db]\npassword = 'p'\n");
-    write("a.json", r#"{"greeting": "hi", "port": 80, "none": null, "list": [1, "x"], "db": {"password": "p"}}"#);
-    write(".env", "# a remark\ngreeting=first\ngreeting='hi'\nexport db.password=\"p\"\nport=80\nlist='[1,\"x\"]'\n");
+    write(
+        "a.json",
+        r#"{"greeting": "hi", "port": 80, "none": null, "list": [1, "x"], "db": {"password": "p"}}"#,
+    );
+    write(
+        ".env",
+        "# a remark\ngreeting=first\ngreeting='hi'\nexport db.password=\"p\"\nport=80\nlist='[1,\"x\"]'\n",
+    );
     for file in ["a.toml", "a.json", ".env"] {
         let store = open("file", &[("path", file)], folder.path());
         assert_eq!(
             all(&store).await,
-            pairs(&[("db.password", "p"), ("greeting", "hi"), ("list", "[1,\"x\"]"), ("port", "80")]),
+            pairs(&[
+                ("db.password", "p"),
+                ("greeting", "hi"),
+                ("list", "[1,\"x\"]"),
+                ("port", "80")
+            ]),
             "{file}"
         );
         assert_eq!(get(&store, "db.password").await.as_deref(), Some("p"));
@@ -225,7 +231,7 @@ async fn what_cannot_be_opened_says_what_to_do() {
     let cases: [(&str, &[(&str, &str)], &str); 8] = [
         ("file", &[], "`path` is missing"),
         ("file", &[("path", "gone")], "change the setting `path`"),
-        ("file", &[("path", ".")  , ("format", "json")], "`path` is a folder"),
+        ("file", &[("path", "."), ("format", "json")], "`path` is a folder"),
         ("file", &[("path", "a.json"), ("trim", "true")], "`path` is a file"),
         ("file", &[("path", "."), ("cache", "2h")], "longer than an hour"),
         ("file", &[("path", "."), ("keys", "")], "names nothing"),

@@ -92,9 +92,11 @@ async fn names_are_fields_of_one_secret_in_both_versions() {
     // The wrong version is told as what it is.
     let wrong = open(&stub, &[("token", "root"), ("mount", "old"), ("path", "team/app")]);
     assert_eq!(get(&wrong, "a").await, None, "there is no such path");
-    let wrong =
-        open(&stub, &[("token", "root"), ("mount", "kv/data"), ("path", "x/../a"), ("version", "1")]
-            .map(|(name, value)| if name == "path" { (name, "team/app") } else { (name, value) }));
+    let wrong = open(
+        &stub,
+        &[("token", "root"), ("mount", "kv/data"), ("path", "x/../a"), ("version", "1")]
+            .map(|(name, value)| if name == "path" { (name, "team/app") } else { (name, value) }),
+    );
     assert_eq!(get(&wrong, "a").await, None, "its fields are those of version 2's answer");
 }
 

@@ -170,7 +170,12 @@ impl Settings {
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, SettingError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        read(text.trim()).map(Some).map_err(|why| SettingError::Wrong { name, why })
+        let text = text.trim();
+        read(text).map(Some).map_err(|why| {
+            // It may be a secret that stands at the wrong place.
+            let why = if text.is_empty() { why } else { why.replace(text, "…") };
+            SettingError::Wrong { name, why }
+        })
     }
 
     /// Refuses what is in none of these lists.

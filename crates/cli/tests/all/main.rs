@@ -38,3 +38,4 @@ mod swap;
 mod tasks;
 mod test_command;
 mod up;
+mod values;

@@ -53,9 +53,8 @@ impl FromStr for Format {
 pub fn parse(format: Format, text: &[u8]) -> Result<Vec<(String, Value)>, Fault> {
     let fault = |line| Fault { format, line };
     let utf8 = |text| {
-        std::str::from_utf8(text).map_err(|error| {
-            fault(Some(1 + bytes_lines(&text[..error.valid_up_to()])))
-        })
+        std::str::from_utf8(text)
+            .map_err(|error| fault(Some(1 + bytes_lines(&text[..error.valid_up_to()]))))
     };
     let mut values = Vec::new();
     match format {
@@ -108,18 +107,17 @@ fn add_toml(values: &mut Vec<(String, Value)>, name: String, value: toml::Value)
             return;
         }
         toml::Value::String(text) => text,
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Float(number) => number.to_string(),
+        toml::Value::Boolean(flag) => flag.to_string(),
+        toml::Value::Datetime(time) => time.to_string(),
         list @ toml::Value::Array(_) => serde_json::to_string(&list).unwrap_or_default(),
-        other => other.to_string(),
     };
     values.push((name, text.into()));
 }
 
 /// Adds what is in a tree of JSON: objects within objects are names with dots.
-pub(crate) fn add_json(
-    values: &mut Vec<(String, Value)>,
-    name: String,
-    value: serde_json::Value,
-) {
+pub(crate) fn add_json(values: &mut Vec<(String, Value)>, name: String, value: serde_json::Value) {
     let text = match value {
         serde_json::Value::Object(entries) => {
             for (key, value) in entries {

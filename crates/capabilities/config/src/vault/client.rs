@@ -61,7 +61,9 @@ impl Client {
                 value
             });
             let value = value.map_err(|_| {
-                Failure::Invalid("the token for Vault has characters that a header cannot have".to_owned())
+                Failure::Invalid(
+                    "the token for Vault has characters that a header cannot have".to_owned(),
+                )
             })?;
             request = request.header("x-vault-token", value);
         }
@@ -112,7 +114,9 @@ impl Client {
         }
         let answer = serde_json::from_slice(&bytes);
         answer.map(Some).map_err(|_| {
-            Failure::Backend(format!("Vault's answer for `{shown}` is no JSON: is it Vault at all?"))
+            Failure::Backend(format!(
+                "Vault's answer for `{shown}` is no JSON: is it Vault at all?"
+            ))
         })
     }
 }
@@ -136,7 +140,9 @@ fn judge(status: StatusCode, address: &str) -> Result<(), Failure> {
         ))),
         503 => Err(Failure::unreachable("Vault is sealed, or in maintenance (503)")),
         500.. => Err(Failure::unreachable(format!("Vault fails ({})", status.as_u16()))),
-        other => Err(Failure::Backend(format!("Vault answers `{address}` with the status {other}"))),
+        other => {
+            Err(Failure::Backend(format!("Vault answers `{address}` with the status {other}")))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Uri};
 use reef_capability::{OpenError, Opening, Secret, Setting, SettingError, Settings};
 use reef_egress::{ClientConfig, Egress};
-use reef_grants::{Destination, IpNetwork, Target};
+use reef_grants::{Destination, Target};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
@@ -60,7 +60,10 @@ pub(super) fn read(opening: Opening<'_>) -> Result<Vault, OpenError> {
     };
     let layout = match (settings.get(PATH.name), settings.get(PREFIX.name)) {
         (Some(_), Some(_)) => {
-            return Err(wrong(PREFIX.name, "is said beside `path`: values are of one or the other"));
+            return Err(wrong(
+                PREFIX.name,
+                "is said beside `path`: values are of one or the other",
+            ));
         }
         (Some(text), None) if settings.get(FIELD.name).is_none() => {
             Layout::Fields { path: path(PATH.name, text)? }
@@ -98,13 +101,19 @@ fn client(opening: Opening<'_>) -> Result<Client, OpenError> {
     };
     let authority = uri.authority().ok_or_else(no_url)?;
     if authority.as_str().contains('@') || uri.query().is_some() {
-        return Err(wrong(URL.name, "has a password or a query in it: say how to log in with `token` or the like"));
+        return Err(wrong(
+            URL.name,
+            "has a password or a query in it: say how to log in with `token` or the like",
+        ));
     }
     let port = authority.port_u16().unwrap_or(port);
     let host = authority.host();
     let target = Target::parse(host).map_err(|_| no_url())?;
     if uri.scheme_str() == Some("http") && !target.is_localhost() {
-        tracing::warn!(host, "Vault is asked without TLS: tokens and secrets can be read on the way.");
+        tracing::warn!(
+            host,
+            "Vault is asked without TLS: tokens and secrets can be read on the way."
+        );
     }
     // Whoever wrote the manifest means this host, wherever it is.
     let mut granted = vec![Destination::exact(None, target, port)];
@@ -115,8 +124,11 @@ fn client(opening: Opening<'_>) -> Result<Client, OpenError> {
     config.max_connections = CONNECTIONS;
     if let Some(file) = settings.get(CA.name) {
         let file = opening.folder.join(file);
-        let place = |why: String| OpenError::Place(format!("cannot read the certificates in {}: {why}", file.display()));
-        let certificates = CertificateDer::pem_file_iter(&file).map_err(|error| place(error.to_string()))?;
+        let place = |why: String| {
+            OpenError::Place(format!("cannot read the certificates in {}: {why}", file.display()))
+        };
+        let certificates =
+            CertificateDer::pem_file_iter(&file).map_err(|error| place(error.to_string()))?;
         let certificates = certificates.collect::<Result<Vec<_>, _>>();
         config.extra_roots = certificates.map_err(|error| place(error.to_string()))?;
         if config.extra_roots.is_empty() {

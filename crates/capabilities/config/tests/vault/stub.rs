@@ -98,7 +98,8 @@ impl Stub {
                     let state = state.clone();
                     async move { Ok::<_, Infallible>(state.answer(request).await) }
                 });
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(connection), service);
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(connection), service);
                 connections.spawn(async move { drop(connection.await) });
             }
         });
@@ -171,9 +172,16 @@ impl State {
                 return errors(status, &[&sent, token.unwrap_or_default()]);
             }
             Mode::Garbage => return answer(200, "{\"data\": hunter2 hunter2"),
-            Mode::Odd => return answer(200, "{\"data\": {\"data\": \"hunter2\"}, \"auth\": {\"client_token\": 7}}"),
+            Mode::Odd => {
+                return answer(
+                    200,
+                    "{\"data\": {\"data\": \"hunter2\"}, \"auth\": {\"client_token\": 7}}",
+                );
+            }
             Mode::Redirecting => {
-                let elsewhere = Response::builder().status(307).header("location", "http://127.0.0.1:1/hunter2");
+                let elsewhere = Response::builder()
+                    .status(307)
+                    .header("location", "http://127.0.0.1:1/hunter2");
                 return elsewhere.body(Full::default()).unwrap();
             }
             Mode::Endless => return answer(200, vec![b'7'; 8 << 20]),
