@@ -202,6 +202,25 @@ fn variables_have_values_from_the_application_s_sources() {
     assert_eq!(all(&host), "Ok(Some(\"by hand 2 newer\"))");
 }
 
+#[test]
+fn an_application_of_spin_has_variables_of_its_runtime_configuration() {
+    let spin = "spin_manifest_version = 2\n[application]\nname = 'spun'\nversion = '1.0.0'\n\
+        [variables]\napi_key = { required = true, secret = true }\nregion = { default = 'asia' }\n\
+        [[trigger.http]]\nroute = '/...'\ncomponent = 'c'\n[component.c]\nsource = 'p2.wasm'\n\
+        [component.c.variables]\nkey = '{{ api_key }} {{ region }}'\n";
+    let dir = folder(&GUESTS[..1], "");
+    fs::remove_file(dir.path().join("reef.toml")).unwrap();
+    fs::write(dir.path().join("spin.toml"), spin).unwrap();
+    let providers = format!(
+        "[[config_provider]]\ntype = 'env'\nprefix = 'NOTHING'\n\
+         [[config_provider]]\ntype = 'static'\nvalues = {{ api_key = '{MARKER}' }}\n"
+    );
+    fs::write(dir.path().join("runtime-config.toml"), providers).unwrap();
+    let host = Host::with(dir, &["--runtime-config-file", "runtime-config.toml", "spin.toml"]);
+    assert_eq!(text(&host, "/spin-2/key"), format!("Ok(\"{MARKER} asia\")"));
+    assert!(!host.told(&["ps", "--json"]).contains(MARKER));
+}
+
 /// Secrets wherever they can be: variables, links of every backend, files that are wrong, tokens that are refused.
 #[test]
 fn a_secret_is_shown_nowhere() {
