@@ -86,7 +86,7 @@ impl RuntimeConfig {
                 let declared = Variable { secret: true, ..Variable::default() };
                 order.application.variables.insert(variable.clone().into(), declared);
                 order.values.insert(variable.clone(), value.expose().to_owned());
-                let reference = format!("{{{{ {variable} }}}}").parse();
+                let reference = format!("{{{{ {variable} }}}}").parse::<Template>();
                 let reference = reference.unwrap_or_else(|_| Template::default());
                 source.config.insert(setting.clone(), reference.into());
             }
