@@ -296,18 +296,20 @@ fn a_secret_is_shown_nowhere() {
         &["logs", "app", "--json"],
     ] {
         let ended = host.tell(command);
+        assert_eq!(ended.status(), 0, "{ended:?}");
         shown.extend([ended.stdout, ended.stderr]);
     }
     for command in [
         &["check", "."][..],
         &["check", ".", "--json"],
-        &["convert", "reef.toml", "--to", "reef"],
+        &["convert", "reef.toml"],
         &["inspect", "p2.wasm"],
         &["inspect", "p2.wasm", "--json"],
     ] {
         let mut reef = reef();
         reef.args(command).current_dir(host.dir.path());
         let ended = finish(reef, b"");
+        assert_eq!(ended.status(), 0, "{ended:?}");
         shown.extend([ended.stdout, ended.stderr]);
     }
     for page in ["/metrics", "/healthz", "/readyz"] {
