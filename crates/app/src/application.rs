@@ -10,6 +10,7 @@ use crate::{
     check::check,
     fixed::{FixedResponse, Redirect, StaticFiles},
     name::Name,
+    template::Template,
     trigger::Labels,
     workload::Workload,
 };
@@ -30,6 +31,9 @@ pub struct Application {
     /// What its values may refer to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<At<Name>, Variable>,
+    /// Where variables have values that nobody gives, the first first: they are read when it is deployed.
+    #[serde(default, rename = "variable-source", skip_serializing_if = "Vec::is_empty")]
+    pub variable_sources: Vec<VariableSource>,
     /// Its workloads.
     #[serde(default, rename = "workload", skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<Workload>,
@@ -63,6 +67,18 @@ pub struct Variable {
     pub secret: bool,
 }
 
+/// Where variables may have their values from, beside who deploys: one source of configuration and secrets.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct VariableSource {
+    /// Which kind of source: `file`, `env`, `vault`.
+    pub backend: At<Name>,
+    /// Settings of the source. They may refer to variables that are given, or that sources before this one have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, At<Template>>,
+}
+
 /// A `reef.toml`: the application, and what its profiles put over it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -79,6 +95,7 @@ impl Application {
             version: None,
             description: None,
             variables: BTreeMap::new(),
+            variable_sources: Vec::new(),
             workloads: Vec::new(),
             statics: Vec::new(),
             redirects: Vec::new(),

@@ -40,16 +40,16 @@ fn variables(application: &Application, found: &mut Diagnostics) {
             ));
         }
     }
+    let sources = application.variable_sources.iter();
+    for template in sources.flat_map(|source| source.config.values()) {
+        undeclared(application, template, found);
+    }
     for workload in &application.workloads {
         let values = workload.env.values().chain(workload.config.values());
         let settings = workload.links.iter().flat_map(|link| link.config.values());
         let triggers = workload.trigger.templates();
         for template in values.chain(&workload.egress).chain(settings).chain(triggers) {
-            for name in unknown(application, template) {
-                let error = Diagnostic::error(format!("there is no variable `{name}`"));
-                let help = format!("declare it: `[variables.{name}]`");
-                found.push(placed(error, template).help(help));
-            }
+            undeclared(application, template, found);
         }
         // With a variable in it, a destination is known only when the application runs.
         for egress in &workload.egress {
@@ -71,6 +71,14 @@ fn variables(application: &Application, found: &mut Diagnostics) {
                 found.push(placed(Diagnostic::error(error), value));
             }
         }
+    }
+}
+
+fn undeclared(application: &Application, template: &At<Template>, found: &mut Diagnostics) {
+    for name in unknown(application, template) {
+        let error = Diagnostic::error(format!("there is no variable `{name}`"));
+        let help = format!("declare it: `[variables.{name}]`");
+        found.push(placed(error, template).help(help));
     }
 }
 

@@ -34,6 +34,10 @@ default = "hello"
 description = "Of the payment service"
 secret = true
 
+[[variable-source]]
+backend = "vault"
+config = { url = "https://vault.example.com", path = "{{ greeting }}" }
+
 [[workload]]
 name = "auth"
 source = "oci://ghcr.io/shop/auth:1.0"
@@ -175,6 +179,9 @@ trigger.http = { route = "/users/:name", middleware = ["one", "gone"] }
 [[workload]]
 name = "three"
 source = "three.wasm"
+[[variable-source]]
+backend = "file"
+config = { path = "{{ no-path }}" }
 "#,
         None,
     );
@@ -192,6 +199,7 @@ source = "three.wasm"
         "17:56: `one` stands in front of itself",
         "17:63: there is no workload `gone`",
         "19:8: nothing starts `three` (give it a trigger: `trigger.http.route = \"/...\"`)",
+        "23:19: there is no variable `no-path`",
     ];
     for (said, start) in said.iter().zip(starts) {
         assert!(said.starts_with(start), "{said}\nis not\n{start}");

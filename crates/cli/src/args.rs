@@ -164,6 +164,9 @@ pub(crate) struct Up {
     /// The value of a variable; REEF_VAR_NAME in the environment does the same
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub(crate) var: Vec<(String, String)>,
+    /// Spin's runtime configuration, for its providers of variables: vault, env, static
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) runtime_config_file: Option<PathBuf>,
     /// Run in the background; `reef ps`, `logs`, `apply`, `stop` talk to it
     #[arg(short, long)]
     pub(crate) detach: bool,

@@ -20,6 +20,7 @@ mod manifest;
 mod new;
 mod progress;
 mod run;
+mod runtime_config;
 mod runtimes;
 mod serve;
 mod server;

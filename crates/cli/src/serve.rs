@@ -25,6 +25,7 @@ pub(crate) fn serve(args: &Serve, log: &Log) -> anyhow::Result<i32> {
         application,
         folder: PathBuf::new(),
         values: BTreeMap::new(),
+        sourced: BTreeMap::new(),
         qualified: false,
         tried: false,
     };

@@ -14,6 +14,7 @@ use reef_host::deploy::{Order, environment_name};
 use crate::{
     args::{Log, Up},
     check, control, detach, manifest,
+    runtime_config::RuntimeConfig,
     server::{self, Managed},
     spin_variables::Values,
 };
@@ -22,6 +23,8 @@ use crate::{
 pub(crate) struct Sources {
     /// Values of variables, the last of a name counts.
     vars: Vec<(String, String)>,
+    /// Where variables have theirs from that nobody gives, beside what manifests say.
+    providers: RuntimeConfig,
     /// By what each is called.
     known: Mutex<BTreeMap<String, Origin>>,
 }
@@ -65,13 +68,16 @@ impl Sources {
         let variables = loaded.application.variables.keys();
         let values =
             variables.filter_map(|name| Some((name.value.clone(), value(name)?))).collect();
-        Ok(Order {
+        let mut order = Order {
             application: loaded.application,
             folder: loaded.folder,
             values,
+            sourced: BTreeMap::new(),
             qualified: true,
             tried: true,
-        })
+        };
+        self.providers.add_to(&mut order);
+        Ok(order)
     }
 
     /// Remembers where an application came from.
@@ -93,7 +99,13 @@ impl Sources {
 impl Sources {
     /// Where nothing comes from yet; with these values of variables.
     pub(crate) fn new(vars: Vec<(String, String)>) -> Self {
-        Self { vars, known: Mutex::default() }
+        Self { vars, providers: RuntimeConfig::default(), known: Mutex::default() }
+    }
+
+    /// With what Spin's runtime configuration says of variables.
+    fn with_providers(self, file: Option<&Path>) -> anyhow::Result<Self> {
+        let providers = file.map(RuntimeConfig::read).transpose()?.unwrap_or_default();
+        Ok(Self { providers, ..self })
     }
 }
 
@@ -104,6 +116,7 @@ pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
         paths.push(".".into());
     }
     let sources = Sources::new(args.var.clone());
+    let sources = sources.with_providers(args.runtime_config_file.as_deref())?;
     let (mut orders, mut usable) = (Vec::<Order>::new(), true);
     for path in &paths {
         // Read again later, from wherever this process then is.

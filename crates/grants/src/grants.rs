@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 use crate::destination::Destination;
 
 /// Everything that was granted to one workload. The default is nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Directories.
     pub dirs: Vec<DirGrant>,
@@ -61,6 +61,23 @@ pub enum ParseGrantError {
         "`{0}` is not an environment variable; write KEY=VALUE, or KEY to take over the host's value"
     )]
     Env(String),
+}
+
+// === impl Grants ===
+
+impl fmt::Debug for Grants {
+    /// Without values, any of which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names =
+            |all: &[(String, String)]| all.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        f.debug_struct("Grants")
+            .field("dirs", &self.dirs)
+            .field("env", &names(&self.env))
+            .field("config", &names(&self.config))
+            .field("egress", &self.egress)
+            .field("listen", &self.listen)
+            .finish()
+    }
 }
 
 // === impl DirGrant ===

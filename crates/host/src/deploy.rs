@@ -14,6 +14,7 @@ mod revision;
 mod runtime;
 mod status;
 mod turn;
+mod variables;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -24,6 +25,7 @@ use std::{
 
 use reef_app::{Application, HttpTrigger, Name};
 use reef_bus::{Bus, InProcess};
+use reef_capability::Secret;
 use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
 use reef_wasi::Stdio;
@@ -40,10 +42,6 @@ pub use self::{
     runtime::runtime_folders,
     status::{ApplicationStatus, TriggerStatus, WorkloadStatus},
     turn::{Change, Event, Stage, Watcher},
-};
-use self::{
-    revision::address,
-    turn::{Doing, Turn, Turns},
 };
 pub use crate::task::{Phase, TaskStatus};
 use crate::{
@@ -62,7 +60,7 @@ const STARTING: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(30);
 
 /// What is to be deployed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Order {
     /// The application.
     pub application: Application,
@@ -70,6 +68,8 @@ pub struct Order {
     pub folder: PathBuf,
     /// Values of its variables, over their defaults.
     pub values: BTreeMap<Name, String>,
+    /// Values that its sources of variables had, when it was last made.
+    pub sourced: BTreeMap<Name, Secret>,
     /// Whether the application's name stands before its workloads', as there may be others beside it.
     pub qualified: bool,
     /// Whether an instance of each workload is tried before it takes over.
@@ -357,10 +357,11 @@ impl Host {
     async fn replace(
         self: &Arc<Self>,
         turn: Turn,
-        order: Order,
+        mut order: Order,
         before: Option<Arc<Revision>>,
         restart: Option<Restart>,
     ) -> Result<Applied, DeployError> {
+        order.sourced = turn.unless_called_off(self.sourced(&order)).await?;
         let fetching = self.fetch(&order, restart.as_ref());
         let fetched = turn.unless_called_off(fetching).await?;
         let (host, doing) = (self.clone(), turn.doing.clone());

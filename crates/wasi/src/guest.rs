@@ -9,6 +9,7 @@ use std::{
 
 use http::HeaderMap;
 
+use reef_config::Value;
 use reef_egress::{Client, ClientConfig, Egress, Sockets};
 use reef_engine::{Confined, Limiter, Share};
 use reef_grants::{Access, Grants, Limits};
@@ -39,7 +40,7 @@ pub struct World {
     share: Arc<Share>,
     client: Client,
     sockets: Arc<SocketRules>,
-    config: Arc<BTreeMap<String, String>>,
+    config: Arc<BTreeMap<String, Value>>,
     internal: Arc<Internal>,
     next: OnceLock<Arc<dyn Next>>,
     messaging: OnceLock<Arc<Messaging>>,
@@ -75,7 +76,6 @@ pub struct ComponentGuest {
     rules: Arc<SocketRules>,
     onward: Onward,
     traces: Traces,
-    config: Arc<BTreeMap<String, String>>,
     messaging: Outgoing,
     pub(crate) instance: Instance,
 }
@@ -112,7 +112,8 @@ impl World {
         let sockets =
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
         let client = Client::new(config);
-        let config = Arc::new(grants.config.iter().cloned().collect());
+        let config = grants.config.iter();
+        let config = config.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let without = Arc::new(Capabilities::none(&name));
         Ok(Self {
             name,
@@ -121,7 +122,7 @@ impl World {
             share,
             client,
             sockets,
-            config,
+            config: Arc::new(config),
             internal: Arc::default(),
             next: OnceLock::new(),
             messaging: OnceLock::new(),
@@ -209,9 +210,8 @@ impl World {
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: HeaderMap::new() },
             traces: Traces::default(),
-            config: self.config.clone(),
             messaging: Outgoing::new(self.name.clone(), self.messaging.get().cloned()),
-            instance: Instance::new(self.capabilities().clone()),
+            instance: Instance::new(self.capabilities().clone()).with_config(self.config.clone()),
         })
     }
 
@@ -348,10 +348,6 @@ impl ComponentGuest {
 
     pub(crate) fn onward(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.onward, table: &mut self.table, ctx: &mut self.http }
-    }
-
-    pub(crate) fn config(&self) -> &BTreeMap<String, String> {
-        &self.config
     }
 
     /// Lets it answer the message that it is going to handle.

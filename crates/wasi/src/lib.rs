@@ -4,7 +4,6 @@
 //! for each instance; [`link`] offers the interfaces of WASI to modules and components.
 
 mod capabilities;
-mod config;
 mod events;
 mod experimental_http;
 mod guest;

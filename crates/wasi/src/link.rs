@@ -8,7 +8,7 @@ use wasmtime::{
 use wasmtime_wasi::p3;
 
 use crate::{
-    config, experimental_http,
+    experimental_http,
     guest::{ComponentGuest, ModuleGuest},
     messaging, next, preview1, preview2, response, sockets, spin_http, trace,
 };
@@ -86,10 +86,9 @@ pub(crate) fn packages_linker(
             sockets::check_names_concurrent(&mut linker)?;
         }
     }
-    config::add_to_linker(&mut linker, concurrent, &wanted)?;
     spin_http::add_to_linker(&mut linker, &wanted)?;
     messaging::add_to_linker(&mut linker, &wanted)?;
-    reef_interfaces::add_to_linker(&mut linker, &wanted)?;
+    reef_interfaces::add_to_linker(&mut linker, concurrent, &wanted)?;
     if wanted("wasi:http/") {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         if concurrent {

@@ -64,17 +64,6 @@ const WASI_0_3: &[&str] = &[
     "wasi:sockets/types@0.3.0",
 ];
 
-/// Configuration, in every version that there is of it, and Spin's.
-const CONFIG: &[&str] = &[
-    "wasi:config/store@0.2.0-rc.1",
-    "wasi:config/store@0.2.0-draft-2024-09-27",
-    "wasi:config/store@0.2.0-draft",
-    "wasi:config/runtime@0.2.0-draft",
-    "fermyon:spin/config",
-    "fermyon:spin/variables@2.0.0",
-    "spin:variables/variables@3.0.0",
-];
-
 /// HTTP as Spin had it before WASI.
 const SPIN_HTTP: &[&str] = &["fermyon:spin/http", "fermyon:spin/http-types"];
 
@@ -141,7 +130,7 @@ const WASI_0_1: &[&str] = &[
 
 /// Everything that a guest may import.
 pub fn provided() -> Vec<Provided> {
-    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(CONFIG).chain(MESSAGING);
+    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(MESSAGING);
     let capabilities = reef_interfaces::PROVIDED.iter().copied().flatten();
     let interfaces = interfaces.chain(EVENTS).chain(SPIN_HTTP).chain(capabilities);
     let interfaces = interfaces.map(|name| Provided::all(name));

@@ -83,6 +83,9 @@ impl fmt::Debug for Secret {
 // === impl Setting ===
 
 impl Setting {
+    /// In a backend's list: whatever else is said is a setting, too, whose name means something to the backend.
+    pub const ANY: Self = Self::new("*", "whatever else is said");
+
     /// A setting.
     pub const fn new(name: &'static str, about: &'static str) -> Self {
         Self { name, about }
@@ -167,7 +170,12 @@ impl Settings {
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, SettingError> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        read(text.trim()).map(Some).map_err(|why| SettingError::Wrong { name, why })
+        let text = text.trim();
+        read(text).map(Some).map_err(|why| {
+            // It may be a secret that stands at the wrong place.
+            let why = if text.is_empty() { why } else { why.replace(text, "…") };
+            SettingError::Wrong { name, why }
+        })
     }
 
     /// Refuses what is in none of these lists.
@@ -176,6 +184,9 @@ impl Settings {
     /// The first one that is unknown, with the nearest that is not.
     pub fn only(&self, known: &[&'static [Setting]]) -> Result<(), SettingError> {
         let all = || known.iter().copied().flatten().map(|setting| setting.name);
+        if all().any(|name| name == Setting::ANY.name) {
+            return Ok(());
+        }
         for name in self.names() {
             if all().any(|one| one == name) {
                 continue;

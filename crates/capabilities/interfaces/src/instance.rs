@@ -3,20 +3,30 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use reef_capability::{Caller, Failure, Links};
+use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
-use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::{
+    StoreContextMut,
+    component::{Resource, ResourceTable},
+};
 
 /// What a workload may use: its links, by capability.
 #[derive(Debug)]
 pub struct Capabilities {
     /// Values by their keys.
     pub key_value: Links<dyn KeyValue>,
+    /// Configuration, beyond its own.
+    pub config: Links<Store>,
+    /// Secrets.
+    pub secrets: Links<Store>,
 }
 
 /// What one instance may use, and what it chose.
 #[derive(Clone)]
 pub struct Instance {
     granted: Arc<Capabilities>,
+    /// The workload's own configuration.
+    own: Arc<BTreeMap<String, Value>>,
     /// For whom it works now.
     pub caller: Caller,
     /// Links that it selected, by interface (`wasi:keyvalue/store`).
@@ -37,12 +47,26 @@ pub struct View<'a> {
     pub instance: &'a mut Instance,
 }
 
+/// What values are read with. It outlives the borrow of the store's data.
+pub(crate) struct Reader {
+    pub(crate) granted: Arc<Capabilities>,
+    own: Arc<BTreeMap<String, Value>>,
+    pub(crate) caller: Caller,
+}
+
+/// Where nothing is a workload's own.
+static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
+
 // === impl Capabilities ===
 
 impl Capabilities {
     /// No links at all: each use is refused, and the refusal says what would grant it.
     pub fn none(workload: &Arc<str>) -> Self {
-        Self { key_value: Links::new(workload.clone(), reef_key_value::CAPABILITY, Vec::new()) }
+        Self {
+            key_value: Links::new(workload.clone(), reef_key_value::CAPABILITY, Vec::new()),
+            config: Links::new(workload.clone(), CONFIG, Vec::new()),
+            secrets: Links::new(workload.clone(), SECRETS, Vec::new()),
+        }
     }
 }
 
@@ -51,7 +75,15 @@ impl Capabilities {
 impl Instance {
     /// An instance of a workload that may use these.
     pub fn new(granted: Arc<Capabilities>) -> Self {
-        Self { granted, caller: Caller::default(), selected: BTreeMap::new() }
+        let (own, caller) = (Arc::default(), Caller::default());
+        Self { granted, own, caller, selected: BTreeMap::new() }
+    }
+
+    /// One whose workload has configuration of its own.
+    #[must_use]
+    pub fn with_config(mut self, own: Arc<BTreeMap<String, Value>>) -> Self {
+        self.own = own;
+        self
     }
 
     /// What it may use. It outlives the borrow of the store's data.
@@ -61,6 +93,27 @@ impl Instance {
 
     pub(crate) fn selected(&self, interface: &str) -> Option<&str> {
         self.selected.get(interface).map(String::as_str)
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    pub(crate) fn of<T: Capable>(mut store: StoreContextMut<'_, T>) -> Self {
+        Self::of_data(store.data_mut())
+    }
+
+    pub(crate) fn of_data<T: Capable>(data: &mut T) -> Self {
+        let Instance { granted, own, caller, .. } = data.capabilities().instance;
+        Self { granted: granted.clone(), own: own.clone(), caller: caller.clone() }
+    }
+
+    pub(crate) fn config(&self) -> Values<'_> {
+        Values { own: &self.own, links: &self.granted.config }
+    }
+
+    pub(crate) fn secrets(&self) -> Values<'_> {
+        Values { own: &NOTHING, links: &self.granted.secrets }
     }
 }
 

@@ -6,25 +6,31 @@
 //! Another version is a file of WIT in `wit/`, a module that implements what is generated from it for [`View`],
 //! a line in `add_to_linker`, and its names in [`PROVIDED`].
 
+mod config;
 mod instance;
 mod key_value;
+mod secrets;
 
 use wasmtime::component::{HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, View};
 
 /// The interfaces that are offered, as `inspect` names them.
-pub const PROVIDED: &[&[&str]] = &[key_value::PROVIDED];
+pub const PROVIDED: &[&[&str]] = &[config::PROVIDED, key_value::PROVIDED, secrets::PROVIDED];
 
 /// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with.
+/// `concurrent`: also those whose functions are asynchronous, for which the engine has to be made.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
 pub fn add_to_linker<T: Capable>(
     linker: &mut Linker<T>,
+    concurrent: bool,
     wanted: impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
-    key_value::add_to_linker(linker, &wanted)
+    config::add_to_linker(linker, concurrent, &wanted)?;
+    key_value::add_to_linker(linker, &wanted)?;
+    secrets::add_to_linker(linker, concurrent, &wanted)
 }
 
 /// How the store's data lead to what an adapter works with.

@@ -40,3 +40,4 @@ mod swap;
 mod tasks;
 mod test_command;
 mod up;
+mod values;

@@ -184,7 +184,7 @@ impl<'m> Reader<'m> {
         if !secrets.is_empty() {
             let mut link = reef_app::Link::of("wasmcloud:secrets");
             link.capability = "secrets".parse::<Name>().ok().map(At::from);
-            link.config = secrets;
+            link.config = secrets.into_iter().map(|(name, one)| (as_value(name), one)).collect();
             workload.links.push(link);
         }
         let mut scaled = false;
@@ -358,4 +358,14 @@ fn is_label(key: &str) -> bool {
         }
         None => name(key),
     }
+}
+
+/// What links are called with whose settings are values.
+const SETTINGS: [&str; 9] =
+    ["at-once", "backend", "bucket", "cache", "keys", "max-size", "rate", "retries", "timeout"];
+
+/// The name of a value among the settings of its link.
+fn as_value(name: String) -> String {
+    let taken = SETTINGS.contains(&name.as_str()) || name.starts_with("value.");
+    if taken { format!("value.{name}") } else { name }
 }

@@ -10,6 +10,7 @@ use reef_capability::{
     BACKEND, BUCKET, Backend, Gate, Link, Links, OpenError, Opened, Opening, Operation, Policy,
     Settings, find,
 };
+use reef_config::{CONFIG, SECRETS, Store};
 use reef_key_value::KeyValue;
 use reef_wasi::Capabilities;
 
@@ -22,6 +23,7 @@ pub(super) struct Backends {
     /// Where applications keep their own.
     data: Option<PathBuf>,
     key_value: Opened<dyn KeyValue>,
+    pub(super) config: Opened<Store>,
 }
 
 /// A link to a capability, as it was described.
@@ -35,10 +37,14 @@ pub(super) struct CapabilityLink {
 }
 
 /// Capabilities, and the packages of interfaces that a link to each may name.
-const CAPABILITIES: &[(&str, &[&str])] = &[(
-    reef_key_value::CAPABILITY,
-    &["wasi:keyvalue", "fermyon:spin", "spin:key-value", "wasmcloud:keyvalue", "wrpc:keyvalue"],
-)];
+const CAPABILITIES: &[(&str, &[&str])] = &[
+    (CONFIG, &["wasi:config", "fermyon:spin", "spin:variables"]),
+    (
+        reef_key_value::CAPABILITY,
+        &["wasi:keyvalue", "fermyon:spin", "spin:key-value", "wasmcloud:keyvalue", "wrpc:keyvalue"],
+    ),
+    (SECRETS, &["wasmcloud:secrets"]),
+];
 
 /// The capability that a link is to, if it is to one that is opened here.
 pub(super) fn capability(link: &reef_app::Link) -> Option<&'static str> {
@@ -79,6 +85,12 @@ impl Order {
             }
             let mut take = |name| settings.take(name).map(|text| text.expose().to_owned());
             let (backend, place) = (take(BACKEND.name), take(BUCKET.name));
+            if place.is_some() && [CONFIG, SECRETS].contains(&capability) {
+                let name = BUCKET.name;
+                return Err(wrong(format!(
+                    "`{name}` is no setting of a source of values; a value that is called so is written `value.{name}`"
+                )));
+            }
             let name = link.name.clone().unwrap_or_else(|| "default".to_owned());
             // Interfaces of one package may be linked one by one, to the same.
             let wanted = CapabilityLink { capability, name, backend, place, settings };
@@ -123,6 +135,10 @@ impl Host {
             (reef_key_value::BACKENDS, reef_key_value::OPERATIONS),
             &self.backends.key_value,
         )?;
+        let table = (reef_config::BACKENDS, reef_config::OPERATIONS);
+        let (wanted, opened) = (&identity.wanted, &self.backends.config);
+        capabilities.config = linker.links(CONFIG, wanted, table, opened)?;
+        capabilities.secrets = linker.links(SECRETS, wanted, table, opened)?;
         workload.world.set_capabilities(Arc::new(capabilities));
         Ok(())
     }

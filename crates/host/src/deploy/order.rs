@@ -7,6 +7,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 use reef_app::{Handing, Link, Name, Template, Workload as Described};
+use reef_capability::Secret;
 use reef_document::At;
 use reef_grants::{DirGrant, Grants, Limits};
 use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
@@ -39,6 +40,7 @@ impl Order {
     /// What a variable is.
     fn value(&self, name: &Name) -> Option<&str> {
         let given = self.values.get(name).map(String::as_str);
+        let given = given.or_else(|| self.sourced.get(name).map(Secret::expose));
         given.or_else(|| self.application.variables.get(&name.clone().into())?.default.as_deref())
     }
 

@@ -32,6 +32,19 @@ fn what_is_missing_says_what_it_is_for() {
 fn values_are_never_shown() {
     let shown = format!("{:?}", settings(&[("url", "redis://:hunter2@host")]));
     assert!(!shown.contains("hunter2"), "{shown}");
+    // Nor in what is said of those that are wrong.
+    let misplaced = settings(&[("a", "hunter2")]);
+    let said = [
+        misplaced.duration("a").unwrap_err().to_string(),
+        misplaced.size("a").unwrap_err().to_string(),
+        misplaced.parsed::<crate::Rate>("a").unwrap_err().to_string(),
+    ];
+    assert!(said.iter().all(|one| !one.contains("hunter2") && one.contains("`a`")), "{said:?}");
+}
+
+#[test]
+fn a_backend_may_take_whatever_is_said() {
+    assert_eq!(settings(&[("anything", "x")]).only(&[TAKEN, &[Setting::ANY]]), Ok(()));
 }
 
 #[test]
