@@ -129,8 +129,8 @@ async fn http2_has_the_same_lines() {
     let lines = logged.lines(4);
     for (line, parts) in lines.iter().zip([
         [
-            "\"version\":\"HTTP/2.0\",\"status\":200,\"bytes\":12,",
-            "\"end\":\"whole\"",
+            "\"status\":200,\"bytes\":12,",
+            "\"end\":\"whole\",\"version\":\"HTTP/2.0\"",
             "\"host\":\"a\"",
         ],
         ["\"bytes\":8388608,", "\"end\":\"whole\"", "\"id\":\""],

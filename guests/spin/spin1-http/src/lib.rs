@@ -49,7 +49,10 @@ wit_bindgen::generate!({
 });
 
 use exports::fermyon::spin::inbound_http::{Guest, Request, Response};
-use fermyon::spin::{config, http, http_types::Method};
+use fermyon::spin::{
+    config, http,
+    http_types::{HttpError, Method},
+};
 
 struct Spin1;
 
@@ -85,6 +88,8 @@ impl Guest for Spin1 {
                 };
                 match http::send_request(&request) {
                     Ok(response) => answer(response.status, response.body.unwrap_or_default()),
+                    Err(HttpError::DestinationNotAllowed) => answer(502, "destination not allowed"),
+                    Err(HttpError::InvalidUrl) => answer(502, "invalid url"),
                     Err(error) => answer(502, format!("{error:?}")),
                 }
             }
