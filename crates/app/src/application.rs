@@ -107,7 +107,7 @@ impl Application {
     /// Adds what is wrong with it as a whole: names that are there twice or of nothing, routes that
     /// take the same requests. For whoever reads another system's manifest into one.
     pub fn check(&self, found: &mut Diagnostics) {
-        check(self, found);
+        check(self, false, found);
     }
 }
 
@@ -160,7 +160,7 @@ impl Manifest {
         }
         let application = decode::<Application>(&node, &mut own);
         if let Some(application) = &application {
-            check(application, &mut own);
+            check(application, true, &mut own);
         }
         own.settle(&self.source);
         let usable = !own.has_errors();

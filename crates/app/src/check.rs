@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// Adds what is wrong with an application as a whole.
-pub(crate) fn check(application: &Application, found: &mut Diagnostics) {
+/// `native`: it is written as `reef.toml`, so hints may name its fields.
+pub(crate) fn check(application: &Application, native: bool, found: &mut Diagnostics) {
     variables(application, found);
     let names = names(application, found);
     routes(application, found);
@@ -28,7 +29,7 @@ pub(crate) fn check(application: &Application, found: &mut Diagnostics) {
         links(workload, &names, found);
     }
     cycles(application, found);
-    unstarted(application, found);
+    unstarted(application, native, found);
 }
 
 fn variables(application: &Application, found: &mut Diagnostics) {
@@ -276,7 +277,7 @@ fn digest(digest: &At<String>, found: &mut Diagnostics) {
     }
 }
 
-fn unstarted(application: &Application, found: &mut Diagnostics) {
+fn unstarted(application: &Application, native: bool, found: &mut Diagnostics) {
     let links = || application.workloads.iter().flat_map(|workload| &workload.links);
     let in_front: HashSet<&str> = application
         .workloads
@@ -291,7 +292,8 @@ fn unstarted(application: &Application, found: &mut Diagnostics) {
     if application.workloads.is_empty() && answers == 0 {
         let warning = format!("`{}` has no workload", application.name);
         let warning = placed(Diagnostic::warning(warning), &application.name);
-        found.push(warning.help("add a table `[[workload]]` with its `name` and `source`"));
+        let help = "add a table `[[workload]]` with its `name` and `source`";
+        found.push(if native { warning.help(help) } else { warning });
     }
     for workload in &application.workloads {
         let in_another = links().any(|link| link.component.as_ref() == Some(&workload.source));
@@ -299,7 +301,8 @@ fn unstarted(application: &Application, found: &mut Diagnostics) {
         if workload.trigger.is_empty() && !started {
             let warning = format!("nothing starts `{}`", workload.name);
             let warning = placed(Diagnostic::warning(warning), &workload.name);
-            found.push(warning.help("give it a trigger: `trigger.http.route = \"/...\"`"));
+            let help = "give it a trigger: `trigger.http.route = \"/...\"`";
+            found.push(if native { warning.help(help) } else { warning });
         }
     }
 }

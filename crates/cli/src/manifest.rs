@@ -123,11 +123,37 @@ pub(crate) fn application(
                 None
             }
         },
-    }?;
+    };
+    let mut application = application?;
+    if Kind::of(text) == Kind::Wagi {
+        from_working_directory(&mut application, folder);
+    }
     files(&application, folder, found);
     folders(&application, folder, found);
     found.settle(text);
     (!found.has_errors()).then_some(application)
+}
+
+/// WAGI takes the paths of a manifest from where it was started. Those that are not below the manifest's
+/// folder and are there are meant so.
+fn from_working_directory(application: &mut Application, folder: &Path) {
+    let Ok(here) = std::env::current_dir() else { return };
+    let elsewhere = |path: &Path| {
+        (path.is_relative() && !folder.join(path).exists() && here.join(path).exists())
+            .then(|| here.join(path))
+    };
+    for workload in &mut application.workloads {
+        if let Source::File(file) = &mut workload.source.value
+            && let Some(there) = elsewhere(file)
+        {
+            *file = there;
+        }
+        for dir in &mut workload.dirs {
+            if let Some(there) = elsewhere(&dir.value.0.host) {
+                dir.value.0.host = there;
+            }
+        }
+    }
 }
 
 /// The same for each profile of a `reef.toml`, as nobody may have used one yet: what is wrong only there.

@@ -128,12 +128,12 @@ impl fmt::Display for Refusal {
                 f,
                 "workload `{workload}` may not connect to {host}:{port}: the name resolves to \
                  {address}, which is not a public address and has to be granted itself; allow it \
-                 with `--egress {grant}`"
+                 with `--egress {grant}`, in a manifest `egress = [\"{grant}\"]`"
             ),
             (None, Some(grant)) => write!(
                 f,
                 "workload `{workload}` may not connect to {grant}: it was not granted; allow it \
-                 with `--egress {grant}`"
+                 with `--egress {grant}`, in a manifest `egress = [\"{grant}\"]`"
             ),
             (_, None) => {
                 write!(

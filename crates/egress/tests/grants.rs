@@ -47,7 +47,7 @@ async fn a_granted_name_cannot_be_pointed_at_this_machine() {
     let SendError::Refused(refusal) = error else { panic!("{error}") };
     let message = refusal.to_string();
     assert!(message.contains(&format!("api.example:{port}")), "{message}");
-    assert!(message.ends_with(&format!("`--egress 127.0.0.1:{port}`")), "{message}");
+    assert!(message.contains(&format!("`--egress 127.0.0.1:{port}`")), "{message}");
     assert_eq!(server.connections(), 0);
 }
 

@@ -30,7 +30,9 @@ pub enum Failure {
         cause: Trap,
     },
     /// Out of time.
-    #[error("{workload} was stopped: {passed}; allow more with --deadline")]
+    #[error(
+        "{workload} was stopped: {passed}; allow more with --deadline, in a manifest limits.deadline"
+    )]
     Deadline {
         /// Which workload.
         workload: Arc<str>,
@@ -221,7 +223,7 @@ impl fmt::Display for Trap {
             write!(
                 f,
                 "\n  it asked for {} of memory and was refused: the limit is {limit}; \
-                 raise it with --memory",
+                 raise it with --memory, in a manifest limits.memory",
                 ByteSize(refused)
             )?;
         }

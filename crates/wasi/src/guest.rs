@@ -54,7 +54,7 @@ pub struct World {
 pub enum WorldError {
     /// A granted directory cannot be opened.
     #[error(
-        "{workload}: the granted directory {path} cannot be opened: {source}; make it, or change --dir"
+        "{workload}: the granted directory {path} cannot be opened: {source}; make it, or change --dir (in a manifest, dirs)"
     )]
     Dir {
         /// Which workload.

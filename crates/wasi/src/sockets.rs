@@ -114,12 +114,13 @@ impl SocketRules {
             }
             _ => ("connect to", "--egress"),
         };
+        let field = flag.trim_start_matches('-');
         tracing::warn!(
             workload,
-            denied = flag.trim_start_matches('-'),
+            denied = field,
             grant = %addr,
             "workload `{workload}` may not {what} {addr}: it was not granted; allow it with \
-             `{flag} {addr}`"
+             `{flag} {addr}`, in a manifest `{field} = [\"{addr}\"]`"
         );
     }
 
@@ -146,7 +147,7 @@ impl SocketRules {
                 denied = "egress",
                 grant = format!("{name}:*"),
                 "workload `{workload}` may not look up {name}: it was not granted; allow it with \
-                 `--egress {name}:PORT`"
+                 `--egress {name}:PORT`, in a manifest `egress = [\"{name}:PORT\"]`"
             );
         }
         granted

@@ -199,7 +199,7 @@ fn a_deadline_ends_computing_and_waiting_alike() {
     ] {
         let ended = run(&["--deadline", "400ms"], name, args);
         let said = format!(
-            "{name} was stopped: the deadline of 400 ms passed; allow more with --deadline"
+            "{name} was stopped: the deadline of 400 ms passed; allow more with --deadline, in a manifest limits.deadline"
         );
         ended.fails(124, &[&said]);
         assert!(ended.took < PATIENCE, "{ended:?}");

@@ -125,7 +125,7 @@ pub enum ServeError {
     },
     /// Middleware without anything behind it.
     #[error(
-        "{name} is middleware: it wants a handler behind it; serve that, with --middleware and this file"
+        "{name} is middleware: it wants a handler behind it; serve that, with --middleware and this file, in a manifest trigger.http.middleware"
     )]
     NothingBehind {
         /// Which workload.
