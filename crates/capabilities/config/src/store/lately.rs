@@ -39,7 +39,6 @@ impl Lately {
     }
 
     /// What is known of a name: its value, or that it has none.
-    #[allow(clippy::option_option, reason = "known to be nothing is not the same as unknown")]
     pub(super) fn get(&self, name: &str, now: Instant) -> Option<Option<Value>> {
         if self.good.is_zero() {
             return None;
