@@ -15,11 +15,14 @@ pub(super) struct Lately {
     held: Mutex<Held>,
 }
 
+/// Values by their names, shared by those who asked at once.
+type All = Arc<Vec<(String, Value)>>;
+
 #[derive(Debug, Default)]
 struct Held {
     values: HashMap<String, (Option<Value>, Instant)>,
     bytes: usize,
-    all: Option<(Arc<Vec<(String, Value)>>, Instant)>,
+    all: Option<(All, Instant)>,
 }
 
 impl Lately {
@@ -36,7 +39,6 @@ impl Lately {
     }
 
     /// What is known of a name: its value, or that it has none.
-    #[allow(clippy::option_option, reason = "known to be nothing is not the same as unknown")]
     pub(super) fn get(&self, name: &str, now: Instant) -> Option<Option<Value>> {
         if self.good.is_zero() {
             return None;
@@ -69,7 +71,7 @@ impl Lately {
         }
     }
 
-    pub(super) fn all(&self, now: Instant) -> Option<Arc<Vec<(String, Value)>>> {
+    pub(super) fn all(&self, now: Instant) -> Option<All> {
         let mut held = self.held();
         let (all, since) = held.all.as_ref()?;
         if self.is_good(*since, now) {
@@ -79,7 +81,7 @@ impl Lately {
         None
     }
 
-    pub(super) fn put_all(&self, all: Arc<Vec<(String, Value)>>, now: Instant) {
+    pub(super) fn put_all(&self, all: All, now: Instant) {
         if !self.good.is_zero() {
             self.held().all = Some((all, now));
         }

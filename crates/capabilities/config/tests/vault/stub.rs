@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 /// How it behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Good,
     /// Lets nobody read anything.
     Denying,
@@ -38,7 +38,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub const BAD: [Self; 12] = [
+    pub(crate) const BAD: [Self; 12] = [
         Self::Denying,
         Self::Sealed,
         Self::Echo(400),
@@ -54,8 +54,8 @@ impl Mode {
     ];
 }
 
-pub struct Stub {
-    pub url: String,
+pub(crate) struct Stub {
+    pub(crate) url: String,
     state: Arc<State>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -77,7 +77,7 @@ struct Held {
 type Answer = Response<Full<Bytes>>;
 
 impl Stub {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
         let held = Held {
@@ -106,32 +106,32 @@ impl Stub {
         Self { url, state, serving }
     }
 
-    pub fn put(&self, path: &str, fields: Value) {
+    pub(crate) fn put(&self, path: &str, fields: Value) {
         self.state.held().secrets.insert(path.to_owned(), fields);
     }
 
-    pub fn allow(&self, token: &str) {
+    pub(crate) fn allow(&self, token: &str) {
         self.state.held().tokens.insert(token.to_owned());
     }
 
-    pub fn mode(&self, mode: Mode) {
+    pub(crate) fn mode(&self, mode: Mode) {
         self.state.held().mode = mode;
     }
 
     /// Seconds for which a token is good.
-    pub fn lease(&self, seconds: u64) {
+    pub(crate) fn lease(&self, seconds: u64) {
         self.state.held().lease = seconds;
     }
 
-    pub fn renewed_lease(&self, seconds: u64) {
+    pub(crate) fn renewed_lease(&self, seconds: u64) {
         self.state.held().renewed_lease = seconds;
     }
 
-    pub fn logins(&self) -> usize {
+    pub(crate) fn logins(&self) -> usize {
         self.state.logins.load(Ordering::SeqCst)
     }
 
-    pub fn renewals(&self) -> usize {
+    pub(crate) fn renewals(&self) -> usize {
         self.state.renewals.load(Ordering::SeqCst)
     }
 }
