@@ -77,7 +77,7 @@ impl Server {
         };
         let info = plain.into_connection_info().map_err(|error| {
             // The category alone: details repeat parts of the address.
-            wrong(&error.category().to_string())
+            wrong(error.category())
         })?;
         match info.addr() {
             ConnectionAddr::Tcp(host, _) if host.is_empty() => Err(wrong("it has no host")),
