@@ -1,6 +1,6 @@
 //! What each source of this machine does.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::type_complexity, reason = "tests")]
 
 use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc};
 

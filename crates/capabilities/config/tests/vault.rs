@@ -1,6 +1,6 @@
 //! Vault, as its API is documented. The server is a stub: Vault itself cannot be installed here.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::type_complexity, reason = "tests")]
 
 #[path = "vault/stub.rs"]
 mod stub;
