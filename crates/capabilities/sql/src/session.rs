@@ -111,6 +111,8 @@ pub struct Column {
     pub name: String,
     /// What it holds.
     pub kind: Kind,
+    /// What the database calls its type, where that says more.
+    pub native: Option<Arc<str>>,
 }
 
 /// A result: its columns, and its rows as they come.

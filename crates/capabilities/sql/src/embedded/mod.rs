@@ -27,6 +27,8 @@ use crate::{
     session::{Limits, Most, Session, Sql, crowded},
 };
 
+const DATABASE: Setting =
+    Setting::new("database", "the database, if it is not called as the link is");
 const MAX_ROWS: Setting = Setting::new("max-rows", "rows of one result: `100000`");
 const MAX_CONNECTIONS: Setting =
     Setting::new("max-connections", "connections to one database: `16`");
@@ -35,7 +37,7 @@ const CAPACITY: Setting = Setting::new("capacity", "how large a database may bec
 pub(crate) const BACKEND: Backend<dyn Sql> = Backend {
     name: "embedded",
     system: "sqlite",
-    settings: &[MAX_ROWS, MAX_CONNECTIONS, CAPACITY],
+    settings: &[DATABASE, MAX_ROWS, MAX_CONNECTIONS, CAPACITY],
     private: true,
     open,
 };
@@ -51,6 +53,8 @@ struct Embedded {
     /// Without a folder of the application, the files end with the backend.
     _temporary: Option<tempfile::TempDir>,
     databases: Mutex<HashMap<String, Arc<File>>>,
+    /// The only one that there is, if the settings say so.
+    database: Option<String>,
     rows: u64,
     connections: usize,
     capacity: u64,
@@ -98,6 +102,7 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
         folder,
         _temporary: temporary,
         databases: Mutex::default(),
+        database: settings.get(DATABASE.name).map(str::to_owned),
         rows,
         connections: connections.into(),
         capacity,
@@ -112,7 +117,7 @@ impl Sql for Embedded {
     }
 
     async fn session(&self, place: &str, limits: Limits) -> Result<Arc<dyn Session>> {
-        Ok(Arc::new(EmbeddedSession::new(self.file(place)?, limits)))
+        Ok(Arc::new(EmbeddedSession::new(self.file(self.database.as_deref().unwrap_or(place))?, limits)))
     }
 }
 

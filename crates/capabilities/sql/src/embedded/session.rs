@@ -176,7 +176,7 @@ impl Job {
         }
         let columns = prepared.column_names().into_iter();
         let columns: Arc<[Column]> =
-            columns.map(|name| Column { name: name.to_owned(), kind: Kind::Any }).collect();
+            columns.map(|name| Column { name: name.to_owned(), kind: Kind::Any, native: None }).collect();
         let changes = !prepared.readonly();
 
         let mut gathered = Gathered::new(self.limits);

@@ -221,7 +221,11 @@ impl Job {
             let columns: Arc<[Column]> = result
                 .columns_ref()
                 .iter()
-                .map(|one| Column { name: one.name_str().into_owned(), kind: kind(one) })
+                .map(|one| Column {
+                    name: one.name_str().into_owned(),
+                    kind: kind(one),
+                    native: None,
+                })
                 .collect();
             let mut from = From { result, columns, gathered: Gathered::new(limits), limits };
             let (first, ended) = from.batch().await?;
@@ -232,7 +236,7 @@ impl Job {
             () = answer.closed() => return End::Left,
             begun = begun => begun,
         };
-        let (mut from, first, ended) = match begun {
+        let (from, first, ended) = match begun {
             Ok(begun) => begun,
             Err((error, ends)) => {
                 let _ = answer.send(Err(error));

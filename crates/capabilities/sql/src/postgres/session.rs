@@ -125,6 +125,7 @@ impl PostgresSession {
                     let columns = columns.map(|column| Column {
                         name: column.name().to_owned(),
                         kind: kind(column.type_()),
+                        native: Some(column.type_().name().into()),
                     });
                     return Ok((columns.collect(), rows));
                 }

@@ -29,16 +29,16 @@ async fn all(mut setup: Setup) {
     what_was_not_committed_is_undone(&setup).await;
     rows_come_in_batches(&setup).await;
     several_statements(&setup).await;
-    setup = setup.with("max-connections", "2");
+    setup = setup.with("max-connections", "2").time(Duration::from_millis(1500));
     sessions_are_bounded_and_clean(&setup).await;
-    setup = setup.with("max-rows", "10").size(10_000).time(Duration::from_millis(1500));
+    setup = setup.with("max-rows", "10").size(10_000);
     results_are_bounded(&setup).await;
     time_is_bounded(&setup).await;
 }
 
 async fn values_are_bound_and_come_back(setup: &Setup) {
     let one = connect(&setup.database()).await;
-    let create = setup.sql("create table things (id bigint primary key, name text, data BYTES, size double precision)");
+    let create = setup.sql("create table things (id bigint primary key, name TEXT, data BYTES, size double precision)");
     one.run(&create, vec![]).await.unwrap();
     let insert = setup.sql("insert into things values (?, ?, ?, ?)");
     let hostile = "'); drop table things; --";
@@ -164,8 +164,6 @@ async fn several_statements(setup: &Setup) {
 }
 
 async fn sessions_are_bounded_and_clean(setup: &Setup) {
-    let mut setup = Setup { policy: setup.policy.clone(), ..again(setup) };
-    setup.policy.timeout = Duration::from_millis(1500);
     let database = setup.database();
     let (one, two, three) =
         (connect(&database).await, connect(&database).await, connect(&database).await);
@@ -202,20 +200,6 @@ async fn sessions_are_bounded_and_clean(setup: &Setup) {
     }
     let one = connect(&database).await;
     assert_eq!(one.number("select count(*) from counts where n >= 1000").await, 32);
-}
-
-/// The same server, another policy.
-fn again(setup: &Setup) -> Setup {
-    Setup {
-        backend: setup.backend,
-        settings: match setup.backend {
-            "embedded" => setup.settings.clone(),
-            _ => setup.settings.clone(),
-        },
-        folder: tempfile::tempdir_in(setup.folder.path()).unwrap(),
-        policy: setup.policy.clone(),
-        server: None,
-    }
 }
 
 async fn results_are_bounded(setup: &Setup) {

@@ -82,14 +82,15 @@ impl Setup {
     /// A statement with `?` for each parameter, as this backend writes them.
     fn sql(&self, text: &str) -> String {
         if self.backend != "postgres" {
-            return text.replace("BYTES", "blob");
+            let any = if self.backend == "mysql" { "text character set utf8mb4" } else { "text" };
+            return text.replace("BYTES", "blob").replace("TEXT", any);
         }
         let mut parts = text.split('?');
         let mut sql = parts.next().unwrap_or_default().to_owned();
         for (at, part) in parts.enumerate() {
             sql.push_str(&format!("${}{part}", at + 1));
         }
-        sql.replace("BYTES", "bytea")
+        sql.replace("BYTES", "bytea").replace("TEXT", "text")
     }
 
     /// A statement that takes longer than any test waits.
@@ -143,7 +144,10 @@ impl Uses for Connection {
 
     async fn number(&self, text: &str) -> i128 {
         let table = self.rows(text, Vec::new()).await.unwrap();
-        table.rows[0][0].integer().unwrap()
+        match &table.rows[0][0] {
+            Value::Decimal(text) => text.parse().unwrap(),
+            value => value.integer().unwrap(),
+        }
     }
 }
 
