@@ -6,6 +6,8 @@
 //!   message larger than it may, and is rolled back and reset before somebody else has it;
 //! * [`Notice`]: what went wrong, told apart by what can be done about it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
 mod address;
 mod bounded;
 mod notice;
@@ -17,7 +19,6 @@ pub use address::{Address, AddressError};
 pub use notice::Notice;
 pub use pool::{Options, Pool, Pooled};
 pub use reach::{Anywhere, Granted, Reach};
-pub use tls::TlsError;
 pub use tokio_postgres;
 
 /// Whether a connection is in a transaction.

@@ -333,10 +333,7 @@ impl Connector {
     ) -> Result<<MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<TcpStream>>::TlsConnect, Notice>
     {
         let make = self.tls.get_or_try_init(|| async {
-            let authority = self.options.authority.clone();
-            // It reads the machine's certificates.
-            let made = tokio::task::spawn_blocking(move || tls::client(authority.as_deref())).await;
-            let made = made.map_err(|_| Notice::Unreachable("the host is ending".to_owned()))?;
+            let made = tls::client(self.options.authority.as_deref()).await;
             let config = made.map_err(|error| Notice::Unreachable(error.to_string()))?;
             Ok::<_, Notice>(MakeRustlsConnect::new(config))
         });

@@ -10,7 +10,7 @@
 //!
 //! What a workload may connect to by itself, with an address of its own, is reached through [`Addresses`].
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
 mod addresses;
 mod database;

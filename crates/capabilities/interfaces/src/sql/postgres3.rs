@@ -100,7 +100,8 @@ fn field(value: Value) -> DbValue {
         Value::Time(Time { hour, minute, second, nanosecond }) => {
             DbValue::Time((hour, minute, second, nanosecond))
         }
-        Value::DateTime(date @ Date::Ymd(..), time) | Value::Instant(date @ Date::Ymd(..), time) => {
+        Value::DateTime(date @ Date::Ymd(..), time)
+        | Value::Instant(date @ Date::Ymd(..), time) => {
             date_time(date, time).map_or(DbValue::Unsupported, DbValue::Datetime)
         }
         Value::Range(_) | Value::Array(..) | Value::Other(..) => DbValue::Unsupported,

@@ -75,11 +75,7 @@ impl HostConnectionBuilder for View<'_> {
         Ok(self.table.push(Builder { address, authority: None })?)
     }
 
-    async fn set_ca_root(
-        &mut self,
-        builder: Resource<Builder>,
-        certificate: String,
-    ) -> Answer<()> {
+    async fn set_ca_root(&mut self, builder: Resource<Builder>, certificate: String) -> Answer<()> {
         self.table.get_mut(&builder)?.authority = Some(certificate);
         Ok(Ok(()))
     }

@@ -113,11 +113,7 @@ impl<T: Capable> prepared::HostWithStore<T> for OfInstance<T> {
         Ok(done.map(|_| prepared_token(&text)).map_err(Into::into))
     }
 
-    async fn exec(
-        store: &Accessor<T, Self>,
-        token: String,
-        values: Vec<PgValue>,
-    ) -> Answer<u64> {
+    async fn exec(store: &Accessor<T, Self>, token: String, values: Vec<PgValue>) -> Answer<u64> {
         let Some(text) = prepared_text(&token) else {
             return Ok(Err(Error::UnknownPreparedStatement));
         };

@@ -5,9 +5,7 @@ use reef_sql::{Connection, Database};
 
 use self::wasmcloud::postgres::{
     prepared, query,
-    types::{
-        self, PreparedStatementExecError, QueryError, ResultRowEntry, StatementPrepareError,
-    },
+    types::{self, PreparedStatementExecError, QueryError, ResultRowEntry, StatementPrepareError},
 };
 use super::{prepared_text, prepared_token, wasmcloud_values::pg_values};
 use crate::View;
@@ -57,10 +55,11 @@ impl Use {
         let table = session.fetch(&caller, text, values).await?;
         let columns = &table.columns;
         let rows = table.rows.into_iter().map(|row| {
-            let entries = row.into_iter().zip(columns.iter()).map(|(value, column)| ResultRowEntry {
-                column_name: column.name.clone(),
-                value: field(value, column.native.as_deref()),
-            });
+            let entries =
+                row.into_iter().zip(columns.iter()).map(|(value, column)| ResultRowEntry {
+                    column_name: column.name.clone(),
+                    value: field(value, column.native.as_deref()),
+                });
             entries.collect()
         });
         Ok(rows.collect())
@@ -121,5 +120,4 @@ impl prepared::Host for View<'_> {
         };
         let done = self.default_database().execute(text, values).await;
         Ok(done.map_err(|error| PreparedStatementExecError::QueryError(error.into())))
-    }
-}
+    

@@ -1,5 +1,7 @@
 //! One suite for every backend, and what goes wrong with each.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 mod addresses;
 mod conformance;
 mod durability;

@@ -33,9 +33,9 @@ pub(super) fn bound(index: usize, value: ParameterValue) -> Result<Value> {
             Value::DateTime(Date::Ymd(year, month, day), time)
         }
         ParameterValue::Timestamp(seconds) => from_epoch(seconds),
-        ParameterValue::Uuid(text) => Value::Uuid(
-            parse_uuid(&text).ok_or_else(|| SqlError::parameter(index, "is no UUID"))?,
-        ),
+        ParameterValue::Uuid(text) => {
+            Value::Uuid(parse_uuid(&text).ok_or_else(|| SqlError::parameter(index, "is no UUID"))?)
+        }
         ParameterValue::Jsonb(bytes) => Value::Json(
             String::from_utf8(bytes)
                 .map_err(|_| SqlError::parameter(index, "is no JSON: it is not UTF-8"))?,
@@ -83,12 +83,11 @@ pub(super) fn field(value: Value) -> DbValue {
         Value::Time(Time { hour, minute, second, nanosecond }) => {
             DbValue::Time((hour, minute, second, nanosecond))
         }
-        Value::DateTime(date @ Date::Ymd(..), time) | Value::Instant(date @ Date::Ymd(..), time) => {
-            match date_time(date, time) {
-                Some(stamp) => DbValue::Datetime(stamp),
-                None => DbValue::DbNull,
-            }
-        }
+        Value::DateTime(date @ Date::Ymd(..), time)
+        | Value::Instant(date @ Date::Ymd(..), time) => match date_time(date, time) {
+            Some(stamp) => DbValue::Datetime(stamp),
+            None => DbValue::DbNull,
+        },
         Value::Uuid(bytes) => DbValue::Uuid(uuid(&bytes)),
         Value::Json(text) => DbValue::Jsonb(text.into_bytes()),
         Value::Decimal(text) => DbValue::Decimal(text),
@@ -141,7 +140,9 @@ fn list(kind: Kind, values: Vec<Value>) -> DbValue {
         Kind::I16 | Kind::I32 => {
             each(&values, |value| value.integer()?.try_into().ok()).map(DbValue::ArrayInt32)
         }
-        Kind::I64 => each(&values, |value| value.integer()?.try_into().ok()).map(DbValue::ArrayInt64),
+        Kind::I64 => {
+            each(&values, |value| value.integer()?.try_into().ok()).map(DbValue::ArrayInt64)
+        }
         Kind::Decimal => each(&values, Value::literal).map(DbValue::ArrayDecimal),
         Kind::Text => each(&values, Value::literal).map(DbValue::ArrayStr),
         _ => None,
