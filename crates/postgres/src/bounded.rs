@@ -93,7 +93,9 @@ impl Frame {
         let length = u64::from(u32::from_be_bytes(length));
         let most = watched.most.load(Ordering::Relaxed);
         if length < 4 {
-            return Err(invalid("the server sent something that is not PostgreSQL's protocol".into()));
+            return Err(invalid(
+                "the server sent something that is not PostgreSQL's protocol".into(),
+            ));
         }
         if length > most {
             return Err(invalid(format!(

@@ -46,8 +46,8 @@ impl Notice {
             };
         }
         let text = chain(error);
-        let io = std::error::Error::source(error)
-            .is_some_and(|source| source.is::<std::io::Error>());
+        let io =
+            std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
         if error.is_closed() || io { Self::Lost(text) } else { Self::Driver(text) }
     }
 

@@ -209,7 +209,7 @@ impl Pooled {
     }
 
     fn live(&self) -> Result<&Live, Notice> {
-        let live = self.object.as_ref().map(|object| &**object);
+        let live = self.object.as_deref();
         live.ok_or_else(|| Notice::Lost("the connection was ended".to_owned()))
     }
 }
@@ -238,7 +238,8 @@ impl managed::Manager for Manager {
     async fn create(&self) -> Result<Live, Notice> {
         let (connector, limit) = (self.connector.clone(), self.options.connect);
         // Where it is made is where it lives: a worker that asks for it may end before it does.
-        let made = self.options.runtime.spawn(timeout(limit, async move { connector.connect().await }));
+        let made =
+            self.options.runtime.spawn(timeout(limit, async move { connector.connect().await }));
         match AbortOnDrop(made).await {
             Ok(Ok(made)) => made,
             Ok(Err(_)) => {
@@ -330,15 +331,18 @@ impl Connector {
     async fn secure(
         &self,
         host: &str,
-    ) -> Result<<MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<TcpStream>>::TlsConnect, Notice>
-    {
+    ) -> Result<
+        <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<TcpStream>>::TlsConnect,
+        Notice,
+    > {
         let make = self.tls.get_or_try_init(|| async {
             let made = tls::client(self.options.authority.as_deref()).await;
             let config = made.map_err(|error| Notice::Unreachable(error.to_string()))?;
             Ok::<_, Notice>(MakeRustlsConnect::new(config))
         });
         let mut make = make.await?.clone();
-        let connect = tokio_postgres::tls::MakeTlsConnect::<TcpStream>::make_tls_connect(&mut make, host);
+        let connect =
+            tokio_postgres::tls::MakeTlsConnect::<TcpStream>::make_tls_connect(&mut make, host);
         connect.map_err(|never| match never {})
     }
 }

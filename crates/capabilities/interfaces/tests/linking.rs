@@ -47,30 +47,25 @@ fn links(wit: &str, concurrent: bool) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// A package as it was before anything was added to it.
+/// A package as it was before anything was added to it. Numbers of versions have one digit each, and sort as text.
 fn before(wit: &str, package: &str, version: &str) -> String {
-    let mut lines = Vec::new();
-    let mut skip = 0;
-    for line in wit.lines() {
-        if let Some(since) = line.trim().strip_prefix("@since(version = ") {
-            let since = since.trim_end_matches(')');
-            // Versions of one digit each sort as text.
-            skip = usize::from(since > version) + skip;
-            continue;
-        }
-        if skip > 0 {
-            // A resource goes on until its bracket.
-            let opens = line.trim_end().ends_with('{');
-            skip = if opens { usize::MAX / 2 } else { skip };
-            if !opens && (skip < usize::MAX / 2 || line == "  }") {
-                skip = 0;
+    let mut kept = Vec::new();
+    let mut lines = wit.lines();
+    while let Some(line) = lines.next() {
+        let since = line.trim().strip_prefix("@since(version = ").map(|rest| rest.trim_end_matches(')'));
+        match since {
+            None => kept.push(line),
+            Some(since) if since <= version => {}
+            // What follows was added later: a line, or all up to the bracket of a resource.
+            Some(_) => {
+                if lines.next().is_some_and(|line| line.ends_with('{')) {
+                    lines.find(|line| line.trim() == "}");
+                }
             }
-            continue;
         }
-        lines.push(line);
     }
     let (name, old) = package.split_once('@').unwrap();
-    lines.join("\n").replace(&format!("{name}@{old};"), &format!("{name}@{version};"))
+    kept.join("\n").replace(&format!("{name}@{old};"), &format!("{name}@{version};"))
 }
 
 #[test]
@@ -95,7 +90,7 @@ fn earlier_versions_of_what_grew() {
     ] {
         let wit = fs::read_to_string(format!("wit/{file}.wit")).unwrap();
         let wit = before(&wit, package, version);
-        assert!(wit.contains(&format!("@{version};")) && !wit.contains("async"), "{wit}");
+        assert!(wit.contains(&format!("@{version};")) && !wit.contains("async func"), "{wit}");
         for concurrent in [false, true] {
             let linked = links(&wit, concurrent);
             linked.unwrap_or_else(|error| panic!("{package} as {version}: {error:?}"));

@@ -8,11 +8,7 @@ use reef_postgres::{Granted, Reach};
 use tokio::runtime::Handle;
 
 use crate::{
-    CAPABILITY, OPERATIONS,
-    database::Database,
-    error::Result,
-    mysql, postgres,
-    session::Sql,
+    CAPABILITY, OPERATIONS, database::Database, error::Result, mysql, postgres, session::Sql,
 };
 
 /// Addresses whose connections are kept.
@@ -38,8 +34,10 @@ pub struct Addresses {
     egress: Egress,
     policy: Policy,
     runtime: Handle,
-    known: Mutex<Vec<(Key, Arc<Link<dyn Sql>>)>>,
+    known: Mutex<Vec<Known>>,
 }
+
+type Known = (Key, Arc<Link<dyn Sql>>);
 
 #[derive(PartialEq)]
 struct Key {

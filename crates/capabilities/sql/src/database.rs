@@ -50,9 +50,8 @@ impl Database {
         let policy = gate.policy();
         let rows = backend.most().rows;
         let limits = Limits { time: policy.timeout, size: policy.size, rows };
-        let session = through(&self.link, caller, OPERATIONS[0], || {
-            backend.session(&self.place, limits)
-        });
+        let session =
+            through(&self.link, caller, OPERATIONS[0], || backend.session(&self.place, limits));
         Ok(Connection { session: session.await?, link: self.link.clone() })
     }
 }
@@ -73,7 +72,12 @@ impl Connection {
     ///
     /// # Errors
     /// As [`query`](Self::query).
-    pub async fn fetch(&self, caller: &Caller, text: &str, parameters: Vec<Value>) -> Result<Table> {
+    pub async fn fetch(
+        &self,
+        caller: &Caller,
+        text: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Table> {
         let statement = self.statement(text, parameters)?;
         let most = self.link.gate.policy().size;
         through(&self.link, caller, OPERATIONS[1], || async {
@@ -86,7 +90,12 @@ impl Connection {
     ///
     /// # Errors
     /// As [`query`](Self::query).
-    pub async fn execute(&self, caller: &Caller, text: &str, parameters: Vec<Value>) -> Result<Done> {
+    pub async fn execute(
+        &self,
+        caller: &Caller,
+        text: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Done> {
         let statement = self.statement(text, parameters)?;
         let attempt = || self.session.execute(statement.clone());
         through(&self.link, caller, OPERATIONS[2], attempt).await

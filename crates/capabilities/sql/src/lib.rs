@@ -34,5 +34,4 @@ pub use value::{Date, Interval, Kind, Range, Time, Value, parse_uuid, uuid};
 pub const CAPABILITY: &str = "sql";
 
 /// The databases that there are.
-pub static BACKENDS: &[Backend<dyn Sql>] =
-    &[embedded::BACKEND, postgres::BACKEND, mysql::BACKEND];
+pub static BACKENDS: &[Backend<dyn Sql>] = &[embedded::BACKEND, postgres::BACKEND, mysql::BACKEND];

@@ -237,7 +237,9 @@ impl Gathered {
     }
 }
 
-pub(crate) fn channel() -> (mpsc::Sender<Result<Vec<Row>>>, mpsc::Receiver<Result<Vec<Row>>>) {
+pub(crate) type Batch = Result<Vec<Row>>;
+
+pub(crate) fn channel() -> (mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
     mpsc::channel(WAITING)
 }
 

@@ -217,7 +217,8 @@ impl Value {
             Self::Array(_, values) => values.iter().map(Self::size).sum(),
             Self::Range(range) => {
                 let ends = [&range.lower, &range.upper];
-                size_of::<Range>() + ends.into_iter().flatten().map(|(v, _)| v.size()).sum::<usize>()
+                size_of::<Range>()
+                    + ends.into_iter().flatten().map(|(v, _)| v.size()).sum::<usize>()
             }
             _ => 0,
         }

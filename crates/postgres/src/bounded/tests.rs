@@ -11,7 +11,8 @@ fn message(letter: u8, contents: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_state_is_seen_however_the_bytes_come() {
-    let bytes = [message(b'D', b"ZI"), message(b'1', b""), message(b'Z', b"T"), message(b'C', b"E")];
+    let bytes =
+        [message(b'D', b"ZI"), message(b'1', b""), message(b'Z', b"T"), message(b'C', b"E")];
     let bytes = bytes.concat();
     for size in 1..=bytes.len() {
         let (mut frame, watched) = (Frame::default(), watched(100));

@@ -120,4 +120,5 @@ impl prepared::Host for View<'_> {
         };
         let done = self.default_database().execute(text, values).await;
         Ok(done.map_err(|error| PreparedStatementExecError::QueryError(error.into())))
-    
+    }
+}

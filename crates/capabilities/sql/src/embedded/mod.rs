@@ -93,7 +93,9 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
         None => {
             let folder = tempfile::Builder::new().prefix("reef-sql-").tempdir();
             let folder = folder.map_err(|error| {
-                OpenError::Place(format!("a temporary folder for databases cannot be made: {error}"))
+                OpenError::Place(format!(
+                    "a temporary folder for databases cannot be made: {error}"
+                ))
             })?;
             (folder.path().to_owned(), Some(folder))
         }
@@ -117,7 +119,10 @@ impl Sql for Embedded {
     }
 
     async fn session(&self, place: &str, limits: Limits) -> Result<Arc<dyn Session>> {
-        Ok(Arc::new(EmbeddedSession::new(self.file(self.database.as_deref().unwrap_or(place))?, limits)))
+        Ok(Arc::new(EmbeddedSession::new(
+            self.file(self.database.as_deref().unwrap_or(place))?,
+            limits,
+        )))
     }
 }
 
@@ -210,6 +215,3 @@ impl Drop for Held {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

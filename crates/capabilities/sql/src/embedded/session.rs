@@ -174,17 +174,19 @@ impl Job {
         for (index, value) in parameters.iter().enumerate() {
             prepared.raw_bind_parameter(index + 1, bound(index, value)?).map_err(failed)?;
         }
-        let columns = prepared.column_names().into_iter();
-        let columns: Arc<[Column]> =
-            columns.map(|name| Column { name: name.to_owned(), kind: Kind::Any, native: None }).collect();
+        let columns = prepared.column_names();
+        let columns: Arc<[Column]> = columns
+            .map(|name| Column { name: name.to_owned(), kind: Kind::Any, native: None })
+            .collect();
         let changes = !prepared.readonly();
 
         let mut gathered = Gathered::new(self.limits);
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(failed)? {
-            let values = columns.iter().enumerate().map(|(at, column)| {
-                read(row.get_ref(at).map_err(failed)?, &column.name)
-            });
+            let values = columns
+                .iter()
+                .enumerate()
+                .map(|(at, column)| read(row.get_ref(at).map_err(failed)?, &column.name));
             if let Some(batch) = gathered.add(values.collect::<Result<_>>()?)? {
                 if !more(&columns, batch) {
                     return Err(ended());

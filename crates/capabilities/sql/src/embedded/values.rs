@@ -32,7 +32,10 @@ pub(crate) fn bound<'a>(index: usize, value: &'a Value) -> Result<ToSqlOutput<'a
         other => match other.integer() {
             Some(n) => {
                 let n = i64::try_from(n).map_err(|_| {
-                    SqlError::parameter(index, "is larger than SQLite's integers, which have 64 bits with a sign")
+                    SqlError::parameter(
+                        index,
+                        "is larger than SQLite's integers, which have 64 bits with a sign",
+                    )
                 })?;
                 ToSqlOutput::Owned(Own::Integer(n))
             }
@@ -47,11 +50,13 @@ pub(crate) fn read(value: ValueRef<'_>, column: &str) -> Result<Value, SqlError>
         ValueRef::Null => Value::Null,
         ValueRef::Integer(n) => Value::I64(n),
         ValueRef::Real(n) => Value::F64(n),
-        ValueRef::Text(bytes) => Value::Text(std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| {
-            SqlError::invalid(format!(
-                "column `{column}` holds text that is not UTF-8: select CAST({column} AS BLOB)"
-            ))
-        })?),
+        ValueRef::Text(bytes) => {
+            Value::Text(std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| {
+                SqlError::invalid(format!(
+                    "column `{column}` holds text that is not UTF-8: select CAST({column} AS BLOB)"
+                ))
+            })?)
+        }
         ValueRef::Blob(bytes) => Value::Binary(bytes.to_owned()),
     })
 }
@@ -98,9 +103,9 @@ pub(crate) fn failure(
             "the database `{name}` was locked by another transaction for as long as this statement could wait"
         )),
         ErrorCode::ConstraintViolation => Failure::Conflict(message.clone()),
-        ErrorCode::TooBig => {
-            Failure::Invalid(format!("{message}: a value, a row or the statement is larger than `max-size`"))
-        }
+        ErrorCode::TooBig => Failure::Invalid(format!(
+            "{message}: a value, a row or the statement is larger than `max-size`"
+        )),
         ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => Failure::Backend(format!(
             "the file of the database `{name}` is damaged ({message}): restore it from a copy"
         )),

@@ -126,8 +126,11 @@ impl Address {
         let tls = modes.iter().any(|pair| {
             !pair.split('=').nth(1).unwrap_or_default().eq_ignore_ascii_case("disabled")
         });
-        let text =
-            if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
+        let text = if others.is_empty() {
+            base.to_owned()
+        } else {
+            format!("{base}?{}", others.join("&"))
+        };
         let opts = Opts::from_url(&text).map_err(|error| {
             format!(
                 "is no address of MySQL ({error}); it is like \
@@ -180,13 +183,14 @@ fn failure(error: mysql_async::Error, limits: Limits) -> (SqlError, bool) {
             SqlError::invalid("the statement has parameters with names: write `?` for each"),
             false,
         ),
-        Error::Driver(DriverError::PacketTooLarge) => (
-            SqlError::invalid(format!("a row or a statement has more than {PACKET} bytes")),
-            true,
-        ),
+        Error::Driver(DriverError::PacketTooLarge) => {
+            (SqlError::invalid(format!("a row or a statement has more than {PACKET} bytes")), true)
+        }
         Error::Driver(DriverError::LocalInfile(_)) => (
-            Failure::Denied("LOAD DATA LOCAL INFILE is not allowed: there is no file to read".into())
-                .into(),
+            Failure::Denied(
+                "LOAD DATA LOCAL INFILE is not allowed: there is no file to read".into(),
+            )
+            .into(),
             true,
         ),
         error => (Failure::Backend(error.to_string()).into(), true),

@@ -158,7 +158,8 @@ impl managed::Manager for Manager {
         let gone = || RecycleError::message("the connection is gone");
         let used = *live.used.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = live.connection.as_mut().ok_or_else(gone)?;
-        if used.elapsed() > FRESH && !matches!(timeout(SHORT, connection.ping()).await, Ok(Ok(()))) {
+        if used.elapsed() > FRESH && !matches!(timeout(SHORT, connection.ping()).await, Ok(Ok(())))
+        {
             return Err(gone());
         }
         Ok(())
@@ -182,7 +183,9 @@ impl Connector {
             let opts = opts.clone().resolved_ips(Some(vec![at.ip()]));
             match Conn::new(opts).await {
                 Ok(connection) => return Ok(connection),
-                Err(mysql_async::Error::Server(said)) if matches!(said.code, 1044 | 1045 | 1049 | 1698) => {
+                Err(mysql_async::Error::Server(said))
+                    if matches!(said.code, 1044 | 1045 | 1049 | 1698) =>
+                {
                     let why = said.message;
                     return Err(Failure::Backend(format!(
                         "the server does not let one in ({why}): check user, password and database"
@@ -200,7 +203,8 @@ impl Connector {
             Some(pem) => vec![pem.clone().into_bytes().into()],
             None => {
                 // It reads files.
-                let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
+                let found =
+                    tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
                 let found = found.map_err(Failure::unreachable)?.certs;
                 found.into_iter().map(|one| one.to_vec().into()).collect()
             }

@@ -71,7 +71,8 @@ impl MysqlSession {
                 Effect::Begins => turn.lost = false,
                 found => {
                     turn.lost = found != Effect::Commits;
-                    let why = "the transaction was lost with its connection: roll back, and begin again";
+                    let why =
+                        "the transaction was lost with its connection: roll back, and begin again";
                     return Err(Failure::Conflict(why.to_owned()).into());
                 }
             }

@@ -17,7 +17,12 @@ fn addresses_are_read_and_modes_of_tls_understood() {
 
 #[test]
 fn wrong_ones_say_why_and_show_no_password() {
-    for text in ["mysql://db.example/shop", "postgres://me:secret@h/d", "secret", "mysql://me:secret@h/d?x=y"] {
+    for text in [
+        "mysql://db.example/shop",
+        "postgres://me:secret@h/d",
+        "secret",
+        "mysql://me:secret@h/d?x=y",
+    ] {
         let why = Address::parse(text).unwrap_err();
         assert!(!why.contains("secret"), "{why}");
     }

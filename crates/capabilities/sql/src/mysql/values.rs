@@ -61,7 +61,10 @@ fn day(index: usize, date: Date, time: Time) -> Result<Mine> {
             let Time { hour, minute, second, nanosecond } = time;
             Ok(Mine::Date(year, month, day, hour, minute, second, nanosecond / 1000))
         }
-        _ => Err(SqlError::parameter(index, format!("is {date} {time}, which is in no calendar of MySQL"))),
+        _ => Err(SqlError::parameter(
+            index,
+            format!("is {date} {time}, which is in no calendar of MySQL"),
+        )),
     }
 }
 
@@ -95,7 +98,11 @@ pub(super) fn kind(column: &Column) -> Kind {
         | T::MYSQL_TYPE_TINY_BLOB
         | T::MYSQL_TYPE_MEDIUM_BLOB
         | T::MYSQL_TYPE_LONG_BLOB => {
-            if bytes { Kind::Binary } else { Kind::Text }
+            if bytes {
+                Kind::Binary
+            } else {
+                Kind::Text
+            }
         }
         T::MYSQL_TYPE_BIT => Kind::Binary,
         T::MYSQL_TYPE_NULL => Kind::Any,
@@ -108,9 +115,8 @@ pub(super) fn kind(column: &Column) -> Kind {
 
 /// A field of a row, whose column is for the message.
 pub(super) fn read(value: Mine, kind: &Kind, column: &str) -> Result<Value> {
-    let wrong = || {
-        SqlError::invalid(format!("column `{column}` holds what its type cannot hold: cast it"))
-    };
+    let wrong =
+        || SqlError::invalid(format!("column `{column}` holds what its type cannot hold: cast it"));
     let signed = |n: i64| {
         Some(match kind {
             Kind::I8 => Value::I8(i8::try_from(n).ok()?),
@@ -139,7 +145,8 @@ pub(super) fn read(value: Mine, kind: &Kind, column: &str) -> Result<Value> {
         }
         Mine::Time(negative, days, hour, minute, second, micros) => {
             if negative || days > 0 {
-                let seconds = ((i64::from(days) * 24 + i64::from(hour)) * 60 + i64::from(minute)) * 60
+                let seconds = ((i64::from(days) * 24 + i64::from(hour)) * 60 + i64::from(minute))
+                    * 60
                     + i64::from(second);
                 let span = seconds * 1_000_000 + i64::from(micros);
                 let micros = if negative { -span } else { span };

@@ -21,8 +21,10 @@ use crate::{
     session::{Limits, Most, Session, Sql, crowded},
 };
 
-const URL: Setting =
-    Setting::new("url", "the server: `postgres://user:password@host:5432/database?sslmode=require`");
+const URL: Setting = Setting::new(
+    "url",
+    "the server: `postgres://user:password@host:5432/database?sslmode=require`",
+);
 const DATABASE: Setting = Setting::new("database", "the database, if not that of the `url`");
 const AUTHORITY: Setting = Setting::new(
     "authority",
@@ -159,7 +161,9 @@ fn refused(said: &DbError, limits: Limits) -> SqlError {
 
 fn said_of(said: &DbError) -> Said {
     let position = said.position().map(|position| match position {
-        ErrorPosition::Original(at) | ErrorPosition::Internal { position: at, .. } => at.to_string(),
+        ErrorPosition::Original(at) | ErrorPosition::Internal { position: at, .. } => {
+            at.to_string()
+        }
     });
     let extras = [
         ("hint", said.hint().map(str::to_owned)),

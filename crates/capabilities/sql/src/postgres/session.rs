@@ -71,7 +71,8 @@ impl PostgresSession {
                 Effect::Begins => turn.lost = false,
                 found => {
                     turn.lost = found != Effect::Commits;
-                    let why = "the transaction was lost with its connection: roll back, and begin again";
+                    let why =
+                        "the transaction was lost with its connection: roll back, and begin again";
                     return Err(Failure::Conflict(why.to_owned()).into());
                 }
             }
@@ -212,7 +213,8 @@ impl Session for PostgresSession {
     async fn execute(&self, statement: Statement) -> Result<Done> {
         let Some(mut turn) = self.turn(&statement.text).await? else { return Ok(Done::default()) };
         let changed = self.with(&mut turn, async |connection| {
-            let (_, mut rows) = self.start(connection, &statement).await.map(|(c, r)| (c, Box::pin(r)))?;
+            let (_, mut rows) =
+                self.start(connection, &statement).await.map(|(c, r)| (c, Box::pin(r)))?;
             while let Some(row) = rows.next().await {
                 row?;
             }

@@ -35,7 +35,10 @@ impl<'a> Parameter<'a> {
         let (name, kind) = (wanted.name(), value.kind());
         Err(SqlError::parameter(
             index,
-            format!("is {kind}, and the statement wants `{name}`: give that, or cast it (`${}::…`)", index + 1),
+            format!(
+                "is {kind}, and the statement wants `{name}`: give that, or cast it (`${}::…`)",
+                index + 1
+            ),
         ))
     }
 }
@@ -375,7 +378,8 @@ fn numeric(bytes: &mut Reader<'_>) -> Result<String, Error> {
     if groups.iter().any(|group| !(0..10_000).contains(group)) || scale < 0 {
         return Err("a number that is none".into());
     }
-    let group = |at: i32| usize::try_from(at).ok().and_then(|at| groups.get(at)).copied().unwrap_or(0);
+    let group =
+        |at: i32| usize::try_from(at).ok().and_then(|at| groups.get(at)).copied().unwrap_or(0);
     let weight = i32::from(weight);
     let mut text = String::from(sign);
     if weight < 0 {

@@ -15,12 +15,8 @@ fn literals_are_what_databases_read() {
     assert_eq!(of(Value::F64(f64::NEG_INFINITY)), "-Infinity");
     let list = vec![Value::Text("a\"b\\,".to_owned()), Value::Null];
     assert_eq!(of(Value::Array(Kind::Text, list)), r#"{"a\"b\\,",NULL}"#);
-    let range = Range {
-        kind: Kind::I32,
-        empty: false,
-        lower: Some((Value::I32(1), true)),
-        upper: None,
-    };
+    let range =
+        Range { kind: Kind::I32, empty: false, lower: Some((Value::I32(1), true)), upper: None };
     assert_eq!(of(Value::Range(Box::new(range))), "[\"1\",)");
 }
 

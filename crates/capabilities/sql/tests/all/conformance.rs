@@ -38,12 +38,19 @@ async fn all(mut setup: Setup) {
 
 async fn values_are_bound_and_come_back(setup: &Setup) {
     let one = connect(&setup.database()).await;
-    let create = setup.sql("create table things (id bigint primary key, name TEXT, data BYTES, size double precision)");
+    let create = setup.sql(
+        "create table things (id bigint primary key, name TEXT, data BYTES, size double precision)",
+    );
     one.run(&create, vec![]).await.unwrap();
     let insert = setup.sql("insert into things values (?, ?, ?, ?)");
     let hostile = "'); drop table things; --";
     let rows = [
-        vec![Value::I64(i64::MIN), text(hostile), Value::Binary(vec![0, 255, 39]), Value::F64(-0.5)],
+        vec![
+            Value::I64(i64::MIN),
+            text(hostile),
+            Value::Binary(vec![0, 255, 39]),
+            Value::F64(-0.5),
+        ],
         vec![Value::I32(2), text("é\u{1F980}\\"), Value::Binary(vec![]), Value::F64(1e300)],
         vec![Value::U16(3), Value::Null, Value::Null, Value::Null],
     ];
@@ -93,7 +100,8 @@ async fn what_is_wrong_is_said_and_does_no_harm(setup: &Setup) {
     assert!(matches!(error.failure, Failure::Invalid(_)), "{error}");
     let error = one.rows("select 1; select 2", vec![]).await.unwrap_err();
     assert!(matches!(error.failure, Failure::Invalid(_)), "{error}");
-    let range = reef_sql::Range { kind: Kind::Other("x".into()), empty: false, lower: None, upper: None };
+    let range =
+        reef_sql::Range { kind: Kind::Other("x".into()), empty: false, lower: None, upper: None };
     let error = one.run(&again, vec![Value::Range(Box::new(range))]).await.unwrap_err();
     assert!(error.to_string().starts_with("parameter 1 is a range"), "{error}");
     assert_eq!(one.number("select count(*) from things").await, 3);
@@ -172,10 +180,7 @@ async fn sessions_are_bounded_and_clean(setup: &Setup) {
     two.number("select count(*) from things").await;
     // A session has a connection from its first statement on.
     let why = three.rows("select 1", vec![]).await.unwrap_err();
-    assert!(
-        matches!(why.failure, Failure::TooMany(_) | Failure::Timeout(_)),
-        "{why:?}"
-    );
+    assert!(matches!(why.failure, Failure::TooMany(_) | Failure::Timeout(_)), "{why:?}");
     drop(one);
     until(|| async { three.rows("select 1", vec![]).await.is_ok() }).await;
     // It is in no transaction of somebody else.
@@ -211,7 +216,8 @@ async fn results_are_bounded(setup: &Setup) {
     let large = "x".repeat(20_000);
     let why = failure(one.rows(&setup.sql("select ?"), vec![text(&large)]).await);
     assert!(matches!(why, Failure::TooLarge { .. }), "{why:?}");
-    let made = if setup.backend == "embedded" { "hex(zeroblob(10000))" } else { "repeat('x', 20000)" };
+    let made =
+        if setup.backend == "embedded" { "hex(zeroblob(10000))" } else { "repeat('x', 20000)" };
     let why = failure(one.rows(&format!("select {made}"), vec![]).await);
     assert!(matches!(why, Failure::TooLarge { .. } | Failure::Invalid(_)), "{why:?}");
     let why = failure(one.rows("select filler, filler, filler from many limit 8", vec![]).await);

@@ -27,7 +27,10 @@ async fn writer() {
         tokio::spawn(async move {
             let one = connect(&database).await;
             let insert = "insert into t values (?, ?)";
-            let last = one.rows("select coalesce(max(n), -1) from t where writer = ?", vec![Value::I64(writer)]);
+            let last = one.rows(
+                "select coalesce(max(n), -1) from t where writer = ?",
+                vec![Value::I64(writer)],
+            );
             let last = last.await.unwrap().rows[0][0].integer().unwrap();
             for n in (i64::try_from(last).unwrap() + 1).. {
                 if one.run(insert, vec![Value::I64(writer), Value::I64(n)]).await.is_ok() {
@@ -69,12 +72,16 @@ async fn acknowledged_rows_survive_sigkill() {
 
         let one = connect(&setup.database()).await;
         let table = one.rows("select writer, n from t", vec![]).await.unwrap();
-        let there: std::collections::HashSet<_> = table.rows.iter().map(|row| (row[0].integer(), row[1].integer())).collect();
+        let there: std::collections::HashSet<_> =
+            table.rows.iter().map(|row| (row[0].integer(), row[1].integer())).collect();
         for (writer, n) in &acknowledged {
             let row = (Some(i128::from(*writer)), Some(i128::from(*n)));
             assert!(there.contains(&row), "round {round}: {writer} {n} is lost");
         }
-        assert_eq!(one.rows("pragma integrity_check", vec![]).await.unwrap().rows[0], [crate::text("ok")]);
+        assert_eq!(
+            one.rows("pragma integrity_check", vec![]).await.unwrap().rows[0],
+            [crate::text("ok")]
+        );
     }
     assert!(acknowledged.len() > 500, "{}", acknowledged.len());
 }

@@ -30,12 +30,20 @@ async fn guests_have_their_database_and_nothing_else() {
         "select * from pragma_database_list".to_owned(),
     ] {
         let why = one.rows(&wrong, vec![]).await.unwrap_err();
-        assert!(matches!(why.failure, Failure::Denied(_) | Failure::Invalid(_)), "{wrong}: {why:?}");
+        assert!(
+            matches!(why.failure, Failure::Denied(_) | Failure::Invalid(_)),
+            "{wrong}: {why:?}"
+        );
     }
     assert!(!elsewhere.exists());
     let why = failure(one.rows("vacuum", vec![]).await).to_string();
     assert!(why.contains("VACUUM are not allowed"), "{why}");
-    for fine in ["pragma user_version = 7", "pragma table_info(t)", "pragma foreign_keys", "pragma integrity_check"] {
+    for fine in [
+        "pragma user_version = 7",
+        "pragma table_info(t)",
+        "pragma foreign_keys",
+        "pragma integrity_check",
+    ] {
         one.rows(fine, vec![]).await.unwrap();
     }
     assert_eq!(one.number("pragma user_version").await, 7);
@@ -104,7 +112,11 @@ async fn a_full_database_says_so_and_goes_on() {
 async fn a_damaged_file_says_so() {
     let setup = Setup::embedded();
     fs::create_dir_all(setup.folder.path().join("sql")).unwrap();
-    fs::write(setup.folder.path().join("sql/main.db"), "no database at all, and long enough to be read as one".repeat(99)).unwrap();
+    fs::write(
+        setup.folder.path().join("sql/main.db"),
+        "no database at all, and long enough to be read as one".repeat(99),
+    )
+    .unwrap();
     let one = connect(&setup.database()).await;
     let why = failure(one.rows("select 1 from sqlite_master", vec![]).await);
     assert!(matches!(&why, Failure::Backend(why) if why.contains("restore it")), "{why:?}");
@@ -140,7 +152,8 @@ async fn writers_wait_for_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_sqlite_has_no_type_for_is_text() {
     let one = connect(&Setup::embedded().database()).await;
-    let table = one.rows("select ?, ?", vec![Value::Date(Date::Ymd(2024, 2, 29)), Value::Bool(true)]).await;
+    let table =
+        one.rows("select ?, ?", vec![Value::Date(Date::Ymd(2024, 2, 29)), Value::Bool(true)]).await;
     assert_eq!(table.unwrap().rows, [vec![text("2024-02-29"), Value::I64(1)]]);
     let why = failure(one.rows("select ?", vec![Value::U64(u64::MAX)]).await).to_string();
     assert!(why.contains("64 bits with a sign"), "{why}");

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use reef_capability::Failure;
 use reef_sql::{Date, Interval, Kind, Range, Time, Value};
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::TcpListener,
-    time::Instant,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, time::Instant};
 
 use crate::{Setup, Uses as _, connect, failure, text, until};
 
@@ -106,7 +102,8 @@ async fn wrong_passwords_and_databases_are_told() {
 async fn postgres_has_all_its_types() {
     let setup = Setup::postgres();
     let one = connect(&setup.database()).await;
-    let (date, time) = (Date::Ymd(2024, 2, 29), Time { hour: 1, minute: 2, second: 3, nanosecond: 4000 });
+    let (date, time) =
+        (Date::Ymd(2024, 2, 29), Time { hour: 1, minute: 2, second: 3, nanosecond: 4000 });
     let range = |kind: Kind, low: Value, high: Option<Value>| {
         let upper = high.map(|value| (value, false));
         Value::Range(Box::new(Range { kind, empty: false, lower: Some((low, true)), upper }))
@@ -141,18 +138,25 @@ async fn postgres_has_all_its_types() {
         ("numrange", range(Kind::Decimal, decimal("1.5"), Some(decimal("2.50")))),
         ("int4[]", Value::Array(Kind::I32, vec![Value::I32(1), Value::Null])),
         ("numeric[]", Value::Array(Kind::Decimal, vec![decimal("1.0")])),
-        ("text[]", Value::Array(Kind::Text, vec![text("a\"b\\,{}"), text(""), text("NULL"), Value::Null])),
+        (
+            "text[]",
+            Value::Array(Kind::Text, vec![text("a\"b\\,{}"), text(""), text("NULL"), Value::Null]),
+        ),
         ("text[]", Value::Array(Kind::Text, vec![])),
     ];
     for (kind, value) in cases {
         let sql = format!("select $1::{kind}");
-        let table = one.rows(&sql, vec![value.clone()]).await.unwrap_or_else(|why| panic!("{kind}: {why}"));
+        let table =
+            one.rows(&sql, vec![value.clone()]).await.unwrap_or_else(|why| panic!("{kind}: {why}"));
         assert_eq!(table.rows[0][0], value, "{kind}");
         let null = one.rows(&sql, vec![Value::Null]).await.unwrap();
         assert_eq!(null.rows[0][0], Value::Null, "{kind}");
     }
     one.run("create type mood as enum ('good', 'bad')", vec![]).await.unwrap();
-    assert_eq!(one.rows("select $1::mood", vec![text("good")]).await.unwrap().rows[0][0], text("good"));
+    assert_eq!(
+        one.rows("select $1::mood", vec![text("good")]).await.unwrap().rows[0][0],
+        text("good")
+    );
     let other = one.rows("select '10.0.0.1'::inet", vec![]).await.unwrap();
     assert!(matches!(&other.rows[0][0], Value::Other(name, _) if &**name == "inet"), "{other:?}");
     let why = one.rows("select $1::int4", vec![Value::I64(i64::MAX)]).await.unwrap_err();
@@ -160,7 +164,10 @@ async fn postgres_has_all_its_types() {
     let why = failure(one.rows("select $1::int4", vec![text("seven")]).await);
     assert!(why.to_string().contains("seven"), "{why}");
     let why = failure(one.rows("select $1::int4", vec![Value::Bool(true)]).await);
-    assert!(why.to_string().contains("parameter 1 is a boolean, and the statement wants `int4`"), "{why}");
+    assert!(
+        why.to_string().contains("parameter 1 is a boolean, and the statement wants `int4`"),
+        "{why}"
+    );
 
     // A statement that was prepared before its table changed.
     one.run("create table t (a int)", vec![]).await.unwrap();
@@ -175,7 +182,8 @@ async fn postgres_has_all_its_types() {
 async fn mysql_has_its_types() {
     let setup = Setup::mysql();
     let one = connect(&setup.database()).await;
-    let (date, time) = (Date::Ymd(2024, 2, 29), Time { hour: 1, minute: 2, second: 3, nanosecond: 4000 });
+    let (date, time) =
+        (Date::Ymd(2024, 2, 29), Time { hour: 1, minute: 2, second: 3, nanosecond: 4000 });
     for (kind, value) in [
         ("tinyint", Value::I8(-1)),
         ("tinyint unsigned", Value::U8(255)),
@@ -197,7 +205,9 @@ async fn mysql_has_its_types() {
     ] {
         one.run("drop table if exists t", vec![]).await.unwrap();
         one.run(&format!("create table t (a {kind})"), vec![]).await.unwrap();
-        one.run("insert into t values (?), (null)", vec![value.clone()]).await.unwrap_or_else(|why| panic!("{kind}: {why}"));
+        one.run("insert into t values (?), (null)", vec![value.clone()])
+            .await
+            .unwrap_or_else(|why| panic!("{kind}: {why}"));
         let table = one.rows("select a from t", vec![]).await.unwrap();
         assert_eq!(table.rows, [[value], [Value::Null]], "{kind}");
     }

@@ -12,9 +12,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use reef_capability::{Caller, Failure, Gate, Link, Opened, Opening, Policy, Settings, find};
 use reef_servers::Server;
-use reef_sql::{
-    BACKENDS, CAPABILITY, Connection, Database, OPERATIONS, Result, Sql, Table, Value,
-};
+use reef_sql::{BACKENDS, CAPABILITY, Connection, Database, OPERATIONS, Result, Sql, Table, Value};
 use tokio::{runtime::Handle, time::Instant};
 
 /// A backend as a manifest names it, and how its SQL differs from that of others.
@@ -77,7 +75,8 @@ impl Setup {
 
     fn link(&self, backend: Arc<dyn Sql>) -> Database {
         let system = (CAPABILITY, self.backend);
-        let gate = Gate::new("shop".into(), "main".into(), system, self.policy.clone(), &OPERATIONS);
+        let gate =
+            Gate::new("shop".into(), "main".into(), system, self.policy.clone(), &OPERATIONS);
         Database::new(Arc::new(Link { place: None, gate, backend }), "main".into())
     }
 
@@ -107,11 +106,7 @@ impl Setup {
     }
 }
 
-fn open(
-    backend: &str,
-    settings: &[(&'static str, String)],
-    data: Option<&Path>,
-) -> Arc<dyn Sql> {
+fn open(backend: &str, settings: &[(&'static str, String)], data: Option<&Path>) -> Arc<dyn Sql> {
     let settings: Settings = settings.iter().map(|(name, value)| (*name, &**value)).collect();
     let runtime = Handle::current();
     let opening = Opening {

@@ -10,11 +10,14 @@ fn digits(sign: u16, weight: i16, scale: i16, groups: &[i16]) -> Vec<u8> {
 
 #[test]
 fn numbers_are_written_out() {
-    let of = |sign, weight, scale, groups: &[i16]| {
-        match read(&Type::NUMERIC, &digits(sign, weight, scale, groups)).unwrap() {
-            Value::Decimal(text) => text,
-            other => panic!("{other:?}"),
-        }
+    let of = |sign, weight, scale, groups: &[i16]| match read(
+        &Type::NUMERIC,
+        &digits(sign, weight, scale, groups),
+    )
+    .unwrap()
+    {
+        Value::Decimal(text) => text,
+        other => panic!("{other:?}"),
     };
     assert_eq!(of(0, 0, 0, &[]), "0");
     assert_eq!(of(0, 1, 2, &[12, 3456, 7800]), "123456.78");
