@@ -139,6 +139,9 @@ impl Server {
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
+            for id in began_by(child.id()) {
+                let _ = kill_process(id, Signal::KILL);
+            }
             // What it began belongs to its group.
             if let Some(id) = pid(&child) {
                 let _ = kill_process_group(id, Signal::KILL);
@@ -180,6 +183,9 @@ impl Server {
     fn signal(&self, signal: Signal) {
         if let Some(id) = self.child.as_ref().and_then(pid) {
             let _ = kill_process_group(id, signal);
+            let _ = kill_process(id, signal);
+        }
+        for id in self.id().into_iter().flat_map(began_by) {
             let _ = kill_process(id, signal);
         }
     }
@@ -241,6 +247,19 @@ fn installed(name: &str) -> PathBuf {
         Some(home.join(".cache/reef"))
     });
     cache.unwrap_or_default().join("servers").join(name)
+}
+
+/// Processes that one began: those of PostgreSQL have groups of their own.
+fn began_by(id: u32) -> Vec<Pid> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let began = processes.filter_map(|entry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // After the name, which may hold anything, in brackets: the state, and the parent.
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        let own = entry.file_name().to_str()?.parse().ok()?;
+        (parent.parse() == Ok(id)).then_some(own).and_then(Pid::from_raw)
+    });
+    began.collect()
 }
 
 fn pid(child: &Child) -> Option<Pid> {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use reef_capability::{Caller, Failure, Links};
 use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
+use reef_sql::{Addresses, Sql};
 use wasmtime::{
     StoreContextMut,
     component::{Resource, ResourceTable},
@@ -19,6 +20,10 @@ pub struct Capabilities {
     pub config: Links<Store>,
     /// Secrets.
     pub secrets: Links<Store>,
+    /// Databases.
+    pub sql: Links<dyn Sql>,
+    /// Databases at addresses that guests choose; without, none of them may be connected to.
+    pub addresses: Option<Addresses>,
 }
 
 /// What one instance may use, and what it chose.
@@ -66,6 +71,8 @@ impl Capabilities {
             key_value: Links::new(workload.clone(), reef_key_value::CAPABILITY, Vec::new()),
             config: Links::new(workload.clone(), CONFIG, Vec::new()),
             secrets: Links::new(workload.clone(), SECRETS, Vec::new()),
+            sql: Links::new(workload.clone(), reef_sql::CAPABILITY, Vec::new()),
+            addresses: None,
         }
     }
 }

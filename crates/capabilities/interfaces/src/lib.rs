@@ -10,13 +10,14 @@ mod config;
 mod instance;
 mod key_value;
 mod secrets;
+mod sql;
 
 use wasmtime::component::{HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, View};
 
 /// The interfaces that are offered, as `inspect` names them.
-pub const PROVIDED: &[&[&str]] = &[config::PROVIDED, key_value::PROVIDED, secrets::PROVIDED];
+pub const PROVIDED: &[&[&str]] = &[config::PROVIDED, key_value::PROVIDED, secrets::PROVIDED, sql::PROVIDED];
 
 /// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with.
 /// `concurrent`: also those whose functions are asynchronous, for which the engine has to be made.
@@ -30,7 +31,8 @@ pub fn add_to_linker<T: Capable>(
 ) -> wasmtime::Result<()> {
     config::add_to_linker(linker, concurrent, &wanted)?;
     key_value::add_to_linker(linker, &wanted)?;
-    secrets::add_to_linker(linker, concurrent, &wanted)
+    secrets::add_to_linker(linker, concurrent, &wanted)?;
+    sql::add_to_linker(linker, concurrent, &wanted)
 }
 
 /// How the store's data lead to what an adapter works with.

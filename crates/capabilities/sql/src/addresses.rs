@@ -1,0 +1,136 @@
+//! Databases at addresses that guests choose, where their workload may connect.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reef_capability::{Failure, Gate, Link, Policy, Secret};
+use reef_egress::Egress;
+use reef_postgres::{Granted, Reach};
+use tokio::runtime::Handle;
+
+use crate::{
+    CAPABILITY, OPERATIONS, database::Database, error::Result, mysql, postgres, session::Sql,
+};
+
+/// Addresses whose connections are kept.
+const KEPT: usize = 16;
+/// Connections to one address.
+const CONNECTIONS: usize = 16;
+/// Rows of one result.
+const ROWS: u64 = 1_000_000;
+
+/// Kinds of servers that a guest may name an address of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// PostgreSQL: `postgres://user:password@host:5432/database`.
+    Postgres,
+    /// MySQL or MariaDB: `mysql://user:password@host:3306/database`.
+    Mysql,
+}
+
+/// The databases that a workload may connect to by itself: those whose hosts it was granted. Connections are kept for
+/// the addresses that were used last.
+pub struct Addresses {
+    workload: Arc<str>,
+    egress: Egress,
+    policy: Policy,
+    runtime: Handle,
+    known: Mutex<Vec<Known>>,
+}
+
+type Known = (Key, Arc<Link<dyn Sql>>);
+
+#[derive(PartialEq)]
+struct Key {
+    server: Server,
+    address: Secret,
+    authority: Option<String>,
+}
+
+impl Addresses {
+    /// Those of a workload; each is used as `policy` says.
+    pub fn new(workload: Arc<str>, egress: Egress, policy: Policy, runtime: Handle) -> Self {
+        Self { workload, egress, policy, runtime, known: Mutex::default() }
+    }
+
+    /// The database at an address. `authority` holds the certificates to trust instead of the machine's, in PEM.
+    ///
+    /// # Errors
+    /// When the address makes no sense, or the workload may not connect there.
+    pub fn database(
+        &self,
+        server: Server,
+        address: &str,
+        authority: Option<&str>,
+    ) -> Result<Database> {
+        let key = Key { server, address: address.into(), authority: authority.map(str::to_owned) };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = known.iter().position(|(one, _)| *one == key);
+        let (key, link) = match at {
+            Some(at) => known.remove(at),
+            None => {
+                let link = self.link(&key)?;
+                (key, Arc::new(link))
+            }
+        };
+        if known.len() >= KEPT {
+            known.remove(0);
+        }
+        known.push((key, link.clone()));
+        Ok(Database::new(link, Arc::from("")))
+    }
+
+    fn link(&self, key: &Key) -> Result<Link<dyn Sql>> {
+        let (address, authority) = (key.address.expose(), key.authority.clone());
+        let wrong = |why: String| Failure::Invalid(format!("the address {why}"));
+        let (system, named, backend) = match key.server {
+            Server::Postgres => {
+                let address =
+                    postgres::Address::parse(address).map_err(|error| wrong(error.to_string()))?;
+                for (host, port) in address.hosts() {
+                    self.check("postgres", host, *port)?;
+                }
+                let named = address.hosts().first().map(|(host, port)| format!("{host}:{port}"));
+                let backend = postgres::connect(
+                    address,
+                    authority,
+                    self.reach("postgres"),
+                    CONNECTIONS,
+                    ROWS,
+                    &self.runtime,
+                );
+                let backend = backend.map_err(|notice| Failure::Backend(notice.to_string()))?;
+                ("postgresql", named.unwrap_or_default(), backend)
+            }
+            Server::Mysql => {
+                let address = mysql::Address::parse(address).map_err(wrong)?;
+                self.check("mysql", &address.host, address.port)?;
+                let named = format!("{}:{}", address.host, address.port);
+                let reach = self.reach("mysql");
+                let backend =
+                    mysql::connect(address, authority, reach, CONNECTIONS, ROWS, &self.runtime)?;
+                ("mysql", named, backend)
+            }
+        };
+        let (workload, policy) = (self.workload.clone(), self.policy.clone());
+        let gate = Gate::new(workload, named.into(), (CAPABILITY, system), policy, &OPERATIONS);
+        Ok(Link { place: None, gate, backend })
+    }
+
+    fn reach(&self, scheme: &'static str) -> Arc<dyn Reach> {
+        Arc::new(Granted::new(self.workload.clone(), self.egress.clone(), scheme))
+    }
+
+    fn check(&self, scheme: &'static str, host: &str, port: u16) -> Result<()> {
+        let reach = Granted::new(self.workload.clone(), self.egress.clone(), scheme);
+        reach.check(host, port).map_err(|why| {
+            tracing::warn!(workload = &*self.workload, denied = "egress", "{why}");
+            Failure::Denied(why).into()
+        })
+    }
+}
+
+impl std::fmt::Debug for Addresses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Addresses").field("workload", &self.workload).finish_non_exhaustive()
+    }
+}
