@@ -17,7 +17,8 @@ use wasmtime::component::{HasData, Linker};
 pub use instance::{Capabilities, Capable, Instance, View};
 
 /// The interfaces that are offered, as `inspect` names them.
-pub const PROVIDED: &[&[&str]] = &[config::PROVIDED, key_value::PROVIDED, secrets::PROVIDED, sql::PROVIDED];
+pub const PROVIDED: &[&[&str]] =
+    &[config::PROVIDED, key_value::PROVIDED, secrets::PROVIDED, sql::PROVIDED];
 
 /// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with.
 /// `concurrent`: also those whose functions are asynchronous, for which the engine has to be made.

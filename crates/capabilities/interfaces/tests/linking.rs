@@ -52,7 +52,8 @@ fn before(wit: &str, package: &str, version: &str) -> String {
     let mut kept = Vec::new();
     let mut lines = wit.lines();
     while let Some(line) = lines.next() {
-        let since = line.trim().strip_prefix("@since(version = ").map(|rest| rest.trim_end_matches(')'));
+        let since =
+            line.trim().strip_prefix("@since(version = ").map(|rest| rest.trim_end_matches(')'));
         match since {
             None => kept.push(line),
             Some(since) if since <= version => {}

@@ -3,8 +3,8 @@
 mod plain;
 mod values;
 
-use reef_sql::{Connection, Database, Result as Own, Server, SqlError, Value};
 pub(super) use self::plain::add_plain;
+use reef_sql::{Connection, Database, Result as Own, Server, SqlError, Value};
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
 use self::{

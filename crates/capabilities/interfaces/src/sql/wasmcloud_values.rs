@@ -64,7 +64,12 @@ macro_rules! pg_values {
         }
 
         fn bound(index: usize, value: PgValue) -> Result<Value, SqlError> {
-            let unlike = |what: &str| SqlError::parameter(index, format!("is {what}, which is not supported: give it as text"));
+            let unlike = |what: &str| {
+                SqlError::parameter(
+                    index,
+                    format!("is {what}, which is not supported: give it as text"),
+                )
+            };
             let text = |bytes: Vec<u8>| {
                 String::from_utf8(bytes)
                     .map(Value::Text)
@@ -137,7 +142,10 @@ macro_rules! pg_values {
                 PgValue::Timestamp(Timestamp { date, time }) => {
                     Value::DateTime(day(index, date)?, clock(index, time)?)
                 }
-                PgValue::TimestampTz(TimestampTz { timestamp: Timestamp { date, time }, offset }) => {
+                PgValue::TimestampTz(TimestampTz {
+                    timestamp: Timestamp { date, time },
+                    offset,
+                }) => {
                     let east = match offset {
                         Offset::EasternHemisphereSecs(seconds) => i64::from(seconds),
                         Offset::WesternHemisphereSecs(seconds) => -i64::from(seconds),
@@ -222,7 +230,12 @@ macro_rules! pg_values {
 
         fn time(time: OwnTime) -> Time {
             let OwnTime { hour, minute, second, nanosecond } = time;
-            Time { hour: hour.into(), min: minute.into(), sec: second.into(), micro: nanosecond / 1000 }
+            Time {
+                hour: hour.into(),
+                min: minute.into(),
+                sec: second.into(),
+                micro: nanosecond / 1000,
+            }
         }
 
         /// A field of a row; what there is no type for is text as people write it.
@@ -250,10 +263,9 @@ macro_rules! pg_values {
                 Value::Binary(bytes) => PgValue::Bytea(bytes),
                 Value::Date(day) => PgValue::Date(date(day)),
                 Value::Time(clock) => PgValue::Time(time(clock)),
-                Value::TimeTz(clock, east) => PgValue::TimeTz(TimeTz {
-                    timesonze: east.to_string(),
-                    time: time(clock),
-                }),
+                Value::TimeTz(clock, east) => {
+                    PgValue::TimeTz(TimeTz { timesonze: east.to_string(), time: time(clock) })
+                }
                 Value::DateTime(day, clock) => {
                     PgValue::Timestamp(Timestamp { date: date(day), time: time(clock) })
                 }
@@ -267,9 +279,7 @@ macro_rules! pg_values {
                 Value::Json(text) => PgValue::Jsonb(text),
                 Value::Array(kind, values) => array(kind, values),
                 Value::Other(name, bytes) => other(&name, bytes),
-                interval_or_range => {
-                    PgValue::Text(interval_or_range.literal().unwrap_or_default())
-                }
+                interval_or_range => PgValue::Text(interval_or_range.literal().unwrap_or_default()),
             }
         }
 
@@ -279,37 +289,35 @@ macro_rules! pg_values {
                 values.iter().map(of).collect()
             }
             let integer = |value: &Value| value.integer();
-            let found = match kind {
-                Kind::Bool => each(&values, |value| match value {
-                    Value::Bool(is) => Some(*is),
+            let found =
+                match kind {
+                    Kind::Bool => each(&values, |value| match value {
+                        Value::Bool(is) => Some(*is),
+                        _ => None,
+                    })
+                    .map(PgValue::BoolArray),
+                    Kind::I16 => each(&values, |value| integer(value)?.try_into().ok())
+                        .map(PgValue::Int2Array),
+                    Kind::I32 => each(&values, |value| integer(value)?.try_into().ok())
+                        .map(PgValue::Int4Array),
+                    Kind::I64 => each(&values, |value| integer(value)?.try_into().ok())
+                        .map(PgValue::Int8Array),
+                    Kind::F64 => each(&values, |value| match value {
+                        Value::F64(n) => Some(decode(*n)),
+                        _ => None,
+                    })
+                    .map(PgValue::Float8Array),
+                    Kind::Decimal => each(&values, Value::literal).map(PgValue::NumericArray),
+                    Kind::Text => each(&values, Value::literal).map(PgValue::TextArray),
+                    Kind::Uuid => each(&values, Value::literal).map(PgValue::UuidArray),
+                    Kind::Json => each(&values, Value::literal).map(PgValue::JsonbArray),
+                    Kind::Binary => each(&values, |value| match value {
+                        Value::Binary(bytes) => Some(bytes.clone()),
+                        _ => None,
+                    })
+                    .map(PgValue::ByteaArray),
                     _ => None,
-                })
-                .map(PgValue::BoolArray),
-                Kind::I16 => {
-                    each(&values, |value| integer(value)?.try_into().ok()).map(PgValue::Int2Array)
-                }
-                Kind::I32 => {
-                    each(&values, |value| integer(value)?.try_into().ok()).map(PgValue::Int4Array)
-                }
-                Kind::I64 => {
-                    each(&values, |value| integer(value)?.try_into().ok()).map(PgValue::Int8Array)
-                }
-                Kind::F64 => each(&values, |value| match value {
-                    Value::F64(n) => Some(decode(*n)),
-                    _ => None,
-                })
-                .map(PgValue::Float8Array),
-                Kind::Decimal => each(&values, Value::literal).map(PgValue::NumericArray),
-                Kind::Text => each(&values, Value::literal).map(PgValue::TextArray),
-                Kind::Uuid => each(&values, Value::literal).map(PgValue::UuidArray),
-                Kind::Json => each(&values, Value::literal).map(PgValue::JsonbArray),
-                Kind::Binary => each(&values, |value| match value {
-                    Value::Binary(bytes) => Some(bytes.clone()),
-                    _ => None,
-                })
-                .map(PgValue::ByteaArray),
-                _ => None,
-            };
+                };
             let text = || Value::Array(kind, values).literal().unwrap_or_default();
             found.unwrap_or_else(|| PgValue::Text(text()))
         }
@@ -322,7 +330,9 @@ macro_rules! pg_values {
                     let bytes = (*a, *b, *c, *d, *e, *f);
                     Some(PgValue::Macaddr($types::MacAddressEui48 { bytes }))
                 }
-                ("pg_lsn", bytes) => bytes.try_into().ok().map(u64::from_be_bytes).map(PgValue::PgLsn),
+                ("pg_lsn", bytes) => {
+                    bytes.try_into().ok().map(u64::from_be_bytes).map(PgValue::PgLsn)
+                }
                 ("xml", bytes) => String::from_utf8(bytes.to_owned()).ok().map(PgValue::Xml),
                 _ => None,
             };

@@ -21,10 +21,14 @@ pub(in crate::sql) fn add_plain<T: Capable>(linker: &mut Linker<T>) -> wasmtime:
     instance.resource("connection", ResourceType::host::<Connection>(), |mut store, rep| {
         store.data_mut().capabilities().close(Resource::new_own(rep))
     })?;
-    instance.resource("connection-builder", ResourceType::host::<Builder>(), |mut store, rep| {
-        store.data_mut().capabilities().table.delete(OfBuilder::new_own(rep))?;
-        Ok(())
-    })?;
+    instance.resource(
+        "connection-builder",
+        ResourceType::host::<Builder>(),
+        |mut store, rep| {
+            store.data_mut().capabilities().table.delete(OfBuilder::new_own(rep))?;
+            Ok(())
+        },
+    )?;
     instance.func_wrap_async(
         "[static]connection.open",
         |mut store: StoreContextMut<'_, T>, (address,): (String,)| {
