@@ -1,7 +1,7 @@
 //! Blobs as files: a folder, in it one for each container, and in that one file for each object.
 
 mod folder;
-mod name;
+
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
@@ -12,6 +12,7 @@ use reef_capability::{Backend, Failure, OpenError, Opening, Setting};
 use tokio::runtime::Handle;
 
 use crate::{
+    component,
     memory,
     store::{
         At, BlobStore, ContainerInfo, MAX_OBJECT, Names, ObjectInfo, Reading, Removed, Upload,
@@ -137,7 +138,7 @@ impl BlobStore for File {
     }
 
     async fn write(&self, at: At<'_>) -> Result<Box<dyn Upload>, Failure> {
-        name::encode(crate::OBJECT, at.object)?;
+        component::encode(crate::OBJECT, at.object)?;
         let container = at.container.to_owned();
         let partial = self.run(move |root| root.folder(&container)?.begin()).await?;
         let (root, runtime) = (self.root.clone(), self.runtime.clone());

@@ -11,11 +11,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 mod blob;
-//mod cloud;
+mod cloud;
+mod component;
 mod container;
 mod file;
 mod memory;
-//mod nats;
+mod nats;
 mod store;
 
 use reef_capability::Backend;
@@ -32,4 +33,4 @@ pub const CAPABILITY: &str = "blob-store";
 
 /// All backends; the first is the one of a link that names none.
 pub static BACKENDS: &[Backend<dyn BlobStore>] =
-    &[file::BACKEND, memory::BACKEND];
+    &[file::BACKEND, memory::BACKEND, cloud::S3, cloud::AZURE, cloud::GCS, nats::BACKEND];

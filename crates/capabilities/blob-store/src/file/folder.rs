@@ -26,7 +26,8 @@ use rustix::{
     io::Errno,
 };
 
-use super::name;
+
+use crate::component;
 use crate::store::{
     CHUNK, CONTAINER, ContainerInfo, OBJECT, ObjectInfo, PAGE, Removed, container_exists,
     no_container, no_object,
@@ -88,7 +89,7 @@ impl Root {
     }
 
     pub(super) fn create(&self, container: &str) -> Result<(), Failure> {
-        let file = name::encode(CONTAINER, container)?;
+        let file = component::encode(CONTAINER, container)?;
         mkdirat(&self.0, &file, Mode::from_raw_mode(0o700)).map_err(|error| match error {
             Errno::EXIST => container_exists(container),
             other => failed(other),
@@ -97,7 +98,7 @@ impl Root {
     }
 
     pub(super) fn folder(&self, container: &str) -> Result<Folder, Failure> {
-        let file = name::encode(CONTAINER, container)?;
+        let file = component::encode(CONTAINER, container)?;
         match openat(&self.0, &file, FOLDER, Mode::empty()) {
             Ok(fd) => Ok(Folder { fd, file }),
             Err(Errno::NOENT) => Err(no_container(container)),
@@ -142,7 +143,7 @@ impl Root {
     /// is open.
     fn keep(&self, folder: &Folder) -> Result<(), Failure> {
         flock(&folder.fd, FlockOperation::LockShared).map_err(failed)?;
-        self.still(folder, &name::decode(folder.file.as_bytes()).unwrap_or_default())
+        self.still(folder, &component::decode(folder.file.as_bytes()).unwrap_or_default())
     }
 
     /// Whether what is called so is still this folder.
@@ -162,7 +163,7 @@ impl Root {
         (to, name): (&Folder, &str),
     ) -> Result<(), Failure> {
         self.keep(to)?;
-        let (old, new) = (name::encode(OBJECT, object)?, name::encode(OBJECT, name)?);
+        let (old, new) = (component::encode(OBJECT, object)?, component::encode(OBJECT, name)?);
         from.info(object)?;
         match renameat(&from.fd, &old, &to.fd, &new) {
             Ok(()) => {}
@@ -176,7 +177,7 @@ impl Root {
 
     /// Gives a written file its name, in place of one that has it.
     pub(super) fn finish(&self, mut partial: Partial, object: &str) -> Result<(), Failure> {
-        let name = name::encode(OBJECT, object)?;
+        let name = component::encode(OBJECT, object)?;
         partial.file.sync_all().map_err(io_failed)?;
         self.keep(&partial.folder)?;
         let folder = &partial.folder.fd;
@@ -205,7 +206,7 @@ impl Folder {
     pub(super) fn open(&self, object: &str) -> Result<(File, ObjectInfo), Failure> {
         // Should it be a named pipe, then without waiting for its writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let name = name::encode(OBJECT, object)?;
+        let name = component::encode(OBJECT, object)?;
         let fd = openat(&self.fd, name, flags, Mode::empty()).map_err(|error| match error {
             Errno::NOENT | Errno::LOOP | Errno::NXIO => no_object(object),
             other => failed(other),
@@ -215,7 +216,7 @@ impl Folder {
     }
 
     pub(super) fn info(&self, object: &str) -> Result<ObjectInfo, Failure> {
-        let name = name::encode(OBJECT, object)?;
+        let name = component::encode(OBJECT, object)?;
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => info(&stat, object),
             Err(Errno::NOENT) => Err(no_object(object)),
@@ -244,7 +245,7 @@ impl Folder {
     pub(super) fn delete(&self, objects: &[String]) -> Result<(), Failure> {
         let mut gone = false;
         for object in objects {
-            let Ok(name) = name::encode(OBJECT, object) else { continue };
+            let Ok(name) = component::encode(OBJECT, object) else { continue };
             match unlinkat(&self.fd, name, AtFlags::empty()) {
                 Ok(()) => gone = true,
                 Err(Errno::NOENT | Errno::ISDIR) => {}
@@ -259,7 +260,7 @@ impl Folder {
         for entry in Dir::read_from(&self.fd).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let file = entry.file_name();
-            if name::decode(file.to_bytes()).is_none() {
+            if component::decode(file.to_bytes()).is_none() {
                 continue;
             }
             if removed == REMOVALS {
@@ -290,7 +291,7 @@ pub(super) fn page(entries: &mut Dir) -> Result<Vec<String>, Failure> {
     {
         let entry = entry.map_err(failed)?;
         if matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown) {
-            names.extend(name::decode(entry.file_name().to_bytes()));
+            names.extend(component::decode(entry.file_name().to_bytes()));
         }
     }
     Ok(names)

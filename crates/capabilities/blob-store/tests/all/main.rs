@@ -1,12 +1,14 @@
 //! Every backend does the same, in good days and bad ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod cloud;
 mod directory;
 mod footprint;
 mod killed;
 mod limits;
 mod memory;
 mod model;
+mod nats;
 mod suite;
 
 use std::{path::Path, sync::Arc};

@@ -1,15 +1,15 @@
-//! Names of objects and containers as names of files.
+//! Names of objects and containers as one component of a path.
 //!
-//! A name is one path component, whatever is in it: `/`, `%` and control characters are written as `%` and two
-//! hexadecimal digits, and so is a leading `.`: files that begin with one are this crate's own.
+//! A name is one component, whatever is in it: `/`, `%` and control characters are written as `%` and two
+//! hexadecimal digits, and so is a leading `.`: what begins with one is this crate's own.
 
 use reef_capability::Failure;
 
 /// The longest name of a file, in bytes (Linux: `NAME_MAX`).
 const LONGEST: usize = 255;
 
-/// The name of the file. `what` is for the message.
-pub(super) fn encode(what: &'static str, name: &str) -> Result<String, Failure> {
+/// The component. `what` is for the message.
+pub(crate) fn encode(what: &'static str, name: &str) -> Result<String, Failure> {
     let file = encoded(name);
     let is = file.len();
     if is == 0 {
@@ -22,8 +22,8 @@ pub(super) fn encode(what: &'static str, name: &str) -> Result<String, Failure> 
     Ok(file)
 }
 
-/// The name that a file stands for, if it is one that [`encode`] makes.
-pub(super) fn decode(file: &[u8]) -> Option<String> {
+/// The name that a component stands for, if it is one that [`encode`] makes.
+pub(crate) fn decode(file: &[u8]) -> Option<String> {
     let file = std::str::from_utf8(file).ok()?;
     let name = percent_encoding::percent_decode_str(file).decode_utf8().ok()?;
     (!name.is_empty() && encoded(&name) == file).then(|| name.into_owned())
