@@ -1,7 +1,12 @@
 //! What one instance of a guest may use.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
+use reef_blob_store::BlobStore;
 use reef_capability::{Caller, Failure, Links};
 use reef_key_value::KeyValue;
 use wasmtime::component::{Resource, ResourceTable};
@@ -11,6 +16,8 @@ use wasmtime::component::{Resource, ResourceTable};
 pub struct Capabilities {
     /// Values by their keys.
     pub key_value: Links<dyn KeyValue>,
+    /// Blobs in containers.
+    pub blob_store: Links<dyn BlobStore>,
 }
 
 /// What one instance may use, and what it chose.
@@ -21,6 +28,8 @@ pub struct Instance {
     pub caller: Caller,
     /// Links that it selected, by interface (`wasi:keyvalue/store`).
     pub(crate) selected: BTreeMap<String, String>,
+    /// Bytes of blobs that it wrote before it said where they belong.
+    pub(crate) unnamed: Arc<AtomicUsize>,
 }
 
 /// The data of a store that has capabilities.
@@ -42,7 +51,10 @@ pub struct View<'a> {
 impl Capabilities {
     /// No links at all: each use is refused, and the refusal says what would grant it.
     pub fn none(workload: &Arc<str>) -> Self {
-        Self { key_value: Links::new(workload.clone(), reef_key_value::CAPABILITY, Vec::new()) }
+        Self {
+            key_value: Links::new(workload.clone(), reef_key_value::CAPABILITY, Vec::new()),
+            blob_store: Links::new(workload.clone(), reef_blob_store::CAPABILITY, Vec::new()),
+        }
     }
 }
 
@@ -51,7 +63,8 @@ impl Capabilities {
 impl Instance {
     /// An instance of a workload that may use these.
     pub fn new(granted: Arc<Capabilities>) -> Self {
-        Self { granted, caller: Caller::default(), selected: BTreeMap::new() }
+        let selected = BTreeMap::new();
+        Self { granted, caller: Caller::default(), selected, unnamed: Arc::default() }
     }
 
     /// What it may use. It outlives the borrow of the store's data.

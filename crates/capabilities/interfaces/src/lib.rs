@@ -6,6 +6,7 @@
 //! Another version is a file of WIT in `wit/`, a module that implements what is generated from it for [`View`],
 //! a line in `add_to_linker`, and its names in [`PROVIDED`].
 
+mod blob_store;
 mod instance;
 mod key_value;
 
@@ -14,7 +15,7 @@ use wasmtime::component::{HasData, Linker};
 pub use instance::{Capabilities, Capable, Instance, View};
 
 /// The interfaces that are offered, as `inspect` names them.
-pub const PROVIDED: &[&[&str]] = &[key_value::PROVIDED];
+pub const PROVIDED: &[&[&str]] = &[key_value::PROVIDED, blob_store::PROVIDED];
 
 /// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with.
 ///
@@ -24,7 +25,8 @@ pub fn add_to_linker<T: Capable>(
     linker: &mut Linker<T>,
     wanted: impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
-    key_value::add_to_linker(linker, &wanted)
+    key_value::add_to_linker(linker, &wanted)?;
+    blob_store::add_to_linker(linker, &wanted)
 }
 
 /// How the store's data lead to what an adapter works with.

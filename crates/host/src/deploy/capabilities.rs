@@ -6,6 +6,7 @@ use std::{
 };
 
 use reef_app::Workload as Described;
+use reef_blob_store::BlobStore;
 use reef_capability::{
     BACKEND, BUCKET, Backend, Gate, Link, Links, OpenError, Opened, Opening, Operation, Policy,
     Settings, find,
@@ -22,6 +23,7 @@ pub(super) struct Backends {
     /// Where applications keep their own.
     data: Option<PathBuf>,
     key_value: Opened<dyn KeyValue>,
+    blob_store: Opened<dyn BlobStore>,
 }
 
 /// A link to a capability, as it was described.
@@ -35,10 +37,16 @@ pub(super) struct CapabilityLink {
 }
 
 /// Capabilities, and the packages of interfaces that a link to each may name.
-const CAPABILITIES: &[(&str, &[&str])] = &[(
-    reef_key_value::CAPABILITY,
-    &["wasi:keyvalue", "fermyon:spin", "spin:key-value", "wasmcloud:keyvalue", "wrpc:keyvalue"],
-)];
+const CAPABILITIES: &[(&str, &[&str])] = &[
+    (
+        reef_key_value::CAPABILITY,
+        &["wasi:keyvalue", "fermyon:spin", "spin:key-value", "wasmcloud:keyvalue", "wrpc:keyvalue"],
+    ),
+    (
+        reef_blob_store::CAPABILITY,
+        &["wasi:blobstore", "wasmcloud:blobstore", "wrpc:blobstore"],
+    ),
+];
 
 /// The capability that a link is to, if it is to one that is opened here.
 pub(super) fn capability(link: &reef_app::Link) -> Option<&'static str> {
@@ -122,6 +130,12 @@ impl Host {
             &identity.wanted,
             (reef_key_value::BACKENDS, reef_key_value::OPERATIONS),
             &self.backends.key_value,
+        )?;
+        capabilities.blob_store = linker.links(
+            reef_blob_store::CAPABILITY,
+            &identity.wanted,
+            (reef_blob_store::BACKENDS, reef_blob_store::OPERATIONS),
+            &self.backends.blob_store,
         )?;
         workload.world.set_capabilities(Arc::new(capabilities));
         Ok(())

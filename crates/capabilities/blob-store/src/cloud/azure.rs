@@ -9,7 +9,7 @@ use super::{CA, Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable, wrong};
 use crate::store::{BlobStore, MAX_OBJECT};
 
 const ACCOUNT: Setting = Setting::new("account", "the storage account");
-const BUCKET: Setting = Setting::new("bucket", "Azure's container, which is there already");
+const BUCKET: Setting = Setting::new("azure-container", "Azure's container, which is there already");
 const ACCESS_KEY: Setting = Setting::new("access-key", "the account's key, by secret reference");
 const SAS_TOKEN: Setting =
     Setting::new("sas-token", "a shared access signature, by secret reference");

@@ -8,7 +8,7 @@ use reef_capability::{Backend, OpenError, Opening, Setting};
 use super::{CA, Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable};
 use crate::store::{BlobStore, MAX_OBJECT};
 
-const BUCKET: Setting = Setting::new("bucket", "the bucket, which is there already");
+const BUCKET: Setting = Setting::new("gcs-bucket", "the bucket, which is there already");
 const SERVICE_ACCOUNT: Setting =
     Setting::new("service-account", "a service account's key as JSON, by secret reference");
 

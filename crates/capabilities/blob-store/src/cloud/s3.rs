@@ -8,7 +8,7 @@ use reef_capability::{Backend, OpenError, Opening, Setting};
 use super::{CA, Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable, wrong};
 use crate::store::{BlobStore, MAX_OBJECT};
 
-const BUCKET: Setting = Setting::new("bucket", "the bucket, which is there already");
+const BUCKET: Setting = Setting::new("s3-bucket", "the bucket, which is there already");
 const REGION: Setting = Setting::new("region", "where the bucket is: `us-east-1`");
 const ACCESS_KEY: Setting = Setting::new("access-key", "the key's identifier");
 const SECRET_KEY: Setting = Setting::new("secret-key", "the key itself, by secret reference");

@@ -50,7 +50,7 @@ impl S3 {
         let endpoint = format!("http://{}", self.addr);
         let mut settings = vec![
             ("endpoint", &*endpoint),
-            ("bucket", BUCKET),
+            ("s3-bucket", BUCKET),
             ("access-key", KEY.0),
             ("secret-key", KEY.1),
         ];
@@ -125,7 +125,7 @@ async fn wrong_credentials_are_refused_and_told_without_them() {
 async fn a_server_that_is_away_is_unreachable_and_one_that_is_silent_costs_the_deadline() {
     let nobody = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let endpoint = format!("http://{}", nobody.local_addr().unwrap());
-    let settings = [("endpoint", &*endpoint), ("bucket", BUCKET)];
+    let settings = [("endpoint", &*endpoint), ("s3-bucket", BUCKET)];
     let silent = opened("s3", &settings, None).unwrap();
     let policy = Policy { timeout: Duration::from_millis(400), ..Policy::default() };
     let begun = std::time::Instant::now();
@@ -190,7 +190,12 @@ async fn garbage_and_errors_are_failures_of_every_kind_of_store() {
         let stub = Stub::start(status, body).await;
         let endpoint = format!("http://{}", stub.addr);
         for backend in ["s3", "azure", "gcs"] {
-            let mut settings = vec![("endpoint", &*endpoint), ("bucket", BUCKET)];
+            let bucket = match backend {
+                "s3" => "s3-bucket",
+                "azure" => "azure-container",
+                _ => "gcs-bucket",
+            };
+            let mut settings = vec![("endpoint", &*endpoint), (bucket, BUCKET)];
             if backend == "azure" {
                 settings.push(("account", "reefaccount"));
             }
@@ -216,7 +221,7 @@ async fn azure_is_asked_with_its_signature() {
     let endpoint = format!("http://{}/reefaccount", stub.addr);
     let settings = [
         ("endpoint", &*endpoint),
-        ("bucket", BUCKET),
+        ("azure-container", BUCKET),
         ("account", "reefaccount"),
         ("access-key", "aHVudGVyMg=="),
     ];
@@ -239,7 +244,7 @@ async fn azure_is_asked_with_its_signature() {
 async fn google_is_asked_by_its_names() {
     let stub = Stub::start(403, "").await;
     let endpoint = format!("http://{}", stub.addr);
-    let store = opened("gcs", &[("endpoint", &*endpoint), ("bucket", BUCKET)], None).unwrap();
+    let store = opened("gcs", &[("endpoint", &*endpoint), ("gcs-bucket", BUCKET)], None).unwrap();
     let refused = store.container_info("c").await;
     assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
     assert_eq!(stub.paths(), ["/reef/.containers/c"]);
@@ -249,13 +254,13 @@ async fn google_is_asked_by_its_names() {
 #[tokio::test]
 async fn settings_that_do_not_fit_together_are_told() {
     for (backend, settings, expected) in [
-        ("s3", &[][..], "the setting `bucket` is missing"),
-        ("s3", &[("bucket", "b"), ("access-key", "hunter2")], "`secret-key` belongs to"),
-        ("s3", &[("bucket", "b"), ("part-size", "1MiB")], "is not between 5MiB and 512MiB"),
-        ("s3", &[("bucket", "b"), ("prefix", "a/../b")], "cannot be a part of a key"),
-        ("azure", &[("bucket", "b")], "the setting `account` is missing"),
-        ("azure", &[("bucket", "b"), ("account", "a"), ("client", "hunter2")], "one way of several"),
-        ("gcs", &[("bucket", "b"), ("service-account", "hunter2")], "do not fit together"),
+        ("s3", &[][..], "the setting `s3-bucket` is missing"),
+        ("s3", &[("s3-bucket", "b"), ("access-key", "hunter2")], "`secret-key` belongs to"),
+        ("s3", &[("s3-bucket", "b"), ("part-size", "1MiB")], "is not between 5MiB and 512MiB"),
+        ("s3", &[("s3-bucket", "b"), ("prefix", "a/../b")], "cannot be a part of a key"),
+        ("azure", &[("azure-container", "b")], "the setting `account` is missing"),
+        ("azure", &[("azure-container", "b"), ("account", "a"), ("client", "hunter2")], "one way of several"),
+        ("gcs", &[("gcs-bucket", "b"), ("service-account", "hunter2")], "do not fit together"),
     ] {
         let error = opened(backend, settings, None).unwrap_err().to_string();
         assert!(error.contains(expected), "{backend}: {error}");
