@@ -34,7 +34,7 @@ pub struct Link {
     /// Whether that component has the grants of this workload. Without, it has none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherit: bool,
-    /// A capability of the host: `key-value`, `blob-store`, `sqlite`; for `wasi:http` also `own-routes`,
+    /// A capability of the host: `key-value`, `blob-store`, `sql`, `messaging`, `config`, `secrets`; for `wasi:http` also `own-routes`,
     /// the routes of this application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability: Option<At<Name>>,

@@ -129,7 +129,13 @@ impl Kind {
             }
             Self::Nats(version) => {
                 command = Command::new(installed(&format!("nats-server-{}", version.version())));
-                command.args(["-a", "127.0.0.1", "-js"]);
+                command.args(["-a", "127.0.0.1"]);
+                let config = folder.join("config");
+                if config.exists() {
+                    command.arg("-c").arg(config);
+                } else {
+                    command.arg("-js");
+                }
                 command.arg("-p").arg(port.to_string()).arg("-sd").arg(&data);
             }
             Self::Registry => {

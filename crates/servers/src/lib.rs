@@ -95,6 +95,14 @@ impl Server {
         Self::start(Kind::Nats(version))
     }
 
+    /// NATS as a configuration has it, beside its port and the folder of its data.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn nats_with(version: Nats, config: &str) -> Result<Self> {
+        Self::start_with(Kind::Nats(version), Some(config))
+    }
+
     /// An OCI registry (distribution) that lets in everybody.
     ///
     /// # Errors
@@ -191,10 +199,17 @@ impl Server {
     }
 
     fn start(kind: Kind) -> Result<Self> {
+        Self::start_with(kind, None)
+    }
+
+    fn start_with(kind: Kind, config: Option<&str>) -> Result<Self> {
         let mut last = None;
         for _ in 0..TRIES {
             let folder = tempfile::Builder::new().prefix("reef-server-").tempdir()?;
             kind.prepare(folder.path())?;
+            if let Some(config) = config {
+                std::fs::write(folder.path().join("config"), config)?;
+            }
             let port = free_port()?;
             let mut server = Self { kind, port, child: None, folder };
             match server.launch() {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::{breaker::Breaker, failure::Failure, policy::Policy, rate::Bucket, usage::Usage};
 
@@ -51,7 +51,7 @@ pub struct Gate {
     capability: &'static str,
     system: &'static str,
     policy: Policy,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     bucket: Option<Bucket>,
     breaker: Breaker,
     usage: Usage,
@@ -84,7 +84,7 @@ impl Gate {
             link,
             capability,
             system,
-            slots: Semaphore::new(policy.at_once as usize),
+            slots: Arc::new(Semaphore::new(policy.at_once as usize)),
             bucket: policy.rate.map(|rate| Bucket::new(rate, Instant::now())),
             policy,
             breaker: Breaker::default(),
@@ -146,6 +146,45 @@ impl Gate {
     where
         U: Future<Output = Result<T, Failure>>,
     {
+        let tries = || async {
+            let Ok(_slot) = self.slots.acquire().await else { return Err(self.crowded()) };
+            self.tries(operation, attempt).await
+        };
+        self.observed(caller, operation, tries).await
+    }
+
+    /// As [`run`](Self::run), for what goes on after the call that began it (a stream, a copy that takes its
+    /// time): its place among the uses in progress is its own until the permit is dropped. What comes of it
+    /// then is for [`note`](Self::note).
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn open<T, U>(
+        &self,
+        caller: &Caller,
+        operation: &'static Operation,
+        attempt: impl FnMut() -> U,
+    ) -> Result<(T, OwnedSemaphorePermit), Failure>
+    where
+        U: Future<Output = Result<T, Failure>>,
+    {
+        let tries = || async {
+            let slot = self.slots.clone().acquire_owned().await.map_err(|_| self.crowded())?;
+            Ok((self.tries(operation, attempt).await?, slot))
+        };
+        self.observed(caller, operation, tries).await
+    }
+
+    /// One use, if it may be now, within the link's timeout: counted, timed and traced.
+    async fn observed<T, U>(
+        &self,
+        caller: &Caller,
+        operation: &'static Operation,
+        tries: impl FnOnce() -> U,
+    ) -> Result<T, Failure>
+    where
+        U: Future<Output = Result<T, Failure>>,
+    {
         let start = Instant::now();
         let mut span = caller.trace.as_ref().map(|trace| {
             let attributes = [
@@ -161,7 +200,7 @@ impl Gate {
             Err(refused) => Err(refused),
             Ok(()) => {
                 let limit = self.policy.timeout;
-                let tried = tokio::time::timeout(limit, self.tries(operation, attempt)).await;
+                let tried = tokio::time::timeout(limit, tries()).await;
                 let done = tried.unwrap_or(Err(Failure::Timeout(limit)));
                 self.judge(&done);
                 done
@@ -228,7 +267,6 @@ impl Gate {
     where
         U: Future<Output = Result<T, Failure>>,
     {
-        let Ok(_slot) = self.slots.acquire().await else { return Err(self.crowded()) };
         let (mut left, mut pause) = (self.policy.retries, FIRST_PAUSE);
         loop {
             let failure = match attempt().await {

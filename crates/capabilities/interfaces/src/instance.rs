@@ -1,7 +1,12 @@
 //! What one instance of a guest may use.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
+use reef_blob_store::BlobStore;
 use reef_capability::{Caller, Failure, Links};
 use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
@@ -24,6 +29,8 @@ pub struct Capabilities {
     pub sql: Links<dyn Sql>,
     /// Databases at addresses that guests choose; without, none of them may be connected to.
     pub addresses: Option<Addresses>,
+    /// Blobs in containers.
+    pub blob_store: Links<dyn BlobStore>,
 }
 
 /// What one instance may use, and what it chose.
@@ -36,6 +43,8 @@ pub struct Instance {
     pub caller: Caller,
     /// Links that it selected, by interface (`wasi:keyvalue/store`).
     pub(crate) selected: BTreeMap<String, String>,
+    /// Bytes of blobs that it wrote before it said where they belong.
+    pub(crate) unnamed: Arc<AtomicUsize>,
 }
 
 /// The data of a store that has capabilities.
@@ -73,6 +82,7 @@ impl Capabilities {
             secrets: Links::new(workload.clone(), SECRETS, Vec::new()),
             sql: Links::new(workload.clone(), reef_sql::CAPABILITY, Vec::new()),
             addresses: None,
+            blob_store: Links::new(workload.clone(), reef_blob_store::CAPABILITY, Vec::new()),
         }
     }
 }
@@ -83,7 +93,8 @@ impl Instance {
     /// An instance of a workload that may use these.
     pub fn new(granted: Arc<Capabilities>) -> Self {
         let (own, caller) = (Arc::default(), Caller::default());
-        Self { granted, own, caller, selected: BTreeMap::new() }
+        let selected = BTreeMap::new();
+        Self { granted, own, caller, selected, unnamed: Arc::default() }
     }
 
     /// One whose workload has configuration of its own.

@@ -6,6 +6,7 @@
 //! Another version is a file of WIT in `wit/`, a module that implements what is generated from it for [`View`],
 //! a line in `add_to_linker`, and its names in [`PROVIDED`].
 
+mod blob_store;
 mod config;
 mod instance;
 mod key_value;
@@ -17,8 +18,13 @@ use wasmtime::component::{HasData, Linker};
 pub use instance::{Capabilities, Capable, Instance, View};
 
 /// The interfaces that are offered, as `inspect` names them.
-pub const PROVIDED: &[&[&str]] =
-    &[config::PROVIDED, key_value::PROVIDED, secrets::PROVIDED, sql::PROVIDED];
+pub const PROVIDED: &[&[&str]] = &[
+    blob_store::PROVIDED,
+    config::PROVIDED,
+    key_value::PROVIDED,
+    secrets::PROVIDED,
+    sql::PROVIDED,
+];
 
 /// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with.
 /// `concurrent`: also those whose functions are asynchronous, for which the engine has to be made.
@@ -30,6 +36,7 @@ pub fn add_to_linker<T: Capable>(
     concurrent: bool,
     wanted: impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
+    blob_store::add_to_linker(linker, &wanted)?;
     config::add_to_linker(linker, concurrent, &wanted)?;
     key_value::add_to_linker(linker, &wanted)?;
     secrets::add_to_linker(linker, concurrent, &wanted)?;

@@ -200,7 +200,7 @@ impl Described {
         let own = &self.component;
         let stores = [
             (own.key_value_stores.as_ref(), "wasi:keyvalue", "key-value", true),
-            (own.sqlite_databases.as_ref(), "spin:sqlite", "sqlite", true),
+            (own.sqlite_databases.as_ref(), "spin:sqlite", "sql", true),
             (own.ai_models.as_ref(), "fermyon:spin/llm", "inference", false),
         ];
         let mut links = Vec::<Link>::new();

@@ -123,7 +123,7 @@ impl Middleware {
                 link.component.is_none()
                     && match capability {
                         Some("key-value") => has("key_value_stores"),
-                        Some("sqlite" | "sql") => has("sqlite_databases"),
+                        Some("sql") => has("sqlite_databases"),
                         Some("inference") => has("ai_models"),
                         // Other components of the application, and its own routes.
                         _ => has("allowed_outbound_hosts"),

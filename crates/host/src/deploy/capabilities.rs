@@ -6,12 +6,15 @@ use std::{
 };
 
 use reef_app::Workload as Described;
+use reef_blob_store::BlobStore;
 use reef_capability::{
     BACKEND, BUCKET, Backend, Gate, Link, Links, OpenError, Opened, Opening, Operation, Policy,
     Settings, find,
 };
 use reef_config::{CONFIG, SECRETS, Store};
+use reef_egress::Egress;
 use reef_key_value::KeyValue;
+use reef_sql::{Addresses, Sql};
 use reef_wasi::Capabilities;
 
 use super::{DeployError, Host, Order, make::Identity};
@@ -24,6 +27,8 @@ pub(super) struct Backends {
     data: Option<PathBuf>,
     key_value: Opened<dyn KeyValue>,
     pub(super) config: Opened<Store>,
+    blob_store: Opened<dyn BlobStore>,
+    sql: Opened<dyn Sql>,
 }
 
 /// A link to a capability, as it was described.
@@ -44,6 +49,11 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
         &["wasi:keyvalue", "fermyon:spin", "spin:key-value", "wasmcloud:keyvalue", "wrpc:keyvalue"],
     ),
     (SECRETS, &["wasmcloud:secrets"]),
+    (
+        reef_sql::CAPABILITY,
+        &["fermyon:spin", "spin:mysql", "spin:postgres", "spin:sqlite", "wasmcloud:postgres"],
+    ),
+    (reef_blob_store::CAPABILITY, &["wasi:blobstore", "wasmcloud:blobstore", "wrpc:blobstore"]),
 ];
 
 /// The capability that a link is to, if it is to one that is opened here.
@@ -119,7 +129,8 @@ impl Host {
         identity: &Identity,
         workload: &Workload,
     ) -> Result<(), DeployError> {
-        if identity.wanted.is_empty() {
+        let egress = &workload.world.grants().egress;
+        if identity.wanted.is_empty() && egress.is_empty() {
             return Ok(());
         }
         let name = workload.name();
@@ -139,6 +150,24 @@ impl Host {
         let (wanted, opened) = (&identity.wanted, &self.backends.config);
         capabilities.config = linker.links(CONFIG, wanted, table, opened)?;
         capabilities.secrets = linker.links(SECRETS, wanted, table, opened)?;
+        capabilities.sql = linker.links(
+            reef_sql::CAPABILITY,
+            &identity.wanted,
+            (reef_sql::BACKENDS, &reef_sql::OPERATIONS),
+            &self.backends.sql,
+        )?;
+        capabilities.blob_store = linker.links(
+            reef_blob_store::CAPABILITY,
+            &identity.wanted,
+            (reef_blob_store::BACKENDS, reef_blob_store::OPERATIONS),
+            &self.backends.blob_store,
+        )?;
+        if !egress.is_empty() {
+            // A guest may name the address of a database that it may connect to.
+            let (name, egress) = (name.clone(), Egress::new(egress.clone()));
+            let addresses = Addresses::new(name, egress, Policy::default(), runtime.clone());
+            capabilities.addresses = Some(addresses);
+        }
         workload.world.set_capabilities(Arc::new(capabilities));
         Ok(())
     }

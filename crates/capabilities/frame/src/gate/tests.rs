@@ -97,3 +97,16 @@ async fn what_the_guest_does_wrong_is_not_held_against_the_backend() {
     assert_eq!((usage[0].operation, usage[0].took.count()), ("get", 100));
     assert_eq!(usage[0].failures, [("invalid", 100)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_stays_open_keeps_its_place_and_one_use_of_the_rate() {
+    let rate = Some(Rate { uses: 3, within: Duration::from_secs(3600) });
+    let gate = gate(Policy { at_once: 1, rate, ..Policy::default() });
+    let caller = Caller::default();
+    let (stream, place) = gate.open(&caller, &GET, || async { Ok(7) }).await.unwrap();
+    assert_eq!(stream, 7);
+    let crowded = gate.run(&caller, &GET, || async { Ok(()) }).await;
+    assert!(matches!(crowded, Err(Failure::Timeout(_))), "{crowded:?}");
+    drop(place);
+    assert_eq!(gate.run(&caller, &GET, || async { Ok(()) }).await, Ok(()), "the third of three");
+}

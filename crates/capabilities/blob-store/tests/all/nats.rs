@@ -1,0 +1,144 @@
+//! NATS: the newest and the oldest that is supported.
+
+use std::time::Duration;
+
+use reef_servers::{Nats, Server};
+
+use super::*;
+
+fn store(server: &Server, more: &[(&str, &str)]) -> Arc<dyn BlobStore> {
+    let url = server.url();
+    let mut settings = vec![("url", &*url)];
+    settings.extend(more);
+    opened("nats", &settings, None).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_does_what_every_backend_does() {
+    let server = Server::nats(Nats::Newest).unwrap();
+    suite::all(&*store(&server, &[("prefix", "p-")]), "t").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_does_what_every_backend_does() {
+    let server = Server::nats(Nats::Oldest).unwrap();
+    suite::all(&*store(&server, &[]), "t").await;
+}
+
+#[test]
+fn model() {
+    let server = Server::nats(Nats::Newest).unwrap();
+    super::model::check(25, || store(&server, &[]));
+}
+
+#[test]
+fn a_stream_takes_no_memory() {
+    let server = Server::nats(Nats::Newest).unwrap();
+    footprint::is_small("nats", &server.url());
+}
+
+/// Others' clients read what is written here, and the other way round.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_objects_are_those_of_any_client() {
+    use tokio::io::AsyncReadExt as _;
+    let server = Server::nats(Nats::Newest).unwrap();
+    let store = store(&server, &[]);
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    store.create_container("c").await.unwrap();
+    let theirs = context.get_object_store("c").await.unwrap();
+    let content = pattern(700_000);
+
+    put(&*store, at("c", "ours"), &[&content]).await.unwrap();
+    let mut read = Vec::new();
+    theirs.get("ours").await.unwrap().read_to_end(&mut read).await.unwrap();
+    assert!(read == content, "with its digest");
+
+    theirs.put("theirs", &mut &content[..]).await.unwrap();
+    assert!(get(&*store, at("c", "theirs")).await.unwrap() == content);
+    assert!(
+        part(&*store, at("c", "theirs"), 300_000..300_010).await.unwrap()
+            == content[300_000..300_010]
+    );
+    theirs.delete("ours").await.unwrap();
+    assert!(is_missing(reef_blob_store::OBJECT, &store.info(at("c", "ours")).await));
+    store.delete("c", &["theirs".to_owned()]).await.unwrap();
+    assert!(theirs.get("theirs").await.is_err());
+}
+
+/// Bytes of the pieces that a container's stream holds.
+async fn held(server: &Server, bucket: &str) -> u64 {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let mut stream = context.get_stream(format!("OBJ_{bucket}")).await.unwrap();
+    stream.info().await.unwrap().state.bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_was_dropped_replaced_or_deleted_no_pieces_stay() {
+    let server = Server::nats(Nats::Newest).unwrap();
+    let store = store(&server, &[]);
+    store.create_container("c").await.unwrap();
+    let mut upload = store.write(at("c", "x")).await.unwrap();
+    upload.write(pattern(2 << 20).into()).await.unwrap();
+    drop(upload);
+    for writers in 0..3 {
+        let all = (0..4).map(|_| {
+            let store = store.clone();
+            async move { put(&*store, at("c", "x"), &[&pattern(500_000 + writers)]).await }
+        });
+        for done in futures::future::join_all(all).await {
+            done.unwrap();
+        }
+    }
+    store.delete("c", &["x".to_owned()]).await.unwrap();
+    let empty = async {
+        while held(&server, "c").await > 2000 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), empty).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_is_a_failure_and_what_was_acknowledged_is_there_when_it_is_back() {
+    let mut server = Server::nats(Nats::Newest).unwrap();
+    let policy = Policy { timeout: Duration::from_secs(3), retries: 0, ..Policy::default() };
+    let a = linked(store(&server, &[]), "a", policy);
+    let caller = caller();
+    a.create(&caller).await.unwrap();
+    let mut writing = a.put(&caller, "x").await.unwrap();
+    writing.write(pattern(900_000).into()).await.unwrap();
+    writing.finish().await.unwrap();
+
+    server.kill();
+    let away = a.has(&caller, "x").await;
+    assert!(matches!(away, Err(Failure::Unavailable { .. } | Failure::Timeout(_))), "{away:?}");
+    server.start_again().unwrap();
+    let back = async {
+        loop {
+            if let Ok(mut blob) = a.get(&caller, "x", 0..u64::MAX).await {
+                break blob.whole().await.unwrap();
+            }
+        }
+    };
+    let content = tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
+    assert!(content == pattern(900_000));
+
+    server.freeze();
+    let begun = std::time::Instant::now();
+    assert!(a.has(&caller, "x").await.is_err());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    server.thaw();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_full_says_so() {
+    let server = Server::nats(Nats::Newest).unwrap();
+    let store = store(&server, &[("max-bytes", "1MiB")]);
+    store.create_container("c").await.unwrap();
+    put(&*store, at("c", "kept"), &[&pattern(500_000)]).await.unwrap();
+    let full = put(&*store, at("c", "more"), &[&pattern(1 << 20)]).await;
+    assert!(matches!(full, Err(Failure::Full(_))), "{full:?}");
+    assert_eq!(get(&*store, at("c", "kept")).await.unwrap(), pattern(500_000));
+}

@@ -1,0 +1,97 @@
+//! Blobs: guests of both interfaces, over backends that are there anyhow.
+
+use crate::{
+    client,
+    host::{Host, folder},
+};
+
+const GUESTS: &[(&str, &str)] = &[("p2.wasm", "p2-blobs"), ("p3.wasm", "p3-blobs")];
+
+/// An application with a guest of each interface, both with these settings.
+fn linked(settings: &str) -> String {
+    let workload = |name: &str, import: &str| {
+        format!(
+            "[[workload]]\nname = '{name}'\nsource = '{name}.wasm'\ntrigger.http.route = '/{name}/...'\n\
+             link = [{{ import = '{import}', capability = 'blob-store', config = {{ {settings} }} }}]\n"
+        )
+    };
+    let (p2, p3) = (workload("p2", "wasi:blobstore"), workload("p3", "wasmcloud:blobstore"));
+    format!("name = 'shop'\n{p2}{p3}")
+}
+
+fn ask(host: &Host, path: &str, content: impl Into<Vec<u8>>) -> String {
+    let request = client::request("POST", path, client::full(content.into()));
+    let answer = client::ask(client::Version::H1, host.server.addr, request);
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    answer.text()
+}
+
+#[test]
+fn both_interfaces_do_what_they_say_over_the_same_objects() {
+    for settings in ["backend = 'file'", "backend = 'memory', max-bytes = '64MiB'"] {
+        let host = Host::start(folder(GUESTS, &linked(settings)));
+        let large = "0123456789abcdef".repeat(60_000);
+        for guest in ["p2", "p3"] {
+            let ask = |path: &str, content: &str| ask(&host, &format!("/{guest}/{path}"), content);
+            let c = format!("of-{guest}");
+            assert_eq!(ask(&format!("exists-container/{c}/"), ""), "false");
+            assert!(ask(&format!("get/{c}/x"), "").starts_with("failed: "));
+            assert_eq!(ask(&format!("create/{c}/"), ""), c);
+            assert!(ask(&format!("create/{c}/"), "").starts_with("failed: "));
+            assert_eq!(ask(&format!("info-container/{c}/"), ""), c);
+            assert_eq!(ask(&format!("put/{c}/dir/x"), "hello blobs"), "()");
+            assert_eq!(ask(&format!("get/{c}/dir/x"), ""), "hello blobs");
+            assert!(
+                ask(&format!("part/{c}/dir/x"), "").ends_with("llo"),
+                "both ends are inclusive"
+            );
+            assert_eq!(ask(&format!("info/{c}/dir/x"), ""), format!("dir/x {c} 11 true"));
+            assert_eq!(ask(&format!("put/{c}/large"), &large), "()");
+            assert!(ask(&format!("get/{c}/large"), "") == large);
+            assert_eq!(ask(&format!("copy/{c}/large"), "copied"), "()");
+            assert_eq!(ask(&format!("move/{c}/copied"), "moved"), "()");
+            assert_eq!(ask(&format!("has/{c}/copied"), ""), "false");
+            assert!(ask(&format!("get/{c}/moved"), "") == large);
+            assert_eq!(ask(&format!("list/{c}/"), ""), "3");
+            assert_eq!(ask(&format!("delete/{c}/large"), ""), "()");
+            assert_eq!(ask(&format!("delete/{c}/large"), ""), "()");
+            assert!(ask(&format!("get/{c}/large"), "").starts_with("failed: "));
+            assert_eq!(ask(&format!("clear/{c}/"), ""), "()");
+            assert_eq!(ask(&format!("has/{c}/moved"), ""), "false");
+            assert_eq!(ask(&format!("put/{c}/kept"), "kept"), "()");
+        }
+        assert_eq!(ask(&host, "/p3/get/of-p2/kept", ""), "kept");
+        assert_eq!(ask(&host, "/p2/get/of-p3/kept", ""), "kept");
+        assert_eq!(ask(&host, "/p3/get/of-p2/none", ""), "failed: Error::NoSuchObject");
+        assert_eq!(ask(&host, "/p3/get/none/x", ""), "failed: Error::NoSuchContainer");
+        assert_eq!(ask(&host, "/p3/create/of-p2/", ""), "failed: Error::ContainerAlreadyExists");
+        assert_eq!(ask(&host, "/p2/delete-container/of-p3/", ""), "()");
+        assert_eq!(ask(&host, "/p3/exists-container/of-p3/", ""), "false");
+    }
+}
+
+#[test]
+fn a_value_is_an_object_when_it_is_named_and_whole() {
+    let host = Host::start(folder(GUESTS, &linked("max-object = '1MiB'")));
+    let ask = |path: &str, content: Vec<u8>| ask(&host, &format!("/p2/{path}"), content);
+    ask("create/c/", Vec::new());
+    assert_eq!(ask("put-late/c/late", b"first the bytes".to_vec()), "true");
+    assert_eq!(ask("get/c/late", Vec::new()), "first the bytes");
+    ask("forget/c/forgotten", b"never finished".to_vec());
+    assert_eq!(ask("has/c/forgotten", Vec::new()), "false");
+    let large = ask("put/c/large", vec![b'x'; 3 << 20]);
+    assert!(large.contains("may be 1MiB"), "{large}");
+    assert_eq!(ask("has/c/large", Vec::new()), "false");
+    let unnamed = ask("put-late/c/large", vec![b'x'; 9 << 20]);
+    assert!(unnamed.contains("call write-data before"), "{unnamed}");
+}
+
+#[test]
+fn what_is_not_linked_is_refused_with_the_line_to_add() {
+    let manifest = linked("").replace("'blob-store'", "'blob-store', name = 'other'");
+    let host = Host::start(folder(GUESTS, &manifest));
+    assert!(ask(&host, "/p2/create/orders/", "").contains("no link of it is called so"));
+    assert_eq!(ask(&host, "/p3/create/orders/", ""), "failed: Error::AccessDenied");
+    let line = "add link = [{ import = \"wasi:blobstore\", name = \"orders\", capability = \"blob-store\" }]";
+    host.server.wait_for_log(&[line]);
+}
