@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 use reef_capability::{Failure, Opening, Settings, find};
-use reef_key_value::{BACKENDS, Change, KeyValue};
+use reef_key_value::{BACKENDS, Change, KeyValue, SetOptions};
 
 type Store = Arc<dyn KeyValue>;
 
@@ -30,6 +30,8 @@ async fn conforms(store: &Store) {
     pages(store).await;
     batches(store).await;
     odd_names(store).await;
+    if_absent(store).await;
+    expiry(store).await;
     at_once(store).await;
     watch(store).await;
 }
@@ -87,19 +89,13 @@ async fn numbers(store: &Store) {
     assert!(matches!(store.add("n", "text", 1).await, Err(Failure::Invalid(_))));
 }
 
-async fn pages(store: &Store) {
-    assert_eq!(store.keys("p", None, 10).await.unwrap().keys, Vec::<String>::new());
-    let mut expected: Vec<String> = (0..25).map(|n| format!("k{n:02}")).collect();
-    for key in &expected {
-        store.set("p", key, bytes("x")).await.unwrap();
-    }
-    store.set("p2", "elsewhere", bytes("x")).await.unwrap();
+async fn all_keys(store: &Store, bucket: &str, prefix: &str) -> Vec<String> {
     let (mut found, mut from, mut rounds) = (Vec::new(), None, 0);
     loop {
-        let page = store.keys("p", from.as_deref(), 10).await.unwrap();
+        let page = store.keys(bucket, prefix, from.as_deref(), 10).await.unwrap();
         found.extend(page.keys);
         rounds += 1;
-        assert!(rounds < 100, "it does not end");
+        assert!(rounds < 1000, "it does not end");
         match page.next {
             Some(next) => from = Some(next),
             None => break,
@@ -107,8 +103,71 @@ async fn pages(store: &Store) {
     }
     found.sort();
     found.dedup();
+    found
+}
+
+async fn pages(store: &Store) {
+    assert_eq!(all_keys(store, "p", "").await, Vec::<String>::new());
+    let mut expected: Vec<String> = (0..25).map(|n| format!("k{n:02}")).collect();
+    // What patterns would mean to some servers.
+    expected.extend(["k*", "k*x", "k?", "k[1]", "k\\", "k%", "k_", "k%x", "j", "l"].map(str::to_owned));
+    for key in &expected {
+        store.set("p", key, bytes("x")).await.unwrap();
+    }
+    store.set("p2", "elsewhere", bytes("x")).await.unwrap();
     expected.sort();
-    assert_eq!(found, expected);
+    assert_eq!(all_keys(store, "p", "").await, expected);
+    for prefix in ["k", "k1", "k*", "k?", "k[1]", "k[", "k\\", "k%", "k_", "none", "j"] {
+        let matching: Vec<_> = expected.iter().filter(|key| key.starts_with(prefix)).collect();
+        let found = all_keys(store, "p", prefix).await;
+        assert_eq!(found.iter().collect::<Vec<_>>(), matching, "prefix {prefix:?}");
+    }
+}
+
+async fn if_absent(store: &Store) {
+    let options = SetOptions { if_absent: true, ..SetOptions::default() };
+    assert_eq!(store.set_with("a", "k", bytes("1"), options).await, Ok(true));
+    assert_eq!(store.set_with("a", "k", bytes("2"), options).await, Ok(false));
+    assert_eq!(store.get("a", "k").await, Ok(Some(bytes("1"))));
+    store.delete("a", "k").await.unwrap();
+    assert_eq!(store.set_with("a", "k", bytes("3"), options).await, Ok(true));
+    assert_eq!(store.get("a", "k").await, Ok(Some(bytes("3"))));
+}
+
+/// What is said to expire does, in whatever way it is looked at.
+async fn expiry(store: &Store) {
+    let soon = SetOptions { expires: Some(Duration::from_millis(1200)), if_absent: false };
+    let late = SetOptions { expires: Some(Duration::from_secs(3600)), if_absent: false };
+    match store.set_with("e", "soon", bytes("1"), soon).await {
+        Ok(true) => {}
+        // It says so, and has done nothing.
+        Err(Failure::Unsupported(_)) => return assert_eq!(store.get("e", "soon").await, Ok(None)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.get("e", "soon").await, Ok(Some(bytes("1"))));
+    store.set_with("e", "count", bytes("5"), soon).await.unwrap();
+    assert_eq!(store.add("e", "count", 1).await, Ok(6), "a sum expires with what it was made of");
+    store.set_with("e", "late", bytes("1"), late).await.unwrap();
+    store.set_with("e", "kept", bytes("1"), soon).await.unwrap();
+    store.set("e", "kept", bytes("2")).await.unwrap();
+    let both = SetOptions { if_absent: true, ..soon };
+    assert_eq!(store.set_with("e", "soon", bytes("2"), both).await, Ok(false));
+    assert_eq!(store.set_with("e", "lock", bytes("2"), both).await, Ok(true));
+    let gone = async {
+        while store.exists("e", "soon").await.unwrap()
+            || store.get("e", "count").await.unwrap().is_some()
+            || store.entry("e", "lock").await.unwrap().is_some()
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    assert_eq!(all_keys(store, "e", "").await, ["kept", "late"]);
+    let keys = ["soon", "kept"].map(str::to_owned);
+    assert_eq!(store.get_many("e", &keys).await.unwrap(), [None, Some(bytes("2"))]);
+    assert_eq!(store.set_with("e", "lock", bytes("3"), both).await, Ok(true), "it is free again");
+    assert_eq!(store.swap("e", "soon", None, bytes("3")).await, Ok(true), "it has no value");
+    assert_eq!(store.add("e", "count", 1).await, Ok(1), "it begins anew");
 }
 
 async fn batches(store: &Store) {
@@ -144,7 +203,7 @@ async fn odd_names(store: &Store) {
         }
     }
     for name in names {
-        let mut keys = store.keys(name, None, 1000).await.unwrap().keys;
+        let mut keys = store.keys(name, "", None, 1000).await.unwrap().keys;
         let mut all = names.map(str::to_owned);
         keys.sort();
         all.sort();
@@ -155,7 +214,7 @@ async fn odd_names(store: &Store) {
         }
     }
     store.set("", "unnamed bucket", bytes("x")).await.unwrap();
-    assert_eq!(store.keys("", None, 10).await.unwrap().keys, ["unnamed bucket"]);
+    assert_eq!(store.keys("", "", None, 10).await.unwrap().keys, ["unnamed bucket"]);
     let long = "x".repeat(1024);
     store.set("long", &long, bytes("x")).await.unwrap();
     assert_eq!(store.get("long", &long).await, Ok(Some(bytes("x"))));
@@ -325,7 +384,7 @@ mod model {
                 }
             }
         }
-        let keys = store.keys("b", None, 100).await.unwrap().keys;
+        let keys = store.keys("b", "", None, 100).await.unwrap().keys;
         assert_eq!(keys, model.keys().cloned().collect::<Vec<_>>());
     }
 
