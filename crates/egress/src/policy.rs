@@ -41,6 +41,20 @@ impl Egress {
         self.permits(None, &Target::Address(addr.ip().to_canonical()), addr.port())
     }
 
+    /// Whether a host that [may be connected to](Self::permits_host) may be reached at `addr`, one of the addresses
+    /// that it resolves to.
+    pub fn permits_at(&self, scheme: Option<&str>, host: &str, addr: SocketAddr) -> bool {
+        Target::parse(host).is_ok_and(|target| self.admits(scheme, &target, addr))
+    }
+
+    /// The refusal of a granted `host` for an address that it resolves to.
+    pub fn refusal_at(&self, workload: &str, host: &str, addr: SocketAddr) -> Refusal {
+        match Target::parse(host) {
+            Ok(target) => Refusal::private(workload, &target, addr),
+            Err(_) => self.refusal(workload, host, addr.port()),
+        }
+    }
+
     pub(crate) fn permits(&self, scheme: Option<&str>, target: &Target, port: u16) -> bool {
         self.destinations.iter().any(|granted| granted.grants(scheme, target, port))
     }

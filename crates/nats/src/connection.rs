@@ -1,0 +1,269 @@
+//! One connection, which is made when it is needed and comes back.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+use reef_capability::{Failure, SettingError, Settings};
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, watch},
+};
+
+use crate::setting;
+
+/// The oldest server whose JetStream is used: the client asks for fields that older ones do not have, and their
+/// answers are then not understood, or silently mean something else.
+pub const OLDEST: (u32, u32) = (2, 10);
+
+/// How long one server may take to be connected to.
+const CONNECT: Duration = Duration::from_secs(4);
+/// How long JetStream may take to answer: less than a link's timeout, so that the failure says what was slow.
+const ANSWER: Duration = Duration::from_secs(4);
+/// How long a use waits for a connection that is being made again.
+const COMING_BACK: Duration = Duration::from_secs(2);
+/// Pauses between tries to come back: the first, and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How often it is seen whether a server still answers.
+const PING: Duration = Duration::from_secs(10);
+/// Messages that wait for one subscriber, at most.
+const WAITING: usize = 1024;
+/// Commands that wait for the connection, at most.
+const COMMANDS: usize = 512;
+
+/// A connection to NATS. Cheap to clone.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    servers: Vec<async_nats::ServerAddr>,
+    options: Box<dyn Fn() -> Result<ConnectOptions, SettingError> + Send + Sync>,
+    domain: Option<String>,
+    /// Its tasks belong to it, whoever asks first.
+    runtime: Handle,
+    client: OnceCell<Client>,
+    connected: watch::Sender<bool>,
+}
+
+impl Connection {
+    /// One with a link's settings; files are looked for from `folder`. `name` is what the server's operator sees.
+    /// Nothing is connected to yet.
+    ///
+    /// # Errors
+    /// When a setting is missing or wrong.
+    pub fn new(
+        settings: &Settings,
+        folder: &Path,
+        name: &str,
+        runtime: Handle,
+    ) -> Result<Self, SettingError> {
+        let servers = servers(settings.required(&setting::URL)?)?;
+        let (connected, _) = watch::channel(false);
+        let (settings, folder) = (settings.clone(), folder.to_owned());
+        let domain = settings.get(setting::DOMAIN.name).map(str::to_owned);
+        let name = name.to_owned();
+        let tell = connected.clone();
+        let options = move || {
+            let tell = tell.clone();
+            Ok(options(&settings, &folder)?.name(&name).event_callback(move |event| {
+                noticed(&tell, &event);
+                std::future::ready(())
+            }))
+        };
+        // What is wrong with the settings is told now.
+        options()?;
+        let (options, client) = (Box::new(options), OnceCell::new());
+        let shared = Shared { servers, options, domain, runtime, client, connected };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The client, connected.
+    ///
+    /// # Errors
+    /// When no server can be reached, or none lets it in.
+    pub async fn client(&self) -> Result<Client, Failure> {
+        let shared = &self.shared;
+        let client = shared.client.get_or_try_init(|| shared.connect()).await?;
+        if !*shared.connected.borrow() {
+            let mut connected = shared.connected.subscribe();
+            let back = tokio::time::timeout(COMING_BACK, connected.wait_for(|there| *there)).await;
+            back.map_err(|_| Failure::unreachable("the connection to NATS was lost"))?
+                .map_err(Failure::unreachable)?;
+        }
+        Ok(client.clone())
+    }
+
+    /// JetStream, on a server that has what is needed of it.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client), and [`Failure::Unsupported`] when the server is too old or has no JetStream.
+    pub async fn jetstream(&self) -> Result<jetstream::Context, Failure> {
+        let client = self.client().await?;
+        let server = client.server_info();
+        if version(&server.version).is_none_or(|version| version < OLDEST) {
+            let ((major, minor), is) = (OLDEST, server.version);
+            let why = format!("the NATS server is {is}, and has to be {major}.{minor} or newer");
+            return Err(Failure::Unsupported(why));
+        }
+        // Behind a leaf node, JetStream is another server's.
+        if !server.jetstream && self.shared.domain.is_none() && server.domain.is_none() {
+            let account = jetstream::new(client.clone()).query_account().await;
+            if let Err(error) = account {
+                return Err(crate::failed(&error));
+            }
+        }
+        let mut context = match &self.shared.domain {
+            Some(domain) => jetstream::with_domain(client, domain),
+            None => jetstream::new(client),
+        };
+        context.set_timeout(ANSWER);
+        Ok(context)
+    }
+
+    /// What its tasks run on.
+    pub fn runtime(&self) -> &Handle {
+        &self.shared.runtime
+    }
+}
+
+impl Shared {
+    async fn connect(&self) -> Result<Client, Failure> {
+        let options = (self.options)().map_err(|error| Failure::Invalid(error.to_string()))?;
+        // It is made on its own runtime, on which it stays.
+        let servers = self.servers.clone();
+        let connecting = self.runtime.spawn(async move { options.connect(servers).await });
+        match connecting.await {
+            Ok(Ok(client)) => {
+                self.connected.send_replace(true);
+                Ok(client)
+            }
+            Ok(Err(error)) => Err(refused(&error)),
+            Err(_) => Err(Failure::unreachable("the host is ending")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither settings nor addresses: a URL may hold a password.
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+fn servers(text: &str) -> Result<Vec<async_nats::ServerAddr>, SettingError> {
+    // The text is not repeated: it may hold a password.
+    let wrong = |why: &str| SettingError::Wrong { name: setting::URL.name, why: why.to_owned() };
+    let addresses = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+    let servers: Result<Vec<_>, _> = addresses
+        .map(|one| one.parse().map_err(|_| wrong("has an address that is none: `nats://host:4222`")))
+        .collect();
+    servers?.into_iter().map(Ok).collect::<Result<Vec<_>, _>>().and_then(|all: Vec<_>| {
+        if all.is_empty() { Err(wrong("names no server")) } else { Ok(all) }
+    })
+}
+
+fn options(settings: &Settings, folder: &Path) -> Result<ConnectOptions, SettingError> {
+    let get = |setting: reef_capability::Setting| settings.get(setting.name);
+    let wrong = |setting: reef_capability::Setting, why: &str| SettingError::Wrong {
+        name: setting.name,
+        why: why.to_owned(),
+    };
+    let mut options = ConnectOptions::new()
+        .connection_timeout(CONNECT)
+        .request_timeout(Some(ANSWER))
+        .ping_interval(PING)
+        .subscription_capacity(WAITING)
+        .client_capacity(COMMANDS)
+        .max_reconnects(None)
+        .reconnect_delay_callback(pause);
+    options = match (get(setting::USER), get(setting::PASSWORD)) {
+        (Some(user), Some(password)) => {
+            options.user_and_password(user.to_owned(), password.to_owned())
+        }
+        (None, None) => options,
+        (Some(_), None) => return Err(wrong(setting::PASSWORD, "belongs to `user`")),
+        (None, Some(_)) => return Err(wrong(setting::USER, "belongs to `password`")),
+    };
+    if let Some(token) = get(setting::TOKEN) {
+        options = options.token(token.to_owned());
+    }
+    if let Some(seed) = get(setting::NKEY) {
+        let seed = seed.trim();
+        if !seed.starts_with("SU") {
+            return Err(wrong(setting::NKEY, "is no seed of a user: those begin with `SU`"));
+        }
+        options = options.nkey(seed.to_owned());
+    }
+    if let Some(credentials) = get(setting::CREDENTIALS) {
+        options = options
+            .credentials(credentials)
+            .map_err(|_| wrong(setting::CREDENTIALS, "is not what a `.creds` file holds"))?;
+    }
+    let ways = [setting::USER, setting::TOKEN, setting::NKEY, setting::CREDENTIALS];
+    if ways.into_iter().filter(|way| get(*way).is_some()).count() > 1 {
+        let why = "is one of several ways to say who one is; give one";
+        return Err(wrong(ways.into_iter().find(|way| get(*way).is_some()).unwrap_or(setting::USER), why));
+    }
+    if settings.flag(setting::TLS.name)?.unwrap_or(false) {
+        options = options.require_tls(true);
+    }
+    if let Some(file) = get(setting::CA) {
+        options = options.add_root_certificates(folder.join(file)).require_tls(true);
+    }
+    options = match (get(setting::CERTIFICATE), get(setting::KEY)) {
+        (Some(certificate), Some(key)) => options
+            .add_client_certificate(folder.join(certificate), folder.join(key))
+            .require_tls(true),
+        (None, None) => options,
+        (Some(_), None) => return Err(wrong(setting::KEY, "belongs to `certificate`")),
+        (None, Some(_)) => return Err(wrong(setting::CERTIFICATE, "belongs to `key`")),
+    };
+    Ok(options)
+}
+
+/// How long to wait before the next try: longer each time up to the longest, and not all at once.
+fn pause(tries: usize) -> Duration {
+    let (first, longest) = PAUSE;
+    let doubled = u32::try_from(tries.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
+    (first * 2_u32.pow(doubled)).min(longest).mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+fn noticed(connected: &watch::Sender<bool>, event: &Event) {
+    match event {
+        Event::Connected => {
+            if !connected.send_replace(true) {
+                tracing::debug!("Connected to NATS.");
+            }
+        }
+        Event::Disconnected | Event::Closed => {
+            if connected.send_replace(false) {
+                tracing::warn!("The connection to NATS was lost; it is made again.");
+            }
+        }
+        Event::SlowConsumer(_) => tracing::warn!("Messages of NATS came faster than they were taken."),
+        Event::ServerError(error) => tracing::warn!(%error, "NATS says that something is wrong."),
+        Event::ClientError(error) => tracing::debug!(%error, "NATS cannot be connected to."),
+        Event::LameDuckMode | Event::Draining => {}
+    }
+}
+
+fn refused(error: &async_nats::ConnectError) -> Failure {
+    use async_nats::ConnectErrorKind as Kind;
+    match error.kind() {
+        Kind::Authentication | Kind::AuthorizationViolation => {
+            Failure::Denied("NATS refuses the link's credentials, or asks for some".to_owned())
+        }
+        Kind::Tls => Failure::unreachable(format!("NATS: TLS failed: {error}")),
+        _ => Failure::unreachable(format!("NATS: {error}")),
+    }
+}
+
+/// `2.10.26`, `2.12.0-preview.1`
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! What an error of NATS is to a guest.
+
+use std::error::Error;
+
+use async_nats::jetstream::{self, ErrorCode};
+use reef_capability::Failure;
+
+/// JetStream's own reason, somewhere below an error.
+pub fn jetstream_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a jetstream::Error> {
+    let mut next = Some(error);
+    while let Some(one) = next {
+        if let Some(reason) = one.downcast_ref::<jetstream::Error>() {
+            return Some(reason);
+        }
+        next = one.source();
+    }
+    None
+}
+
+/// An error of NATS as a failure. One that says that something is not there is for the caller to know before.
+pub fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Failure {
+    let said = error.to_string();
+    if let Some(reason) = jetstream_error(error) {
+        let said = reason.to_string();
+        return match reason.error_code() {
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                no_jetstream()
+            }
+            ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+            | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+            | ErrorCode::STREAM_STORE_FAILED => Failure::Full(said),
+            // The cluster has no leader for now, or its account is not there yet.
+            ErrorCode::CLUSTER_NOT_AVAILABLE | ErrorCode::CLUSTER_NOT_LEADER => Failure::lost(said),
+            _ if reason.code() == 503 => Failure::lost(said),
+            _ => Failure::Backend(said),
+        };
+    }
+    let mut chain = vec![said];
+    let mut next = error.source();
+    while let Some(one) = next {
+        let said = one.to_string();
+        if chain.last().is_some_and(|last| !last.contains(&said)) {
+            chain.push(said);
+        }
+        next = one.source();
+    }
+    let said = chain.join(": ");
+    if said.contains("no responders") || said.contains("jetstream unavailable") {
+        return no_jetstream();
+    }
+    let gone = ["timed out", "broken pipe", "connection", "disconnected", "heartbeat"];
+    if gone.iter().any(|word| said.contains(word)) {
+        return Failure::lost(format!("NATS: {said}"));
+    }
+    Failure::Backend(format!("NATS: {said}"))
+}
+
+fn no_jetstream() -> Failure {
+    let why = "the NATS server has no JetStream for this account; start it with `-js`, \
+               or enable it in the account";
+    Failure::Unsupported(why.to_owned())
+}

@@ -1,0 +1,30 @@
+//! The settings that a link to NATS takes.
+
+use reef_capability::Setting;
+
+/// The servers.
+pub const URL: Setting =
+    Setting::new("url", "the servers: `nats://host:4222`, several of a cluster with commas");
+/// A user's name.
+pub const USER: Setting = Setting::new("user", "a user's name");
+/// The user's password.
+pub const PASSWORD: Setting = Setting::new("password", "the user's password, by secret reference");
+/// A token.
+pub const TOKEN: Setting = Setting::new("token", "a token, by secret reference");
+/// An NKey's seed.
+pub const NKEY: Setting = Setting::new("nkey", "the seed of an NKey, by secret reference");
+/// A file of credentials, as text.
+pub const CREDENTIALS: Setting =
+    Setting::new("credentials", "what a `.creds` file holds (JWT and seed), by secret reference");
+/// Whether TLS is needed.
+pub const TLS: Setting = Setting::new("tls", "`true` to connect with TLS or not at all");
+/// Certificates to trust.
+pub const CA: Setting =
+    Setting::new("ca", "a file with the certificates to trust, in place of the machine's");
+/// A client's certificate.
+pub const CERTIFICATE: Setting =
+    Setting::new("certificate", "a file with the certificate to show, and those above it");
+/// The certificate's key.
+pub const KEY: Setting = Setting::new("key", "a file with the certificate's key");
+/// JetStream's domain.
+pub const DOMAIN: Setting = Setting::new("domain", "JetStream's domain, where it has one");

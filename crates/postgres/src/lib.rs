@@ -1,0 +1,32 @@
+//! Connections to PostgreSQL, for every capability that is kept in one.
+//!
+//! * [`Address`]: a server, from a URL or `key=value` pairs, as `libpq` has them;
+//! * [`Reach`]: which addresses a name may be reached at: [`Anywhere`], or what a workload was [`Granted`];
+//! * [`Pool`]: a bounded number of connections. Each knows whether it is [in a transaction](Pooled::state), reads no
+//!   message larger than it may, and is rolled back and reset before somebody else has it;
+//! * [`Notice`]: what went wrong, told apart by what can be done about it.
+
+mod address;
+mod bounded;
+mod notice;
+mod pool;
+mod reach;
+mod tls;
+
+pub use address::{Address, AddressError};
+pub use notice::Notice;
+pub use pool::{Options, Pool, Pooled};
+pub use reach::{Anywhere, Granted, Reach};
+pub use tls::TlsError;
+pub use tokio_postgres;
+
+/// Whether a connection is in a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is not.
+    Idle,
+    /// It is.
+    Transaction,
+    /// It is in one that failed, and does nothing but roll back.
+    Failed,
+}

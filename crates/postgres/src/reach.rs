@@ -1,0 +1,98 @@
+//! Names to addresses that may be connected to.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use reef_egress::{Egress, Resolve, SystemResolver};
+
+/// Which addresses a host may be reached at.
+#[async_trait]
+pub trait Reach: Send + Sync + 'static {
+    /// The addresses to try, in turn.
+    ///
+    /// # Errors
+    /// When there is none, or none that is allowed: the text says what would allow it.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String>;
+}
+
+/// Everywhere: for addresses that the operator wrote.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Anywhere;
+
+/// Where a workload was granted to connect: for addresses that a guest chose.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    workload: Arc<str>,
+    egress: Egress,
+    scheme: &'static str,
+}
+
+impl Granted {
+    /// What a workload was granted, for connections of a scheme.
+    pub fn new(workload: Arc<str>, egress: Egress, scheme: &'static str) -> Self {
+        Self { workload, egress, scheme }
+    }
+
+    /// Whether a host may be connected to at all, whatever address it has.
+    ///
+    /// # Errors
+    /// When it may not: the text says what would allow it.
+    pub fn check(&self, host: &str, port: u16) -> Result<(), String> {
+        let name = bracketed(host);
+        if self.egress.permits_host(Some(self.scheme), &name, port) {
+            return Ok(());
+        }
+        Err(self.egress.refusal(&self.workload, &name, port).to_string())
+    }
+}
+
+#[async_trait]
+impl Reach for Anywhere {
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        resolve(host, port).await
+    }
+}
+
+#[async_trait]
+impl Reach for Granted {
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        self.check(host, port)?;
+        let (name, scheme) = (bracketed(host), Some(self.scheme));
+        let found = resolve(host, port).await?;
+        let mut refused = None;
+        let allowed: Vec<_> = found
+            .into_iter()
+            .filter(|address| {
+                let allowed = self.egress.permits_at(scheme, &name, *address);
+                if !allowed {
+                    refused = Some(*address);
+                }
+                allowed
+            })
+            .collect();
+        match refused {
+            Some(address) if allowed.is_empty() => {
+                Err(self.egress.refusal_at(&self.workload, &name, address).to_string())
+            }
+            _ => Ok(allowed),
+        }
+    }
+}
+
+/// An IPv6 address in a database's URL may come without its brackets.
+fn bracketed(host: &str) -> String {
+    match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => host.to_owned(),
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let found = SystemResolver::shared().lookup(&name).await.map_err(|error| error.to_string())?;
+    Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
