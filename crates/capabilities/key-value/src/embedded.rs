@@ -3,12 +3,12 @@
 //! One thread writes. What waits for it is written in one transaction, and acknowledged when that is on the disk. Readers
 //! take what they can from memory; the rest is read off the async workers.
 
+mod file;
 mod recent;
 mod writer;
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
     sync::{Arc, mpsc},
     time::{Duration, SystemTime},
 };
@@ -16,11 +16,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};
+use redb::{ReadableDatabase as _, TableDefinition, TableError};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting};
 use tokio::sync::oneshot;
 
 use self::{
+    file::File,
     recent::Recent,
     writer::{Done, Write, Writer},
 };
@@ -30,8 +31,6 @@ const FILE: Setting =
     Setting::new("file", "where it is kept, from the manifest's folder on: `data/orders.redb`");
 const CACHE: Setting = Setting::new("cache", "how much of it is held in memory, too: `32MiB`");
 const DEFAULT_CACHE: u64 = 32 << 20;
-/// Pages of the file that are held in memory.
-const PAGES: usize = 16 << 20;
 /// Writes that may wait.
 const WAITING: usize = 4096;
 
@@ -53,8 +52,7 @@ struct Kept {
 
 #[derive(Debug)]
 struct Embedded {
-    file: PathBuf,
-    database: Arc<Database>,
+    file: Arc<File>,
     writer: Option<mpsc::SyncSender<Write>>,
     thread: Option<std::thread::JoinHandle<()>>,
     recent: Arc<Recent>,
@@ -79,25 +77,21 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(|error| place(&error))?;
     }
-    let database = create(&file).map_err(|error| match error {
+    let opened = File::open(file.clone()).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => place(
             &"another process uses it; end that one, or give this one another `--data` folder",
         ),
         error => place(&error),
     })?;
-    let start = writer::Start::read(&database).map_err(|error| place(&error))?;
-    let (database, recent) = (Arc::new(database), Arc::new(Recent::new(cache)));
+    let (opened, recent) = (Arc::new(opened), Arc::new(Recent::new(cache)));
     let watchers = Arc::new(Watchers::default());
     let (sender, receiver) = mpsc::sync_channel(WAITING);
-    let writer = Writer::new(database.clone(), recent.clone(), watchers.clone(), start);
+    let writer = Writer::new(opened.clone(), recent.clone(), watchers.clone());
+    let writer = writer.map_err(|error| place(&error))?;
     let thread = std::thread::Builder::new().name("key-value".to_owned());
     let thread = thread.spawn(move || writer.run(&receiver)).map_err(|error| place(&error))?;
     let (writer, thread) = (Some(sender), Some(thread));
-    Ok(Arc::new(Embedded { file, database, writer, thread, recent, watchers }))
-}
-
-fn create(file: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(PAGES).create(file)
+    Ok(Arc::new(Embedded { file: opened, writer, thread, recent, watchers }))
 }
 
 impl Embedded {
@@ -124,19 +118,20 @@ impl Embedded {
         &self,
         look: impl FnOnce(Option<&Entries>) -> Result<T, redb::StorageError> + Send + 'static,
     ) -> Result<T, Failure> {
-        let database = self.database.clone();
+        let file = self.file.clone();
         let looking = tokio::task::spawn_blocking(move || {
-            let reading = database.begin_read().map_err(redb::Error::from)?;
-            match reading.open_table(ENTRIES) {
-                Ok(table) => look(Some(&table)).map_err(redb::Error::from),
-                Err(TableError::TableDoesNotExist(_)) => look(None).map_err(redb::Error::from),
-                Err(error) => Err(error.into()),
-            }
+            let database = file.database()?;
+            let looked = || {
+                let reading = database.begin_read().map_err(redb::Error::from)?;
+                match reading.open_table(ENTRIES) {
+                    Ok(table) => look(Some(&table)).map_err(redb::Error::from),
+                    Err(TableError::TableDoesNotExist(_)) => look(None).map_err(redb::Error::from),
+                    Err(error) => Err(error.into()),
+                }
+            };
+            looked().map_err(|error| file.failed(&database, error))
         });
-        match looking.await {
-            Ok(found) => found.map_err(|error| self.failure(error)),
-            Err(_) => Err(Failure::lost("the host stops")),
-        }
+        looking.await.unwrap_or_else(|_| Err(Failure::lost("the host stops")))
     }
 
     async fn find(&self, bucket: &str, key: &str) -> Result<Option<Kept>, Failure> {
@@ -156,10 +151,6 @@ impl Embedded {
             self.recent.keep(before, bucket, key, found.clone());
         }
         Ok(found.filter(Kept::is_there))
-    }
-
-    fn failure(&self, error: redb::Error) -> Failure {
-        failure(&self.file.display().to_string(), error)
     }
 }
 
@@ -187,21 +178,6 @@ fn now() -> u64 {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What the guest is told of a fault of the file.
-fn failure(file: &str, error: redb::Error) -> Failure {
-    match error {
-        redb::Error::Io(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            Failure::Full(error.to_string())
-        }
-        other => Failure::Backend(format!("{file}: {other}")),
-    }
 }
 
 impl Drop for Embedded {

@@ -11,6 +11,9 @@ mod bucket;
 mod cursors;
 mod embedded;
 mod memory;
+mod nats;
+mod postgres;
+mod redis;
 mod watching;
 
 use std::{fmt, time::Duration};
@@ -26,7 +29,13 @@ pub use bucket::{Bucket, Condition, OPERATIONS, Swapped};
 pub const CAPABILITY: &str = "key-value";
 
 /// Every backend. The first is the one of a link that names none.
-pub static BACKENDS: &[Backend<dyn KeyValue>] = &[embedded::BACKEND, memory::BACKEND];
+pub static BACKENDS: &[Backend<dyn KeyValue>] = &[
+    embedded::BACKEND,
+    memory::BACKEND,
+    redis::BACKEND,
+    nats::BACKEND,
+    postgres::BACKEND,
+];
 
 /// Bytes of a key, and of the name of a bucket.
 pub const LONGEST_KEY: usize = 1024;

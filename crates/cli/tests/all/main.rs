@@ -13,6 +13,7 @@ mod help;
 mod host;
 mod inspect;
 mod invoke;
+mod key_value;
 mod languages;
 mod manage;
 mod messages;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Weak,
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::Duration,
@@ -14,7 +14,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table, TableDefi
 use reef_capability::Failure;
 use tokio::sync::oneshot;
 
-use super::{ENTRIES, Kept, failure, is_there, milliseconds, now, recent::Recent};
+use super::{ENTRIES, Kept, file::File, is_there, milliseconds, now, recent::Recent};
 use crate::{Change, sum, watching::Watchers};
 
 /// Writes of one transaction, and their bytes.
@@ -52,10 +52,12 @@ pub(super) enum Done {
 }
 
 pub(super) struct Writer {
-    database: Arc<Database>,
+    file: Arc<File>,
     recent: Arc<Recent>,
     watchers: Arc<Watchers>,
+    /// What is known of the file as it was opened last.
     state: Start,
+    of: Weak<Database>,
 }
 
 /// What is known of a file when writing begins.
@@ -136,12 +138,13 @@ impl Write {
 
 impl Writer {
     pub(super) fn new(
-        database: Arc<Database>,
+        file: Arc<File>,
         recent: Arc<Recent>,
         watchers: Arc<Watchers>,
-        state: Start,
-    ) -> Self {
-        Self { database, recent, watchers, state }
+    ) -> Result<Self, Failure> {
+        let database = file.database()?;
+        let state = Start::read(&database).map_err(|error| file.failed(&database, error))?;
+        Ok(Self { file, recent, watchers, state, of: Arc::downgrade(&database) })
     }
 
     /// Writes until nobody can ask for it any more.
@@ -194,8 +197,7 @@ impl Writer {
                     let _ = write.into_reply().send(done);
                 }
             }
-            Err(error) => {
-                let failure = failure("the key-value store", error);
+            Err(failure) => {
                 if writes.is_empty() {
                     tracing::warn!(%failure, "What expired cannot be taken away.");
                     // Not again at once.
@@ -209,11 +211,27 @@ impl Writer {
     }
 
     fn transact(
-        &self,
+        &mut self,
+        writes: &[Write],
+        changes: &mut Changes,
+    ) -> Result<(Vec<Result<Done, Failure>>, Start), Failure> {
+        let database = self.file.database()?;
+        let done = self.transact_in(&database, writes, changes);
+        done.map_err(|error| self.file.failed(&database, error))
+    }
+
+    fn transact_in(
+        &mut self,
+        database: &Arc<Database>,
         writes: &[Write],
         changes: &mut Changes,
     ) -> Result<(Vec<Result<Done, Failure>>, Start), redb::Error> {
-        let writing = self.database.begin_write()?;
+        if !Weak::ptr_eq(&self.of, &Arc::downgrade(database)) {
+            // What failed before may be on the disk all the same.
+            self.state = Start::read(database)?;
+            self.of = Arc::downgrade(database);
+        }
+        let writing = database.begin_write()?;
         let mut done = Vec::with_capacity(writes.len());
         let state;
         {

@@ -1,29 +1,16 @@
 //! What every backend does alike.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use reef_capability::{Failure, Opening, Settings, find};
-use reef_key_value::{BACKENDS, Change, KeyValue, SetOptions};
+use reef_capability::Failure;
+use reef_key_value::{Change, SetOptions};
 
-type Store = Arc<dyn KeyValue>;
-
-fn open(backend: &str, settings: &Settings, folder: &Path) -> Store {
-    let runtime = tokio::runtime::Handle::current();
-    let opening =
-        Opening { application: "app", settings, folder, data: Some(folder), runtime: &runtime };
-    (find(BACKENDS, backend).unwrap().open)(opening).unwrap()
-}
-
-fn bytes(text: &str) -> Bytes {
-    Bytes::copy_from_slice(text.as_bytes())
-}
+use super::{Store, bytes};
 
 /// Everything that a guest can tell. Buckets are named so that a server may have other tests' beside them.
-async fn conforms(store: &Store) {
+pub async fn conforms(store: &Store) {
     values(store).await;
     swaps(store).await;
     numbers(store).await;
@@ -89,7 +76,7 @@ async fn numbers(store: &Store) {
     assert!(matches!(store.add("n", "text", 1).await, Err(Failure::Invalid(_))));
 }
 
-async fn all_keys(store: &Store, bucket: &str, prefix: &str) -> Vec<String> {
+pub async fn all_keys(store: &Store, bucket: &str, prefix: &str) -> Vec<String> {
     let (mut found, mut from, mut rounds) = (Vec::new(), None, 0);
     loop {
         let page = store.keys(bucket, prefix, from.as_deref(), 10).await.unwrap();
@@ -252,154 +239,16 @@ async fn watch(store: &Store) {
         Err(Failure::Unsupported(_)) => return,
         Err(failure) => panic!("{failure}"),
     };
-    store.set("w", "k", bytes("1")).await.unwrap();
-    store.set("elsewhere", "k", bytes("x")).await.unwrap();
-    store.delete("w", "k").await.unwrap();
-    let next = async || {
-        let within = std::time::Duration::from_secs(10);
+    let mut next = async || {
+        let within = Duration::from_secs(10);
         tokio::time::timeout(within, changes.next()).await.unwrap().unwrap()
     };
-    let mut next = next;
+    store.set("w", "k", bytes("1")).await.unwrap();
     assert_eq!(next().await, Change { key: "k".into(), value: Some(bytes("1")) });
+    store.set("elsewhere", "k", bytes("x")).await.unwrap();
+    store.set("w2", "k", bytes("x")).await.unwrap();
+    assert_eq!(store.add("w", "a.b *", 7).await, Ok(7));
+    assert_eq!(next().await, Change { key: "a.b *".into(), value: Some(bytes("7")) });
+    store.delete("w", "k").await.unwrap();
     assert_eq!(next().await, Change { key: "k".into(), value: None });
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn memory() {
-    let folder = tempfile::tempdir().unwrap();
-    conforms(&open("memory", &Settings::default(), folder.path())).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn memory_holds_no_more_than_its_capacity() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = [("capacity", "4KiB")].into_iter().collect();
-    let store = open("memory", &settings, folder.path());
-    let mut held = 0;
-    let full = loop {
-        match store.set("b", &held.to_string(), vec![0; 100].into()).await {
-            Ok(()) => held += 1,
-            Err(failure) => break failure,
-        }
-    };
-    assert!(matches!(full, Failure::Full(_)), "{full}");
-    assert!((10..40).contains(&held), "{held}");
-    store.delete("b", "0").await.unwrap();
-    store.set("b", "again", vec![0; 100].into()).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn embedded() {
-    let folder = tempfile::tempdir().unwrap();
-    conforms(&open("embedded", &Settings::default(), folder.path())).await;
-    // With nearly no memory, everything comes from the file.
-    let settings = [("cache", "1B"), ("file", "small.redb")].into_iter().collect();
-    conforms(&open("embedded", &settings, folder.path())).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn embedded_is_there_after_it_was_closed_and_used_by_one_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open("embedded", &Settings::default(), folder.path());
-    store.set("b", "k", bytes("v")).await.unwrap();
-    let before = store.entry("b", "k").await.unwrap().unwrap();
-    let runtime = tokio::runtime::Handle::current();
-    let settings = Settings::default();
-    let again = Opening {
-        application: "app",
-        settings: &settings,
-        folder: folder.path(),
-        data: Some(folder.path()),
-        runtime: &runtime,
-    };
-    let backend = find(BACKENDS, "embedded").unwrap();
-    let refused = (backend.open)(again).map(drop).unwrap_err().to_string();
-    assert!(refused.contains("another process uses it"), "{refused}");
-    drop(store);
-    let store = (backend.open)(again).unwrap();
-    assert_eq!(store.entry("b", "k").await, Ok(Some(before.clone())));
-    store.set("b", "k", bytes("v")).await.unwrap();
-    assert_ne!(store.entry("b", "k").await.unwrap().unwrap().version, before.version);
-}
-
-mod model {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Set(u8, u8),
-        Delete(u8),
-        Add(u8, i8),
-        Get(u8),
-        Swap(u8, u8),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let key = 0..6u8;
-        prop_oneof![
-            (key.clone(), any::<u8>()).prop_map(|(k, v)| Step::Set(k, v)),
-            key.clone().prop_map(Step::Delete),
-            (key.clone(), any::<i8>()).prop_map(|(k, d)| Step::Add(k, d)),
-            key.clone().prop_map(Step::Get),
-            (key, any::<u8>()).prop_map(|(k, v)| Step::Swap(k, v)),
-        ]
-    }
-
-    async fn follows(store: &Store, steps: &[Step]) {
-        let mut model = BTreeMap::<String, Bytes>::new();
-        for step in steps {
-            match step {
-                Step::Set(key, value) => {
-                    let (key, value) = (key.to_string(), bytes(&value.to_string()));
-                    store.set("b", &key, value.clone()).await.unwrap();
-                    model.insert(key, value);
-                }
-                Step::Delete(key) => {
-                    let key = key.to_string();
-                    store.delete("b", &key).await.unwrap();
-                    model.remove(&key);
-                }
-                Step::Add(key, delta) => {
-                    let key = key.to_string();
-                    let sum = store.add("b", &key, i64::from(*delta)).await.unwrap();
-                    let before = model.get(&key).map_or(0, |value| {
-                        std::str::from_utf8(value).unwrap().parse::<i64>().unwrap()
-                    });
-                    assert_eq!(sum, before + i64::from(*delta));
-                    model.insert(key, bytes(&sum.to_string()));
-                }
-                Step::Get(key) => {
-                    let key = key.to_string();
-                    assert_eq!(store.get("b", &key).await.unwrap(), model.get(&key).cloned());
-                }
-                Step::Swap(key, value) => {
-                    let (key, value) = (key.to_string(), bytes(&value.to_string()));
-                    let now = store.entry("b", &key).await.unwrap();
-                    assert_eq!(now.as_ref().map(|entry| &entry.value), model.get(&key));
-                    let version = now.map(|entry| entry.version);
-                    assert!(store.swap("b", &key, version.as_ref(), value.clone()).await.unwrap());
-                    model.insert(key, value);
-                }
-            }
-        }
-        let keys = store.keys("b", "", None, 100).await.unwrap().keys;
-        assert_eq!(keys, model.keys().cloned().collect::<Vec<_>>());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn stores_do_as_a_map_does(steps in prop::collection::vec(step(), 1..60)) {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            let folder = tempfile::tempdir().unwrap();
-            runtime.block_on(async {
-                for backend in ["memory", "embedded"] {
-                    follows(&open(backend, &Settings::default(), folder.path()), &steps).await;
-                }
-            });
-        }
-    }
 }
