@@ -6,6 +6,7 @@ mod client;
 mod compute;
 mod density;
 mod http;
+mod key_value;
 mod ladder;
 pub(crate) mod load;
 mod machine;
@@ -77,6 +78,8 @@ enum Name {
     Stream,
     /// Applications: ready, replaced under load; CGI-style handlers
     Apps,
+    /// Values by their keys from inside a request, beside the servers' own clients
+    KeyValue,
     /// A compute loop, beside wasmtime and wazero
     #[value(alias = "run")]
     Compute,
@@ -124,7 +127,8 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Re
     let tools = Tools::new(workspace, cache, options.reef.clone())?;
     let mut failed = Vec::new();
     for name in names {
-        let title = format!("{name:?}").to_lowercase();
+        let title =
+            name.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
         println!("\n=== {title}");
         let outcome = one(*name, workspace, &tools, effort);
         not_interrupted()?;
@@ -167,6 +171,7 @@ fn one(name: Name, workspace: &Workspace, tools: &Tools<'_>, effort: Effort) -> 
         Name::Density => density::measure,
         Name::Stream => stream::measure,
         Name::Apps => apps::measure,
+        Name::KeyValue => key_value::measure,
         Name::Compute => compute::measure,
     };
     measure(tools, effort, &mut bench)?;

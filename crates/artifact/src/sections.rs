@@ -194,7 +194,9 @@ fn component_imports(section: &Section<'_>, imports: &mut Vec<Import>) -> Result
             ComponentTypeRef::Module(_) => Sort::Module,
             ComponentTypeRef::Component(_) => Sort::Component,
         };
-        let name = InterfaceName::parse(import.name.name);
+        // Under a label of the component's own, the interface is what has to be there.
+        let name = import.name.implements.unwrap_or(import.name.name);
+        let name = InterfaceName::parse(name);
         push(imports, "imports", Import::Component { name, sort })?;
     }
     Ok(())

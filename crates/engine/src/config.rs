@@ -77,7 +77,8 @@ pub(crate) fn wasmtime_config(flavour: Flavour, allocation: Allocation) -> wasmt
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .native_unwind_info(false)
         .memory_init_cow(true)
-        .wasm_component_model(true);
+        .wasm_component_model(true)
+        .wasm_component_model_implements(true);
     match allocation {
         Allocation::OnDemand => config.allocation_strategy(InstanceAllocationStrategy::OnDemand),
         Allocation::Pooling { instances } => {

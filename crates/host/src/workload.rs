@@ -317,7 +317,9 @@ fn compile(engine: &Engine, artifact: &Artifact) -> Result<(Flavour, Code), Comp
 /// Whether all that a component is known to speak is WASI 0.2.
 fn fits_plain(artifact: &Artifact) -> bool {
     let newer = |name: &str, version: Option<&semver::Version>| {
-        name.starts_with("wasi:") && version.is_some_and(|v| (v.major, v.minor) > (0, 2))
+        let package = name.split('/').next().unwrap_or(name);
+        (name.starts_with("wasi:") && version.is_some_and(|v| (v.major, v.minor) > (0, 2)))
+            || reef_wasi::ASYNCHRONOUS.contains(&package)
     };
     let imports = artifact.imports().iter().any(|import| match import {
         Import::Component { name, .. } => newer(&name.name, name.version.as_ref()),

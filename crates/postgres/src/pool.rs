@@ -12,8 +12,15 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
-use tokio::{net::TcpStream, runtime::Handle, sync::OnceCell, task::AbortHandle, time::timeout};
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    runtime::Handle,
+    sync::{OnceCell, mpsc},
+    task::AbortHandle,
+    time::timeout,
+};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
@@ -29,6 +36,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(5);
 /// How long cleaning a connection, asking for it, or cancelling what it does may take.
 const SHORT: Duration = Duration::from_secs(2);
+/// Notifications that may wait to be taken.
+const WAITING: usize = 1024;
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 128;
 /// Undoes what a session may leave behind. Prepared statements stay: they are the pool's own.
@@ -88,8 +97,12 @@ struct Live {
     at: SocketAddr,
     host: String,
     connector: Arc<Connector>,
+    told: Arc<Told>,
     task: AbortHandle,
 }
+
+/// Who is told of notifications.
+type Told = Mutex<Option<mpsc::Sender<String>>>;
 
 // === impl Pool ===
 
@@ -201,6 +214,20 @@ impl Pooled {
         Ok(made)
     }
 
+    /// The payloads of notifications from now on, for as long as this is held. It ends with the connection; those
+    /// that come faster than they are taken are lost, and logged. `channel` is a name as SQL has it.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn listen(&self, channel: &str) -> Result<mpsc::Receiver<String>, Notice> {
+        let live = self.live()?;
+        let (sender, receiver) = mpsc::channel(WAITING);
+        *live.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        let listening = live.client.batch_execute(&format!("LISTEN {channel}")).await;
+        listening.map_err(|error| Notice::of(&error))?;
+        Ok(receiver)
+    }
+
     /// Ends it: it is of no use to anybody.
     pub fn end(&mut self) {
         if let Some(object) = self.object.take() {
@@ -306,15 +333,16 @@ impl Connector {
             other => other,
         };
         let runtime = &self.options.runtime;
+        let told = Arc::new(Told::default());
         let (client, task) = if self.address.wants_tls() {
             let tls = Secured(self.secure(host).await?);
             let stream = Bounded::new(stream, watched.clone(), true);
             let (client, connection) = config.connect_raw(stream, tls).await.map_err(failed)?;
-            (client, runtime.spawn(ending(connection)))
+            (client, runtime.spawn(driving(connection, told.clone())))
         } else {
             let stream = Bounded::new(stream, watched.clone(), false);
             let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
-            (client, runtime.spawn(ending(connection)))
+            (client, runtime.spawn(driving(connection, told.clone())))
         };
         Ok(Live {
             client,
@@ -323,6 +351,7 @@ impl Connector {
             used: Mutex::new(Instant::now()),
             at,
             host: host.to_owned(),
+            told,
             task: task.abort_handle(),
             connector: self,
         })
@@ -355,6 +384,7 @@ impl Live {
         if self.client.is_closed() {
             return false;
         }
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
         let idle = self.watched.state.load(Ordering::Acquire) == b'I';
         let clean = if idle { CLEAN.to_owned() } else { format!("ROLLBACK; {CLEAN}") };
         let done = timeout(SHORT, self.client.batch_execute(&clean)).await;
@@ -394,10 +424,31 @@ async fn dial(at: SocketAddr) -> Result<TcpStream, Notice> {
     Ok(stream)
 }
 
-async fn ending<E: fmt::Display>(connection: impl Future<Output = Result<(), E>>) {
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "A connection to PostgreSQL ended.");
+/// Drives a connection to its end.
+async fn driving<S, T>(mut connection: Connection<S, T>, told: Arc<Told>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(said) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+        match said {
+            Ok(AsyncMessage::Notification(said)) => {
+                let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(sender) = &*told else { continue };
+                if let Err(mpsc::error::TrySendError::Full(_)) =
+                    sender.try_send(said.payload().to_owned())
+                {
+                    tracing::warn!("Notifications of PostgreSQL came faster than they were taken.");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "A connection to PostgreSQL ended.");
+                break;
+            }
+        }
     }
+    told.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);

@@ -7,10 +7,7 @@ use futures::StreamExt as _;
 use reef_egress::Backoff;
 use tokio::time::{sleep, timeout};
 
-use crate::server::{ANSWERING, ConnectError, Server};
-
-/// How long a connection may be silent until the server is asked whether it is there.
-const SILENT: Duration = Duration::from_secs(20);
+use crate::server::{ANSWERING, ConnectError, SILENT, Server};
 
 /// What happens to somebody who listens.
 #[derive(Debug)]

@@ -2,7 +2,10 @@
 
 use std::{fmt, io, time::Duration};
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, aio::PubSub};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
+    aio::{MultiplexedConnection, PubSub},
+};
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -15,6 +18,9 @@ use tokio_rustls::TlsConnector;
 pub(crate) const CONNECTING: Duration = Duration::from_secs(10);
 /// How long a server may take to answer a command.
 pub(crate) const ANSWERING: Duration = Duration::from_secs(10);
+
+/// How long a connection may be silent until the server is asked whether it is there.
+pub(crate) const SILENT: Duration = Duration::from_secs(20);
 
 /// A server, by its address.
 #[derive(Clone)]
@@ -84,6 +90,26 @@ impl Server {
             ConnectionAddr::TcpTls { .. } => Err(wrong("its scheme is not known")),
             _ => Ok(Self { address: address.to_owned(), info, tls }),
         }
+    }
+
+    /// The number of its database.
+    pub fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
+    /// A connection for commands, driven by the runtime that this is called on.
+    pub(crate) async fn commands(&self) -> Result<MultiplexedConnection, ConnectError> {
+        let opening = async {
+            let stream = self.stream().await?;
+            // Who asks says how long an answer may take.
+            let config = AsyncConnectionConfig::new().set_response_timeout(None);
+            let settings = self.info.redis_settings();
+            let made = MultiplexedConnection::new_with_config(settings, stream, config).await;
+            let (connection, driver) = made?;
+            tokio::spawn(driver);
+            Ok(connection)
+        };
+        timeout(CONNECTING, opening).await.map_err(|_| ConnectError::Timeout(CONNECTING))?
     }
 
     /// A connection for messages.

@@ -28,6 +28,6 @@ pub use messaging::{BrokerMessage, Messaging};
 pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;
-pub use reef_interfaces::Capabilities;
+pub use reef_interfaces::{ASYNCHRONOUS, Capabilities};
 pub use spin_http::{SpinHttpFault, SpinMethod, SpinRequest, SpinResponse};
 pub use stdio::{Lines, Stdio};

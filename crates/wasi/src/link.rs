@@ -52,8 +52,13 @@ pub fn component_linker(
 ) -> wasmtime::Result<component::Linker<ComponentGuest>> {
     let engine = component.engine();
     let of = component.component_type();
+    // What is imported under a label is of a package, too: its types are imported by their own names.
     let imports: Vec<&str> = of.imports(engine).map(|(name, _)| name).collect();
-    packages_linker(engine, flavour, |package| imports.iter().any(|name| name.starts_with(package)))
+    let mut linker = packages_linker(engine, flavour, |package| {
+        imports.iter().any(|name| name.starts_with(package))
+    })?;
+    reef_interfaces::add_labelled(&mut linker, component)?;
+    Ok(linker)
 }
 
 /// The interfaces of the packages that are `wanted`, each asked for as `wasi:NAME/`.

@@ -81,6 +81,14 @@ impl<'a> Tools<'a> {
         Ok(Program::new(self.cache.release_target().join("release/examples/routes")))
     }
 
+    /// The servers' own clients.
+    pub(super) fn key_value_client(&self) -> Result<Program> {
+        let mut command = self.cargo();
+        command.args(["build", "--release", "--locked", "--package", "reef-key-value"]);
+        process::run(command.args(["--example", "client"]))?;
+        Ok(Program::new(self.cache.release_target().join("release/examples/client")))
+    }
+
     /// The native server.
     pub(super) fn hyper(&self) -> Result<Program> {
         let target = self.cache.release_target().join("hyper-hello");

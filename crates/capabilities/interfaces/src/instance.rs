@@ -87,6 +87,13 @@ impl Capabilities {
     }
 }
 
+impl Capabilities {
+    /// Whether a link of any capability is called so.
+    pub(crate) fn has_link(&self, name: &str) -> bool {
+        self.key_value.iter().any(|link| link.name() == name)
+    }
+}
+
 // === impl Instance ===
 
 impl Instance {

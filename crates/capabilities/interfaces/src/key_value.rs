@@ -1,12 +1,18 @@
-//! Key-value stores: `wasi:keyvalue` in both of its drafts.
+//! Key-value stores: `wasi:keyvalue` in both of its drafts, Spin's in each of its versions, and wasmCloud's.
 
 mod draft;
 mod draft2;
+mod labels;
+mod spin;
+mod spin3;
+mod wasmcloud;
 
 use bytes::Bytes;
 use reef_capability::{Caller, Failure};
 use reef_key_value::{Bucket, Version};
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::{Accessor, Linker, Resource};
+
+pub(crate) use labels::add_labelled;
 
 use crate::{Capable, OfInstance, View};
 
@@ -18,16 +24,35 @@ pub(crate) const PROVIDED: &[&str] = &[
     "wasi:keyvalue/atomics@0.2.0-draft2",
     "wasi:keyvalue/batch@0.2.0-draft2",
     "wasi:keyvalue/store@0.2.0-draft2",
+    "fermyon:spin/key-value",
+    "fermyon:spin/key-value@2.0.0",
+    "spin:key-value/key-value@3.0.0",
+    "wasmcloud:keyvalue/types@0.2.0",
+    "wasmcloud:keyvalue/store@0.2.0",
+    "wasmcloud:keyvalue/atomics@0.2.0",
+    "wasmcloud:keyvalue/cas@0.2.0",
+    "wasmcloud:keyvalue/batch@0.2.0",
 ];
 
-/// Offers the packages that are `wanted`.
+/// Offers the packages that are `wanted`; those with asynchronous functions only where there is concurrency.
 pub(crate) fn add_to_linker<T: Capable>(
     linker: &mut Linker<T>,
+    concurrent: bool,
     wanted: &impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
     if wanted("wasi:keyvalue/") {
         draft::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
         draft2::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+    }
+    if wanted("fermyon:spin/key-value") {
+        spin::v1::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+        spin::v2::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+    }
+    if concurrent && wanted("spin:key-value/") {
+        spin3::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+    }
+    if concurrent && wanted("wasmcloud:keyvalue/") {
+        wasmcloud::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
     }
     Ok(())
 }
@@ -42,11 +67,19 @@ pub struct Cas {
 }
 
 impl View<'_> {
-    /// The bucket that an identifier means.
-    fn open_bucket(&mut self, import: &str, identifier: &str) -> Result<Bucket, Failure> {
+    /// The bucket that an identifier means, over the link of a label if there is one.
+    fn open_bucket(
+        &mut self,
+        import: &str,
+        label: Option<&str>,
+        identifier: &str,
+    ) -> Result<Bucket, Failure> {
         let granted = self.instance.granted();
         let interface = import.split('@').next().unwrap_or(import);
-        let selected = self.instance.selected(interface);
+        if let Some(label) = label {
+            granted.key_value.named(import, label)?;
+        }
+        let selected = label.or_else(|| self.instance.selected(interface));
         let (link, place) = granted.key_value.find(import, selected, identifier)?;
         Bucket::new(link, place)
     }
@@ -54,6 +87,17 @@ impl View<'_> {
     fn bucket(&self, bucket: &Resource<Bucket>) -> wasmtime::Result<Bucket> {
         Ok(self.table.get(bucket)?.clone())
     }
+}
+
+/// A bucket that the guest has, and for whom it uses it.
+fn opened<T: Capable>(
+    accessor: &Accessor<T, OfInstance<T>>,
+    bucket: &Resource<Bucket>,
+) -> wasmtime::Result<(Bucket, Caller)> {
+    accessor.with(|mut access| {
+        let view = access.get();
+        Ok((view.bucket(bucket)?, view.instance.caller.clone()))
+    })
 }
 
 /// The look at a key that a compare-and-swap begins with.

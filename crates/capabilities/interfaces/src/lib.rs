@@ -7,27 +7,33 @@
 //! a line in `add_to_linker`, and its names in [`PROVIDED`].
 
 mod blob_store;
+mod bus;
 mod config;
 mod instance;
 mod key_value;
 mod secrets;
 mod sql;
 
-use wasmtime::component::{HasData, Linker};
+use wasmtime::component::{Component, HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, View};
 
 /// The interfaces that are offered, as `inspect` names them.
 pub const PROVIDED: &[&[&str]] = &[
     blob_store::PROVIDED,
+    bus::PROVIDED,
     config::PROVIDED,
     key_value::PROVIDED,
     secrets::PROVIDED,
     sql::PROVIDED,
 ];
 
-/// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with.
-/// `concurrent`: also those whose functions are asynchronous, for which the engine has to be made.
+/// Packages that have asynchronous functions, in all versions that are offered: what imports one of them needs the
+/// component model's concurrency.
+pub const ASYNCHRONOUS: &[&str] = &["spin:key-value", "wasmcloud:keyvalue"];
+
+/// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with;
+/// [asynchronous](ASYNCHRONOUS) ones only if the linker's engine is `concurrent`.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
@@ -37,10 +43,30 @@ pub fn add_to_linker<T: Capable>(
     wanted: impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
     blob_store::add_to_linker(linker, &wanted)?;
+    bus::add_to_linker(linker, &wanted)?;
     config::add_to_linker(linker, concurrent, &wanted)?;
-    key_value::add_to_linker(linker, &wanted)?;
+    key_value::add_to_linker(linker, concurrent, &wanted)?;
     secrets::add_to_linker(linker, concurrent, &wanted)?;
     sql::add_to_linker(linker, concurrent, &wanted)
+}
+
+/// Offers the interfaces that a component imports under labels of its own, `(implements …)`: each goes over the
+/// link that is called as the label.
+///
+/// # Errors
+/// Never in practice: labels are different from each other, and from the names of interfaces.
+pub fn add_labelled<T: Capable>(
+    linker: &mut Linker<T>,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    let engine = linker.engine().clone();
+    let of = component.component_type();
+    for (label, import) in of.imports(&engine) {
+        if let Some(interface) = import.implements {
+            key_value::add_labelled(linker, label, interface)?;
+        }
+    }
+    Ok(())
 }
 
 /// How the store's data lead to what an adapter works with.

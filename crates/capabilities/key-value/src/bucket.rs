@@ -1,15 +1,18 @@
 //! What an adapter uses: one bucket of one link.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use reef_capability::{Caller, Failure, Link, Operation};
 
-use crate::{BATCH, Change, Entry, KeyValue, LONGEST_KEY, PAGE, Page, Version, cursors::CURSORS};
+use crate::{
+    BATCH, Change, Entry, KeyValue, LONGEST_KEY, PAGE, Page, SetOptions, Version, cursors::CURSORS,
+};
 
 static GET: Operation = Operation::repeatable("get");
 static SET: Operation = Operation::repeatable("set");
+static SET_ABSENT: Operation = Operation::once("set-if-absent");
 static DELETE: Operation = Operation::repeatable("delete");
 static EXISTS: Operation = Operation::repeatable("exists");
 static KEYS: Operation = Operation::repeatable("list");
@@ -21,8 +24,43 @@ static DELETE_MANY: Operation = Operation::repeatable("delete-many");
 static WATCH: Operation = Operation::repeatable("watch");
 
 /// What can be done over a link.
-pub static OPERATIONS: &[&Operation] =
-    &[&GET, &SET, &DELETE, &EXISTS, &KEYS, &ADD, &SWAP, &GET_MANY, &SET_MANY, &DELETE_MANY, &WATCH];
+pub static OPERATIONS: &[&Operation] = &[
+    &GET,
+    &SET,
+    &SET_ABSENT,
+    &DELETE,
+    &EXISTS,
+    &KEYS,
+    &ADD,
+    &SWAP,
+    &GET_MANY,
+    &SET_MANY,
+    &DELETE_MANY,
+    &WATCH,
+];
+
+/// A century.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// Tries of a swap that others come before.
+const SWAPS: usize = 16;
+
+/// What has to hold of a key's value for another to take its place. What is not said holds.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    /// Its version, as [`Version`] is displayed.
+    pub version: Option<String>,
+    /// The value itself.
+    pub value: Option<Bytes>,
+}
+
+/// What came of a swap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Swapped {
+    /// The key has the new value.
+    Done,
+    /// The condition does not hold of what there is.
+    Stale(Option<Entry>),
+}
 
 /// One bucket of one link. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -87,6 +125,28 @@ impl Bucket {
         self.link.gate.run(caller, &SET, attempt).await
     }
 
+    /// Gives a key a value, for a time or if it has none. `false` if it has one and was not to be given another.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), and when the backend cannot do that.
+    pub async fn set_with(
+        &self,
+        caller: &Caller,
+        key: &str,
+        value: Bytes,
+        options: SetOptions,
+    ) -> Result<bool, Failure> {
+        let key = checked(key)?;
+        self.link.gate.fits("value", value.len())?;
+        // Beyond that, it is for ever.
+        let expires = options.expires.filter(|time| *time < LONGEST);
+        let expires = expires.map(|time| time.max(Duration::from_millis(1)));
+        let options = SetOptions { expires, ..options };
+        let operation = if options.if_absent { &SET_ABSENT } else { &SET };
+        let attempt = || self.link.backend.set_with(&self.name, key, value.clone(), options);
+        self.link.gate.run(caller, operation, attempt).await
+    }
+
     /// Takes a key's value away.
     ///
     /// # Errors
@@ -114,6 +174,33 @@ impl Bucket {
         self.link.gate.run(caller, &SWAP, attempt).await
     }
 
+    /// Gives a key a value if what there is meets a condition; what there is if not.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set); when nothing is said of what there is; and when others come before again and again.
+    pub async fn swap_if(
+        &self,
+        caller: &Caller,
+        key: &str,
+        condition: &Condition,
+        value: Bytes,
+    ) -> Result<Swapped, Failure> {
+        if condition.version.is_none() && condition.value.is_none() {
+            return Err(Failure::Invalid("a swap without any condition is none".to_owned()));
+        }
+        for _ in 0..SWAPS {
+            let now = self.entry(caller, key).await?;
+            let Some(entry) = now.as_ref().filter(|entry| condition.holds(entry)) else {
+                return Ok(Swapped::Stale(now));
+            };
+            if self.swap(caller, key, Some(&entry.version), value.clone()).await? {
+                return Ok(Swapped::Done);
+            }
+            // Another version may have the value that is asked for.
+        }
+        Err(Failure::Conflict(format!("others changed the key before {SWAPS} times in a row")))
+    }
+
     /// Adds to a key's number: the sum.
     ///
     /// # Errors
@@ -124,19 +211,28 @@ impl Bucket {
         self.link.gate.run(caller, &ADD, attempt).await
     }
 
-    /// A page of keys, from the start or where a page before of this bucket said.
+    /// A page of the keys that begin with `prefix`, from the start or where a page before of this bucket and
+    /// prefix said.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and when the cursor is of no page of this bucket.
-    pub async fn keys(&self, caller: &Caller, cursor: Option<&str>) -> Result<Page, Failure> {
-        let from = cursor.map(|cursor| self.cursor(cursor)).transpose()?;
-        let attempt = || self.link.backend.keys(&self.name, from, PAGE);
+    /// As [`get`](Self::get), and when the cursor is of no such page.
+    pub async fn keys(
+        &self,
+        caller: &Caller,
+        prefix: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page, Failure> {
+        short("prefix", prefix)?;
+        let tag = self.tag(prefix);
+        let from = |cursor: &str| cursor.strip_prefix(&tag).ok_or_else(foreign).map(str::to_owned);
+        let from = cursor.map(from).transpose()?;
+        let attempt = || self.link.backend.keys(&self.name, prefix, from.as_deref(), PAGE);
         let page = self.link.gate.run(caller, &KEYS, attempt).await?;
-        let next = page.next.map(|next| format!("{}{next}", self.tag()));
+        let next = page.next.map(|next| format!("{tag}{next}"));
         Ok(Page { keys: page.keys, next })
     }
 
-    /// The same for interfaces whose cursors are numbers.
+    /// The same of all keys, for interfaces whose cursors are numbers.
     ///
     /// # Errors
     /// As [`keys`](Self::keys).
@@ -149,7 +245,7 @@ impl Bucket {
             None => None,
             Some(cursor) => Some(CURSORS.find(cursor).ok_or_else(foreign)?),
         };
-        let page = self.keys(caller, from.as_deref()).await?;
+        let page = self.keys(caller, "", from.as_deref()).await?;
         Ok((page.keys, page.next.map(|next| CURSORS.issue(next))))
     }
 
@@ -160,7 +256,7 @@ impl Bucket {
     pub async fn all_keys(&self, caller: &Caller) -> Result<Vec<String>, Failure> {
         let (mut keys, mut cursor, mut bytes) = (Vec::new(), None, 0);
         loop {
-            let page = self.keys(caller, cursor.as_deref()).await?;
+            let page = self.keys(caller, "", cursor.as_deref()).await?;
             bytes += page.keys.iter().map(|key| key.len() + 16).sum::<usize>();
             self.link.gate.fits("list of all keys", bytes)?;
             keys.extend(page.keys);
@@ -228,21 +324,23 @@ impl Bucket {
         self.link.gate.run(caller, &WATCH, attempt).await
     }
 
-    /// A cursor as its backend gave it.
-    fn cursor<'a>(&self, cursor: &'a str) -> Result<&'a str, Failure> {
-        cursor.strip_prefix(&self.tag()).ok_or_else(foreign)
-    }
-
     /// What cursors of this bucket begin with. Another's makes no sense here, and may mean a key that is
     /// none of this guest's business.
-    fn tag(&self) -> String {
+    fn tag(&self, prefix: &str) -> String {
         // FNV-1a: it tells buckets apart, and hides nothing.
-        let parts = [self.link.gate.workload(), self.link.name(), &*self.name];
+        let parts = [self.link.gate.workload(), self.link.name(), &*self.name, prefix];
         let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
         let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
         format!("{:08x}.", hash as u32)
+    }
+}
+
+impl Condition {
+    fn holds(&self, entry: &Entry) -> bool {
+        self.version.as_ref().is_none_or(|version| *version == entry.version.to_string())
+            && self.value.as_ref().is_none_or(|value| *value == entry.value)
     }
 }
 

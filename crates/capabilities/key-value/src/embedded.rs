@@ -3,48 +3,56 @@
 //! One thread writes. What waits for it is written in one transaction, and acknowledged when that is on the disk. Readers
 //! take what they can from memory; the rest is read off the async workers.
 
+mod file;
 mod recent;
 mod writer;
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
     sync::{Arc, mpsc},
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use redb::{Database, ReadableDatabase as _, TableDefinition, TableError};
+use redb::{ReadableDatabase as _, TableDefinition, TableError};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting};
 use tokio::sync::oneshot;
 
 use self::{
+    file::File,
     recent::Recent,
     writer::{Done, Write, Writer},
 };
-use crate::{Change, Entry, KeyValue, Page, Version, memory, watching::Watchers};
+use crate::{Change, Entry, KeyValue, Page, SetOptions, Version, memory, watching::Watchers};
 
 const FILE: Setting =
     Setting::new("file", "where it is kept, from the manifest's folder on: `data/orders.redb`");
 const CACHE: Setting = Setting::new("cache", "how much of it is held in memory, too: `32MiB`");
 const DEFAULT_CACHE: u64 = 32 << 20;
-/// Pages of the file that are held in memory.
-const PAGES: usize = 16 << 20;
 /// Writes that may wait.
 const WAITING: usize = 4096;
 
 pub(crate) const BACKEND: Backend<dyn KeyValue> =
     Backend { name: "embedded", system: "redb", settings: &[FILE, CACHE], private: true, open };
 
-/// Bucket and key; version and value.
-const ENTRIES: TableDefinition<'static, (&str, &str), (u64, &[u8])> =
+/// Bucket and key; version, until when (0: for ever), and value.
+const ENTRIES: TableDefinition<'static, (&str, &str), (u64, u64, &[u8])> =
     TableDefinition::new("entries");
+
+/// A value as it is kept.
+#[derive(Clone, Debug)]
+struct Kept {
+    value: Bytes,
+    version: u64,
+    /// Until when: milliseconds since 1970, or 0 for ever.
+    until: u64,
+}
 
 #[derive(Debug)]
 struct Embedded {
-    file: PathBuf,
-    database: Arc<Database>,
+    file: Arc<File>,
     writer: Option<mpsc::SyncSender<Write>>,
     thread: Option<std::thread::JoinHandle<()>>,
     recent: Arc<Recent>,
@@ -69,25 +77,21 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(|error| place(&error))?;
     }
-    let database = create(&file).map_err(|error| match error {
+    let opened = File::open(file.clone()).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => place(
             &"another process uses it; end that one, or give this one another `--data` folder",
         ),
         error => place(&error),
     })?;
-    let version = writer::last_version(&database).map_err(|error| place(&error))?;
-    let (database, recent) = (Arc::new(database), Arc::new(Recent::new(cache)));
+    let (opened, recent) = (Arc::new(opened), Arc::new(Recent::new(cache)));
     let watchers = Arc::new(Watchers::default());
     let (sender, receiver) = mpsc::sync_channel(WAITING);
-    let writer = Writer::new(database.clone(), recent.clone(), watchers.clone(), version);
+    let writer = Writer::new(opened.clone(), recent.clone(), watchers.clone());
+    let writer = writer.map_err(|error| place(&error))?;
     let thread = std::thread::Builder::new().name("key-value".to_owned());
     let thread = thread.spawn(move || writer.run(&receiver)).map_err(|error| place(&error))?;
     let (writer, thread) = (Some(sender), Some(thread));
-    Ok(Arc::new(Embedded { file, database, writer, thread, recent, watchers }))
-}
-
-fn create(file: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(PAGES).create(file)
+    Ok(Arc::new(Embedded { file: opened, writer, thread, recent, watchers }))
 }
 
 impl Embedded {
@@ -114,41 +118,66 @@ impl Embedded {
         &self,
         look: impl FnOnce(Option<&Entries>) -> Result<T, redb::StorageError> + Send + 'static,
     ) -> Result<T, Failure> {
-        let database = self.database.clone();
+        let file = self.file.clone();
         let looking = tokio::task::spawn_blocking(move || {
-            let reading = database.begin_read().map_err(redb::Error::from)?;
-            match reading.open_table(ENTRIES) {
-                Ok(table) => look(Some(&table)).map_err(redb::Error::from),
-                Err(TableError::TableDoesNotExist(_)) => look(None).map_err(redb::Error::from),
-                Err(error) => Err(error.into()),
-            }
+            let database = file.database()?;
+            let looked = || {
+                let reading = database.begin_read().map_err(redb::Error::from)?;
+                match reading.open_table(ENTRIES) {
+                    Ok(table) => look(Some(&table)).map_err(redb::Error::from),
+                    Err(TableError::TableDoesNotExist(_)) => look(None).map_err(redb::Error::from),
+                    Err(error) => Err(error.into()),
+                }
+            };
+            looked().map_err(|error| file.failed(&database, error))
         });
-        match looking.await {
-            Ok(found) => found.map_err(|error| self.failure(error)),
-            Err(_) => Err(Failure::lost("the host stops")),
-        }
+        looking.await.unwrap_or_else(|_| Err(Failure::lost("the host stops")))
     }
 
-    fn failure(&self, error: redb::Error) -> Failure {
-        failure(&self.file.display().to_string(), error)
+    async fn find(&self, bucket: &str, key: &str) -> Result<Option<Kept>, Failure> {
+        if let Some(known) = self.recent.get(bucket, key) {
+            return Ok(Some(known).filter(Kept::is_there));
+        }
+        let before = self.recent.moment();
+        let name = (bucket.to_owned(), key.to_owned());
+        let found = self
+            .read(move |table| {
+                let Some(table) = table else { return Ok(None) };
+                let found = table.get((&*name.0, &*name.1))?;
+                Ok(found.map(|found| Kept::new(found.value())))
+            })
+            .await?;
+        if let Some(found) = &found {
+            self.recent.keep(before, bucket, key, found.clone());
+        }
+        Ok(found.filter(Kept::is_there))
     }
 }
 
-type Entries = redb::ReadOnlyTable<(&'static str, &'static str), (u64, &'static [u8])>;
+type Entries = redb::ReadOnlyTable<(&'static str, &'static str), (u64, u64, &'static [u8])>;
 
-/// What the guest is told of a fault of the file.
-fn failure(file: &str, error: redb::Error) -> Failure {
-    match error {
-        redb::Error::Io(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            Failure::Full(error.to_string())
-        }
-        other => Failure::Backend(format!("{file}: {other}")),
+impl Kept {
+    fn new((version, until, value): (u64, u64, &[u8])) -> Self {
+        Self { value: Bytes::copy_from_slice(value), version, until }
     }
+
+    fn is_there(&self) -> bool {
+        is_there(self.until)
+    }
+}
+
+fn is_there(until: u64) -> bool {
+    until == 0 || until > now()
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    milliseconds(since)
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Embedded {
@@ -164,42 +193,33 @@ impl Drop for Embedded {
 #[async_trait]
 impl KeyValue for Embedded {
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Bytes>, Failure> {
-        if let Some((value, _)) = self.recent.get(bucket, key) {
-            return Ok(Some(value));
-        }
-        Ok(self.entry(bucket, key).await?.map(|entry| entry.value))
+        Ok(self.find(bucket, key).await?.map(|kept| kept.value))
     }
 
     async fn entry(&self, bucket: &str, key: &str) -> Result<Option<Entry>, Failure> {
-        let entry = |(value, version): (Bytes, u64)| {
-            let version = Version(Bytes::copy_from_slice(&version.to_be_bytes()));
-            Entry { value, version }
-        };
-        if let Some(known) = self.recent.get(bucket, key) {
-            return Ok(Some(entry(known)));
-        }
-        let before = self.recent.moment();
-        let name = (bucket.to_owned(), key.to_owned());
-        let found = self
-            .read(move |table| {
-                let Some(table) = table else { return Ok(None) };
-                let found = table.get((&*name.0, &*name.1))?;
-                Ok(found.map(|found| {
-                    let (version, value) = found.value();
-                    (Bytes::copy_from_slice(value), version)
-                }))
-            })
-            .await?;
-        if let Some(found) = &found {
-            self.recent.keep(before, bucket, key, found.clone());
-        }
-        Ok(found.map(entry))
+        Ok(self.find(bucket, key).await?.map(|kept| {
+            let version = Version(Bytes::copy_from_slice(&kept.version.to_be_bytes()));
+            Entry { value: kept.value, version }
+        }))
     }
 
-    async fn set(&self, bucket: &str, key: &str, value: Bytes) -> Result<(), Failure> {
+    async fn set_with(
+        &self,
+        bucket: &str,
+        key: &str,
+        value: Bytes,
+        options: SetOptions,
+    ) -> Result<bool, Failure> {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        self.write(|reply| Write::Set { bucket, entries: vec![(key, value)], reply }).await?;
-        Ok(())
+        let until = options.expires.map_or(0, |time| now().saturating_add(milliseconds(time)));
+        let done = if options.if_absent {
+            let (expected, to) = (None, (value, until));
+            self.write(|reply| Write::Swap { bucket, key, expected, to, reply }).await?
+        } else {
+            let entries = vec![(key, value)];
+            self.write(|reply| Write::Set { bucket, entries, until, reply }).await?
+        };
+        Ok(!matches!(done, Done::Swapped(false)))
     }
 
     async fn delete(&self, bucket: &str, key: &str) -> Result<(), Failure> {
@@ -221,7 +241,7 @@ impl KeyValue for Embedded {
             Some(Err(_)) => return Ok(false),
         };
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        let write = |reply| Write::Swap { bucket, key, expected, value, reply };
+        let write = |reply| Write::Swap { bucket, key, expected, to: (value, 0), reply };
         Ok(matches!(self.write(write).await?, Done::Swapped(true)))
     }
 
@@ -233,19 +253,26 @@ impl KeyValue for Embedded {
         }
     }
 
-    async fn keys(&self, bucket: &str, from: Option<&str>, most: usize) -> Result<Page, Failure> {
-        let (bucket, from) = (bucket.to_owned(), from.map(str::to_owned));
+    async fn keys(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        from: Option<&str>,
+        most: usize,
+    ) -> Result<Page, Failure> {
+        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        let from = from.map(str::to_owned);
         self.read(move |table| {
             let Some(table) = table else { return Ok(Page::default()) };
             let mut page = Page::default();
-            let start = from.as_deref().unwrap_or("");
+            let start = from.as_deref().unwrap_or(&prefix);
             for entry in table.range((&*bucket, start)..)? {
-                let (name, _) = entry?;
+                let (name, kept) = entry?;
                 let (of, key) = name.value();
-                if of != bucket {
+                if of != bucket || !key.starts_with(&prefix) {
                     break;
                 }
-                if from.as_deref() == Some(key) {
+                if from.as_deref() == Some(key) || !is_there(kept.value().1) {
                     continue;
                 }
                 if page.keys.len() == most {
@@ -266,7 +293,8 @@ impl KeyValue for Embedded {
             let Some(table) = table else { return Ok(vec![None; keys.len()]) };
             let value = |key: &String| {
                 let found = table.get((&*bucket, &**key))?;
-                Ok(found.map(|found| Bytes::copy_from_slice(found.value().1)))
+                let found = found.map(|found| Kept::new(found.value())).filter(Kept::is_there);
+                Ok(found.map(|kept| kept.value))
             };
             keys.iter().map(value).collect()
         })
@@ -275,7 +303,7 @@ impl KeyValue for Embedded {
 
     async fn set_many(&self, bucket: &str, entries: Vec<(String, Bytes)>) -> Result<(), Failure> {
         let bucket = bucket.to_owned();
-        self.write(|reply| Write::Set { bucket, entries, reply }).await?;
+        self.write(|reply| Write::Set { bucket, entries, until: 0, reply }).await?;
         Ok(())
     }
 

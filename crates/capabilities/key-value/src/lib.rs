@@ -11,22 +11,26 @@ mod bucket;
 mod cursors;
 mod embedded;
 mod memory;
+mod nats;
+mod postgres;
+mod redis;
 mod watching;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use reef_capability::{Backend, Failure};
 
-pub use bucket::{Bucket, OPERATIONS};
+pub use bucket::{Bucket, Condition, OPERATIONS, Swapped};
 
 /// What a manifest calls it.
 pub const CAPABILITY: &str = "key-value";
 
 /// Every backend. The first is the one of a link that names none.
-pub static BACKENDS: &[Backend<dyn KeyValue>] = &[embedded::BACKEND, memory::BACKEND];
+pub static BACKENDS: &[Backend<dyn KeyValue>] =
+    &[embedded::BACKEND, memory::BACKEND, redis::BACKEND, nats::BACKEND, postgres::BACKEND];
 
 /// Bytes of a key, and of the name of a bucket.
 pub const LONGEST_KEY: usize = 1024;
@@ -48,6 +52,23 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version(pub Bytes);
 
+impl fmt::Display for Version {
+    /// As guests see it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// How a key is given a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetOptions {
+    /// How long it has it: for ever, if nothing is said. From a millisecond to a century; a backend that counts in
+    /// seconds rounds up.
+    pub expires: Option<Duration>,
+    /// Whether it is given one only if it has none.
+    pub if_absent: bool,
+}
+
 /// Some of a bucket's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -62,7 +83,7 @@ pub struct Page {
 pub struct Change {
     /// The key.
     pub key: String,
-    /// Its value now; none if it was deleted.
+    /// Its value now; none if it was deleted, or its time was over and the backend has removed it.
     pub value: Option<Bytes>,
 }
 
@@ -83,13 +104,27 @@ pub trait KeyValue: fmt::Debug + Send + Sync {
         Ok(self.get(bucket, key).await?.is_some())
     }
 
-    /// Gives a key a value, in place of the one that it had.
-    async fn set(&self, bucket: &str, key: &str, value: Bytes) -> Result<(), Failure>;
+    /// Gives a key a value, in place of the one that it had, for ever.
+    async fn set(&self, bucket: &str, key: &str, value: Bytes) -> Result<(), Failure> {
+        self.set_with(bucket, key, value, SetOptions::default()).await.map(drop)
+    }
+
+    /// Gives a key a value, for a time or if it has none. `false` if it has one and was not to be given another.
+    ///
+    /// # Errors
+    /// `Unsupported` when the backend cannot do what the options say: they are never ignored.
+    async fn set_with(
+        &self,
+        bucket: &str,
+        key: &str,
+        value: Bytes,
+        options: SetOptions,
+    ) -> Result<bool, Failure>;
 
     /// Takes a key's value away. It need not have had one.
     async fn delete(&self, bucket: &str, key: &str) -> Result<(), Failure>;
 
-    /// Gives a key a value if it still has this version, or still none. `false` if not.
+    /// Gives a key a value, for ever, if it still has this version, or still none. `false` if not.
     async fn swap(
         &self,
         bucket: &str,
@@ -98,15 +133,22 @@ pub trait KeyValue: fmt::Debug + Send + Sync {
         value: Bytes,
     ) -> Result<bool, Failure>;
 
-    /// Adds to a key's value, which is a number in decimal digits or not there (zero): the sum.
+    /// Adds to a key's value, which is a number in decimal digits or not there (zero): the sum. What expires
+    /// does so when it would have.
     ///
     /// # Errors
     /// `Invalid` when it is no number, or the sum is none of 64 bits.
     async fn add(&self, bucket: &str, key: &str, delta: i64) -> Result<i64, Failure>;
 
-    /// Some keys: at most `most`, from the start or where a page before said. A key that is there all the
-    /// time is in one of the pages.
-    async fn keys(&self, bucket: &str, from: Option<&str>, most: usize) -> Result<Page, Failure>;
+    /// Some of the keys that begin with `prefix`: about `most`, from the start or where a page before said. A key
+    /// that is there all the time is in one of the pages.
+    async fn keys(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        from: Option<&str>,
+        most: usize,
+    ) -> Result<Page, Failure>;
 
     /// The values of keys, in their order.
     async fn get_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<Option<Bytes>>, Failure> {

@@ -14,6 +14,7 @@ mod help;
 mod host;
 mod inspect;
 mod invoke;
+mod key_value;
 mod languages;
 mod lengths;
 mod manage;

@@ -1,5 +1,6 @@
 //! Uses a key-value store by both drafts of `wasi:keyvalue`: `/DRAFT/OPERATION/BUCKET/KEY`, the value in the body.
-//! `/draft2/time/BUCKET/KEY` says how long one get takes, in nanoseconds.
+//! `/draft2/get-times-NUMBER/BUCKET/KEY` says how long one get takes of that many, in nanoseconds; `set-times` the same
+//! of sets.
 
 use std::time::Instant;
 
@@ -33,8 +34,8 @@ mod bindings {
 
 use bindings::wasi;
 
-/// Gets that are timed together.
-const ROUNDS: u32 = 10_000;
+/// Bytes of the value that is set and got to time it.
+const TIMED: usize = 100;
 
 struct KeyValue;
 
@@ -149,16 +150,32 @@ fn draft2(operation: &str, bucket: &str, key: &str, value: Vec<u8>) -> String {
                 format!("{:?}", batch::set_many(&bucket, &pairs)?)
             }
             "delete-many" => format!("{:?}", batch::delete_many(&bucket, &keys)?),
-            "time" => {
-                bucket.get(key)?;
-                let start = Instant::now();
-                for _ in 0..ROUNDS {
-                    bucket.get(key)?;
-                }
-                (start.elapsed() / ROUNDS).as_nanos().to_string()
-            }
+            _ if operation.contains("-times-") => time(operation, &bucket, key)?,
             _ => "which?".to_owned(),
         })
     };
     run().unwrap_or_else(|error| format!("{error:?}"))
+}
+
+fn time(
+    operation: &str,
+    bucket: &wasi::keyvalue0_2_0_draft2::store::Bucket,
+    key: &str,
+) -> Result<String, wasi::keyvalue0_2_0_draft2::store::Error> {
+    let Some((what, Ok(times))) = operation.split_once("-times-").map(|(what, times)| (what, times.parse())) else {
+        return Ok("how often?".to_owned());
+    };
+    let value = [7; TIMED];
+    if !bucket.exists(key)? {
+        bucket.set(key, &value)?;
+    }
+    let start = Instant::now();
+    for _ in 0..times {
+        match what {
+            "get" => assert_eq!(bucket.get(key)?.map(|value| value.len()), Some(TIMED)),
+            _ => bucket.set(key, &value)?,
+        }
+    }
+    let times: u32 = times;
+    Ok((start.elapsed() / times.max(1)).as_nanos().to_string())
 }

@@ -21,6 +21,8 @@ wasmtime::component::bindgen!({
     },
 });
 
+pub(super) const STORE: &str = "wasi:keyvalue/store@0.2.0-draft2";
+
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 impl From<Failure> for Error {
@@ -35,7 +37,7 @@ impl From<Failure> for Error {
 
 impl Host for View<'_> {
     async fn open(&mut self, identifier: String) -> Answer<Resource<Bucket>> {
-        let opened = self.open_bucket("wasi:keyvalue/store@0.2.0-draft2", &identifier);
+        let opened = self.open_bucket(STORE, None, &identifier);
         Ok(opened.and_then(|bucket| self.keep(bucket)).map_err(Into::into))
     }
 }
@@ -66,7 +68,7 @@ impl HostBucket for View<'_> {
         bucket: Resource<Bucket>,
         cursor: Option<String>,
     ) -> Answer<KeyResponse> {
-        let page = self.bucket(&bucket)?.keys(&self.instance.caller, cursor.as_deref()).await;
+        let page = self.bucket(&bucket)?.keys(&self.instance.caller, "", cursor.as_deref()).await;
         let page = page.map(|page| KeyResponse { keys: page.keys, cursor: page.next });
         Ok(page.map_err(Into::into))
     }

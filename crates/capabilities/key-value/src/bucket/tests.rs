@@ -51,11 +51,14 @@ async fn cursors_of_another_bucket_are_refused() {
             bucket.set(&caller, &format!("{n:05}"), Bytes::from_static(b"x")).await.unwrap();
         }
     }
-    let page = one.keys(&caller, None).await.unwrap();
+    let page = one.keys(&caller, "", None).await.unwrap();
     assert_eq!(page.keys.len(), PAGE);
-    let rest = one.keys(&caller, page.next.as_deref()).await.unwrap();
+    let rest = one.keys(&caller, "", page.next.as_deref()).await.unwrap();
     assert_eq!((rest.keys.len(), rest.next), (5, None));
-    assert!(matches!(other.keys(&caller, page.next.as_deref()).await, Err(Failure::Invalid(_))));
+    assert!(matches!(
+        other.keys(&caller, "", page.next.as_deref()).await,
+        Err(Failure::Invalid(_))
+    ));
     let (keys, number) = one.keys_by_number(&caller, None).await.unwrap();
     assert_eq!(keys, page.keys);
     let (rest, end) = one.keys_by_number(&caller, number).await.unwrap();

@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
 use quick_cache::{Equivalent, Weighter, sync::Cache};
+
+use super::Kept;
 
 /// What an entry costs beside its key and value.
 const OVERHEAD: u64 = 128;
@@ -14,7 +15,7 @@ const OVERHEAD: u64 = 128;
 /// Values that were read or written of late. They are never older than what a look at the file would show.
 #[derive(Debug)]
 pub(super) struct Recent {
-    values: Cache<Name, (Bytes, u64), Weight>,
+    values: Cache<Name, Kept, Weight>,
     /// Even between transactions, odd while one is on its way to the disk: what is read then may be older or newer
     /// than what a reader after it finds, so it is not kept.
     moment: AtomicU64,
@@ -30,9 +31,9 @@ struct NameRef<'a>(&'a str, &'a str);
 #[derive(Clone, Debug)]
 struct Weight;
 
-impl Weighter<Name, (Bytes, u64)> for Weight {
-    fn weight(&self, name: &Name, (value, _): &(Bytes, u64)) -> u64 {
-        (name.0.len() + name.1.len() + value.len()) as u64 + OVERHEAD
+impl Weighter<Name, Kept> for Weight {
+    fn weight(&self, name: &Name, kept: &Kept) -> u64 {
+        (name.0.len() + name.1.len() + kept.value.len()) as u64 + OVERHEAD
     }
 }
 
@@ -49,7 +50,7 @@ impl Recent {
         Self { values, moment: AtomicU64::new(0), keeping: RwLock::new(()) }
     }
 
-    pub(super) fn get(&self, bucket: &str, key: &str) -> Option<(Bytes, u64)> {
+    pub(super) fn get(&self, bucket: &str, key: &str) -> Option<Kept> {
         self.values.get(&NameRef(bucket, key))
     }
 
@@ -59,7 +60,7 @@ impl Recent {
     }
 
     /// Keeps what a look found that began at `moment`, if nothing was written since.
-    pub(super) fn keep(&self, moment: u64, bucket: &str, key: &str, found: (Bytes, u64)) {
+    pub(super) fn keep(&self, moment: u64, bucket: &str, key: &str, found: Kept) {
         let _keeping = self.keeping.read().unwrap_or_else(PoisonError::into_inner);
         if moment.is_multiple_of(2) && self.moment() == moment {
             self.values.insert(Name(bucket.to_owned(), key.to_owned()), found);
@@ -75,11 +76,17 @@ impl Recent {
         }
     }
 
-    /// It is on the disk, or failed.
-    pub(super) fn end(&self, written: impl Iterator<Item = ((String, String), (Bytes, u64))>) {
+    /// It is on the disk, or failed: these have changed.
+    pub(super) fn end<'a>(
+        &self,
+        changed: impl Iterator<Item = (&'a (String, String), &'a Option<Kept>)>,
+    ) {
         let _keeping = self.keeping.write().unwrap_or_else(PoisonError::into_inner);
-        for ((bucket, key), value) in written {
-            self.values.insert(Name(bucket, key), value);
+        for ((bucket, key), kept) in changed {
+            match kept {
+                Some(kept) => self.values.insert(Name(bucket.clone(), key.clone()), kept.clone()),
+                None => drop(self.values.remove(&NameRef(bucket, key))),
+            }
         }
         self.moment.fetch_add(1, Ordering::AcqRel);
     }
