@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use reef_capability::{Caller, Failure, Links};
+use reef_capability::{Caller, Failure, Gate, Links};
 use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
 use wasmtime::{
@@ -67,6 +67,12 @@ impl Capabilities {
             config: Links::new(workload.clone(), CONFIG, Vec::new()),
             secrets: Links::new(workload.clone(), SECRETS, Vec::new()),
         }
+    }
+
+    /// What every use of each link passes through, for metrics.
+    pub fn gates(&self) -> impl Iterator<Item = &Gate> {
+        let values = self.config.iter().chain(self.secrets.iter()).map(|link| &link.gate);
+        self.key_value.iter().map(|link| &link.gate).chain(values)
     }
 }
 
