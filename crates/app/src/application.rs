@@ -37,6 +37,9 @@ pub struct Application {
     /// Its workloads.
     #[serde(default, rename = "workload", skip_serializing_if = "Vec::is_empty")]
     pub workloads: Vec<Workload>,
+    /// Directories that its workloads share, and that stay.
+    #[serde(default, rename = "volume", skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
     /// Files that are answered with.
     #[serde(default, rename = "static", skip_serializing_if = "Vec::is_empty")]
     pub statics: Vec<StaticFiles>,
@@ -79,6 +82,19 @@ pub struct VariableSource {
     pub config: BTreeMap<String, At<Template>>,
 }
 
+/// A directory that workloads of an application share. It is kept with the application's data, and stays when they
+/// end.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Volume {
+    /// What it is called.
+    pub name: At<Name>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
 /// A `reef.toml`: the application, and what its profiles put over it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -97,6 +113,7 @@ impl Application {
             variables: BTreeMap::new(),
             variable_sources: Vec::new(),
             workloads: Vec::new(),
+            volumes: Vec::new(),
             statics: Vec::new(),
             redirects: Vec::new(),
             responses: Vec::new(),

@@ -28,6 +28,7 @@ pub(crate) fn check(application: &Application, native: bool, found: &mut Diagnos
         component.chain(&workload.digest).for_each(|one| digest(one, found));
         links(workload, &names, found);
     }
+    volumes(application, found);
     cycles(application, found);
     unstarted(application, native, found);
 }
@@ -101,6 +102,26 @@ fn names<'a>(application: &'a Application, found: &mut Diagnostics) -> HashSet<&
         }
     }
     names
+}
+
+fn volumes(application: &Application, found: &mut Diagnostics) {
+    let mut names = HashSet::new();
+    for volume in &application.volumes {
+        if !names.insert(volume.name.as_str()) {
+            let error = Diagnostic::error(format!("two volumes are called `{}`", volume.name));
+            found.push(placed(error, &volume.name).label("the second"));
+        }
+    }
+    for workload in &application.workloads {
+        for mount in &workload.volumes {
+            let name = &mount.value.0.volume;
+            if !names.contains(name.as_str()) {
+                let error = Diagnostic::error(format!("there is no volume `{name}`"));
+                let help = format!("declare it: `[[volume]]` with `name = \"{name}\"`");
+                found.push(placed(error, mount).help(help));
+            }
+        }
+    }
 }
 
 fn routes(application: &Application, found: &mut Diagnostics) {

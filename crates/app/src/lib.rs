@@ -20,7 +20,7 @@ mod text;
 mod trigger;
 mod workload;
 
-pub use application::{Application, Manifest, Variable, VariableSource, schema};
+pub use application::{Application, Manifest, Variable, VariableSource, Volume, schema};
 pub use fixed::{FixedResponse, Redirect, StaticFiles};
 pub use link::Link;
 pub use name::{Name, NameError};

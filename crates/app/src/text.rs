@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, fmt::Display, ops::Deref, str::FromStr, time::Duration};
 
-use reef_grants::{ByteSize, CpuShare, DirGrant};
+use reef_grants::{ByteSize, CpuShare, DirGrant, ScratchGrant, VolumeGrant};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, de::Visitor};
 
 /// A value as text, in the words of its own grammar: `64MiB`, `./assets::/assets:ro`. A number is taken
@@ -48,6 +48,8 @@ macro_rules! grammar {
 grammar!(ByteSize, "Size", "A number of bytes with an optional unit: `64MiB`, `512k`");
 grammar!(CpuShare, "CpuShare", "Cores of a processor: `0.5`, `50%`, `2`");
 grammar!(DirGrant, "Directory", "`HOST`, `HOST::GUEST` or `HOST::GUEST:ro`");
+grammar!(ScratchGrant, "Scratch", "`SIZE`, or `SIZE::GUEST` for another place than `/tmp`");
+grammar!(VolumeGrant, "Volume", "`NAME::GUEST` or `NAME::GUEST:ro`");
 
 impl Grammar for std::net::SocketAddr {
     const NAME: &'static str = "Address";

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use reef_document::At;
-use reef_grants::{ByteSize, CpuShare, DirGrant};
+use reef_grants::{ByteSize, CpuShare, DirGrant, ScratchGrant, VolumeGrant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,13 @@ pub struct Workload {
     /// Directories that it sees, by `HOST::GUEST[:ro]`; `HOST` from the manifest's folder on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dirs: Vec<At<Written<DirGrant>>>,
+    /// A directory of its own, empty when it starts and gone when it ends, that its instances share: how much may be
+    /// in it, as in `64MiB`, and where it sees it if that is not `/tmp`, as in `64MiB::/var/cache`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<At<Written<ScratchGrant>>>,
+    /// Volumes of the application that it sees, by `NAME::GUEST[:ro]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<At<Written<VolumeGrant>>>,
     /// Where it may connect: `api.example.com:443`, `*.example.com:443`, `10.0.0.0/8:5432`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub egress: Vec<At<Template>>,
@@ -198,6 +205,8 @@ impl Workload {
             config: BTreeMap::new(),
             files: Vec::new(),
             dirs: Vec::new(),
+            scratch: None,
+            volumes: Vec::new(),
             egress: Vec::new(),
             listen: Vec::new(),
             links: Vec::new(),

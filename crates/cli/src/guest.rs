@@ -111,6 +111,7 @@ pub(crate) fn grants(args: &GrantArgs) -> anyhow::Result<Grants> {
         }
     }
     Ok(Grants {
+        scratch: None,
         dirs: args.dir.clone(),
         env: unique,
         config: Vec::new(),

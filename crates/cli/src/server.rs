@@ -20,7 +20,7 @@ use reef_http::{
     AccessLog, CertificateFiles, HandlerFn, LogTarget, Peer, RequestBody, ResponseBody, Server,
     ServerConfig, Tls, Workers,
 };
-use reef_telemetry::{Family, Journal, Kind, Telemetry, TraceConfig, Value};
+use reef_telemetry::{Family, GateSnapshot, Journal, Kind, Telemetry, TraceConfig, Value};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -320,8 +320,10 @@ fn register(telemetry: &Telemetry, host: &Arc<Host>, server: &Server) {
     let weak: Weak<Host> = Arc::downgrade(host);
     telemetry.metrics().register(move |out| {
         let Some(host) = weak.upgrade() else { return };
-        let meters: Vec<_> = host
-            .workloads()
+        let workloads = host.workloads();
+        let gates = workloads.iter().flat_map(|workload| workload.capabilities().gates());
+        reef_telemetry::gate_families(out, gates.map(GateSnapshot::from));
+        let meters: Vec<_> = workloads
             .into_iter()
             .map(|workload| (workload.name().clone(), workload.meter().snapshot()))
             .collect();

@@ -2,13 +2,15 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use crate::destination::Destination;
+use crate::{ByteSize, destination::Destination};
 
 /// Everything that was granted to one workload. The default is nothing.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Directories.
     pub dirs: Vec<DirGrant>,
+    /// A directory of its own.
+    pub scratch: Option<ScratchGrant>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
     /// Its configuration.
@@ -17,6 +19,15 @@ pub struct Grants {
     pub egress: Vec<Destination>,
     /// Where it may listen.
     pub listen: Vec<SocketAddr>,
+}
+
+/// A directory of a workload's own, empty when it starts and gone when it ends: `SIZE[::GUEST]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScratchGrant {
+    /// How much may be in it.
+    pub quota: ByteSize,
+    /// What the guest calls it: `/tmp` if not said.
+    pub guest: String,
 }
 
 /// A directory of the host under a name of the guest: `HOST[::GUEST][:ro]`.
@@ -39,6 +50,17 @@ pub enum Access {
     ReadWrite,
 }
 
+/// A volume of an application under a name of the guest: `NAME::GUEST[:ro]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeGrant {
+    /// What the application calls it.
+    pub volume: String,
+    /// What the guest calls it.
+    pub guest: String,
+    /// What it may do there.
+    pub access: Access,
+}
+
 /// An environment variable: `KEY=VALUE`, or `KEY` for the caller's own value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvGrant {
@@ -51,6 +73,16 @@ pub struct EnvGrant {
 /// A grant that cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ParseGrantError {
+    /// Not a volume.
+    #[error(
+        "`{0}` is no volume; write `NAME::/where/the/guest/sees/it`, with `:ro` at the end for one that it only reads"
+    )]
+    Volume(String),
+    /// Not a scratch directory.
+    #[error(
+        "`{0}` is no scratch directory; write `64MiB`, or `64MiB::/var/cache` for another place than /tmp"
+    )]
+    Scratch(String),
     /// Not a directory grant.
     #[error(
         "`{0}` is not a directory grant; write HOST, HOST::GUEST or HOST::GUEST:ro, such as ./data::/data:ro"
@@ -105,6 +137,55 @@ impl fmt::Display for DirGrant {
             Access::ReadOnly => f.write_str(":ro"),
             Access::ReadWrite => Ok(()),
         }
+    }
+}
+
+// === impl VolumeGrant ===
+
+impl FromStr for VolumeGrant {
+    type Err = ParseGrantError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || ParseGrantError::Volume(text.to_owned());
+        let DirGrant { host, guest, access } = text.parse().map_err(|_| refused())?;
+        let volume = host.to_str().filter(|_| text.contains("::")).ok_or_else(refused)?;
+        if !guest.starts_with('/') {
+            return Err(refused());
+        }
+        Ok(Self { volume: volume.to_owned(), guest, access })
+    }
+}
+
+impl fmt::Display for VolumeGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, guest) = (PathBuf::from(&self.volume), self.guest.clone());
+        DirGrant { host, guest, access: self.access }.fmt(f)
+    }
+}
+
+// === impl ScratchGrant ===
+
+/// What guests call their scratch directory where nobody says.
+const SCRATCH: &str = "/tmp";
+
+impl FromStr for ScratchGrant {
+    type Err = ParseGrantError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (size, guest) = text.split_once("::").unwrap_or((text, SCRATCH));
+        let refused = || ParseGrantError::Scratch(text.to_owned());
+        let quota: ByteSize = size.parse().map_err(|_| refused())?;
+        if !guest.starts_with('/') || guest.len() < 2 || quota.0 == 0 {
+            return Err(refused());
+        }
+        Ok(Self { quota, guest: guest.to_owned() })
+    }
+}
+
+impl fmt::Display for ScratchGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.quota)?;
+        if self.guest == SCRATCH { Ok(()) } else { write!(f, "::{}", self.guest) }
     }
 }
 

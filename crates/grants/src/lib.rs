@@ -14,5 +14,5 @@ mod limits;
 
 pub use address::{HostFault, IpNetwork, Target, is_localhost, is_public};
 pub use destination::{Destination, DestinationError, Fault, Host, Ports};
-pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError};
+pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError, ScratchGrant, VolumeGrant};
 pub use limits::{ByteSize, CpuShare, Limits, ParseLimitError, parse_duration};

@@ -17,7 +17,7 @@ use reef_artifact::{Artifact, Form, Kind, Wasi};
 use reef_engine::{Allocation, Code, Confined, Engine, EngineConfig, Flavour, Share};
 use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
-use reef_wasi::{Stdio, World, component_linker, module_linker};
+use reef_wasi::{Stdio, Storage, World, component_linker, module_linker};
 use wasmtime::Store;
 
 /// Mapping and linking take longer than the rest; their medians settle sooner.
@@ -64,7 +64,9 @@ async fn climb(engine: &Engine, file: &Path, times: usize) -> Vec<(&'static str,
     let world = World::new("it".into(), Grants::default(), limits, share).unwrap();
     match code {
         Code::Module(module) => {
-            let link = || module_linker(&module).unwrap().instantiate_pre(&module).unwrap();
+            let link = || {
+                module_linker(&module, Storage::Plain).unwrap().instantiate_pre(&module).unwrap()
+            };
             steps.push(("link", median(repeat(preparing, || drop(link())))));
             let pre = link();
             let guest = || world.module(&[], &[], Stdio::Log).unwrap();
@@ -75,7 +77,7 @@ async fn climb(engine: &Engine, file: &Path, times: usize) -> Vec<(&'static str,
         }
         Code::Component(component) => {
             let link = || {
-                let linker = component_linker(&component, flavour).unwrap();
+                let linker = component_linker(&component, flavour, Storage::Plain).unwrap();
                 linker.instantiate_pre(&component).unwrap()
             };
             steps.push(("link", median(repeat(preparing, || drop(link())))));

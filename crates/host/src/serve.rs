@@ -10,6 +10,7 @@ mod dispatch;
 mod entries;
 mod ingress;
 mod instances;
+mod spans;
 mod spin;
 mod turn;
 mod uri;

@@ -12,7 +12,7 @@ use reef_engine::{
 };
 use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
-use reef_wasi::{ComponentGuest, ModuleGuest, Stdio, World, WorldError};
+use reef_wasi::{Capabilities, ComponentGuest, ModuleGuest, Stdio, Storage, World, WorldError};
 use wasmtime::{InstancePre, component};
 
 use crate::{
@@ -115,7 +115,11 @@ impl Workload {
     ) -> Result<Self, PrepareError> {
         let Spec { name, grants, limits } = spec;
         let (flavour, code) = compile(&engine, artifact)?;
-        let linked = link(flavour, artifact, &name, code)?;
+        let storage = match grants.scratch {
+            Some(_) => Storage::Metered,
+            None => Storage::Plain,
+        };
+        let linked = link(flavour, artifact, (&name, storage), code)?;
         let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
         let world = World::new(name, grants, limits, share)?;
         Ok(Self {
@@ -280,6 +284,11 @@ impl Workload {
         })
     }
 
+    /// What it is linked to.
+    pub fn capabilities(&self) -> &Arc<Capabilities> {
+        self.world.capabilities()
+    }
+
     /// What it has used.
     pub fn meter(&self) -> &Arc<Meter> {
         self.world.share().meter()
@@ -342,7 +351,7 @@ fn fits_plain(artifact: &Artifact) -> bool {
 fn link(
     flavour: Flavour,
     artifact: &Artifact,
-    name: &Arc<str>,
+    (name, storage): (&Arc<str>, Storage),
     code: Code,
 ) -> Result<Linked, PrepareError> {
     let explain =
@@ -353,10 +362,10 @@ fn link(
             _ => PrepareError::Link { name: name.clone(), cause },
         };
     match code {
-        Code::Module(module) => reef_wasi::module_linker(&module)
+        Code::Module(module) => reef_wasi::module_linker(&module, storage)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map(Linked::Module),
-        Code::Component(component) => reef_wasi::component_linker(&component, flavour)
+        Code::Component(component) => reef_wasi::component_linker(&component, flavour, storage)
             .and_then(|linker| linker.instantiate_pre(&component))
             .map(Linked::Component),
     }

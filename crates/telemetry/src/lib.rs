@@ -17,10 +17,11 @@ pub use error::Error;
 pub use health::{Answer, Health, State};
 pub use logs::{Color, Journal, JournalEntry, LogConfig, LogFormat, init, init_to, subscriber};
 pub use metrics::{
-    CONTENT_TYPE, Family, Kind, MAX_SAMPLES_PER_FAMILY, Metrics, Sample, Value, workload_families,
+    CONTENT_TYPE, Family, GateSnapshot, Kind, MAX_SAMPLES_PER_FAMILY, Metrics, Sample, Value,
+    gate_families, workload_families,
 };
 pub use telemetry::Telemetry;
 pub use trace::{
-    BatchLimits, ExportCounts, RequestSpan, Sampling, SpanKind, TraceConfig, TraceId, Tracer,
-    attributes,
+    BatchLimits, ExportCounts, RequestSpan, Sampling, SpanKind, SpanParent, TraceConfig, TraceId,
+    Tracer, attributes,
 };

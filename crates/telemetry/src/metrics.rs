@@ -3,12 +3,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use reef_meter::HistogramSnapshot;
 
+mod gate;
 mod process;
 #[cfg(test)]
 mod tests;
 mod text;
 mod workload;
 
+pub use gate::{GateSnapshot, gate_families};
 pub use text::{CONTENT_TYPE, MAX_SAMPLES_PER_FAMILY};
 pub use workload::workload_families;
 
@@ -47,7 +49,7 @@ pub struct Sample {
 /// Values of one name (Prometheus: a metric).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
-    /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, starting with `reef_`, ending in its unit.
+    /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, starting with `reef_` unless a convention has another name, ending in its unit.
     pub name: &'static str,
     /// What it counts, in a sentence.
     pub help: &'static str,

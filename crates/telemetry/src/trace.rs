@@ -2,6 +2,7 @@ mod batch;
 mod client;
 mod config;
 mod export;
+mod parent;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -12,4 +13,5 @@ pub use config::{BatchLimits, Sampling, TraceConfig};
 pub(crate) use export::Export;
 pub use opentelemetry::TraceId;
 pub use opentelemetry::trace::SpanKind;
+pub use parent::SpanParent;
 pub use span::{RequestSpan, Tracer, attributes};

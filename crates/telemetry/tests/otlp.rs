@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind as Kind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use reef_capability::{Caller, Failure, Gate, Operation, Policy};
 use reef_telemetry::{BatchLimits, Sampling, SpanKind, Telemetry, TraceConfig, Tracer, attributes};
 
 mod receiver;
@@ -265,4 +266,86 @@ fn without_a_configuration_nothing_is_started() {
     assert!(!telemetry.tracer().is_exporting());
     assert_eq!(telemetry.export_counts(), None);
     assert!(telemetry.shutdown(Duration::ZERO));
+}
+
+static GET: Operation = Operation::repeatable("get");
+static PUBLISH: Operation = Operation::once("publish");
+
+/// What a guest asks of its links and of others, below the span of its request.
+#[test]
+fn uses_of_links_are_spans_of_clients_below_the_requests() {
+    let receiver = Receiver::start(Behaviour::Accept);
+    let telemetry = Telemetry::start(Some(&config(&receiver.url()))).unwrap();
+    let mut incoming = HeaderMap::new();
+    incoming.insert("traceparent", HeaderValue::from_static(PARENT));
+    let request = telemetry.tracer().start_request(&incoming, &Method::GET, "/", "shop");
+    let parent = request.as_parent().unwrap();
+    let caller = Caller { trace: Some(std::sync::Arc::new(parent.clone()) as _) };
+    // What outlives its request still belongs to it.
+    drop(request);
+    let gate = |link: &str, capability, system| {
+        let of = (capability, system);
+        Gate::new("shop".into(), link.into(), of, Policy::default(), &[&GET, &PUBLISH])
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (store, bus) = (gate("cache", "key-value", "redis"), gate("bus", "messaging", "nats"));
+        let wrong = || async { Err::<(), _>(Failure::Invalid("no such cursor".into())) };
+        store.run(&caller, &GET, wrong).await.unwrap_err();
+        bus.run(&caller, &PUBLISH, || async { Ok(()) }).await.unwrap();
+    });
+    let mut headers = HeaderMap::new();
+    let url = Uri::from_static("https://api.example/v1?token=2");
+    drop(parent.http(&Method::PUT, &url, &mut headers));
+    // A guest with a span of its own in this trace, and one that names another trace.
+    for own in [
+        "00-0af7651916cd43dd8448eb211c80319c-00000000000000aa-01",
+        "00-1af7651916cd43dd8448eb211c80319c-00000000000000aa-01",
+    ] {
+        headers.insert("traceparent", HeaderValue::from_static(own));
+        drop(parent.http(&Method::DELETE, &url, &mut headers));
+    }
+    assert!(telemetry.shutdown(LONG));
+
+    let spans = receiver.spans();
+    let root = spans.iter().find(|span| span.kind() == Kind::Server).unwrap();
+    let of = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let (get, publish, put) = (of("get"), of("publish"), of("PUT"));
+    for span in [get, publish, put] {
+        assert_eq!(span.parent_span_id, root.span_id, "{}", span.name);
+        assert_eq!(span.trace_id, root.trace_id, "{}", span.name);
+    }
+    assert_eq!(get.kind(), Kind::Client);
+    assert_eq!(text(get, "db.system.name"), "redis");
+    assert_eq!(text(get, "db.operation.name"), "get");
+    assert_eq!(text(get, "reef.link"), "cache");
+    assert_eq!(text(get, attributes::ERROR_TYPE), "invalid");
+    let status = get.status.as_ref().unwrap();
+    assert_eq!((status.code(), &*status.message), (StatusCode::Error, "no such cursor"));
+    assert_eq!(publish.kind(), Kind::Producer);
+    assert_eq!(text(publish, "messaging.system"), "nats");
+    assert_eq!(text(publish, "messaging.operation.type"), "send");
+    assert_eq!(publish.status.as_ref().map_or(0, |status| status.code), 0);
+    assert_eq!(text(put, attributes::URL), "https://api.example/v1");
+    let deleted: Vec<_> = spans.iter().filter(|span| span.name == "DELETE").collect();
+    let parents: Vec<_> = deleted.iter().map(|span| hex(&span.parent_span_id)).collect();
+    assert!(parents.contains(&"00000000000000aa".to_owned()), "{parents:?}");
+    assert!(
+        parents.contains(&hex(&root.span_id)),
+        "another trace's span is no parent: {parents:?}"
+    );
+    assert!(deleted.iter().all(|span| span.trace_id == root.trace_id));
+}
+
+#[test]
+fn nothing_is_below_a_request_that_is_not_recorded() {
+    let plain = HeaderMap::new();
+    let off = Tracer::off().start_request(&plain, &Method::GET, "/", "shop");
+    assert!(off.as_parent().is_none());
+    let receiver = Receiver::start(Behaviour::Accept);
+    let sampling = Sampling { parent_based: true, ratio: 0.0 };
+    let config = TraceConfig { sampling, ..config(&receiver.url()) };
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    let unsampled = telemetry.tracer().start_request(&plain, &Method::GET, "/", "shop");
+    assert!(unsampled.as_parent().is_none());
 }

@@ -7,8 +7,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use http::HeaderMap;
-
 use reef_config::Value;
 use reef_egress::{Client, ClientConfig, Egress, Sockets};
 use reef_engine::{Confined, Limiter, Share};
@@ -23,10 +21,12 @@ use crate::{
     messaging::{Messaging, Outgoing},
     next::{Next, Onward},
     outbound::{Internal, Outbound},
+    scratch::{Ledger, ModuleScratch, Scratch},
     sockets::SocketRules,
     stdin::Stdin,
     stdio::{Lines, Stdio},
-    trace::Traces,
+    trace::{Traced, Traces},
+    voice::Voice,
 };
 
 /// Most streams, sockets, requests and the like that an instance can hold: each is memory of the host.
@@ -47,6 +47,8 @@ pub struct World {
     capabilities: OnceLock<Arc<Capabilities>>,
     /// Where nothing is linked.
     without: Arc<Capabilities>,
+    voice: Arc<Voice>,
+    scratch: Option<Arc<Scratch>>,
 }
 
 /// Why a world cannot be made.
@@ -64,6 +66,18 @@ pub enum WorldError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no place for a scratch directory.
+    #[error(
+        "{workload}: its scratch directory cannot be made in {place}: {source}; make room there, or set TMPDIR"
+    )]
+    Scratch {
+        /// Which workload.
+        workload: Arc<str>,
+        /// Where it was to be.
+        place: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// What belongs to one instance of a component.
@@ -78,6 +92,8 @@ pub struct ComponentGuest {
     traces: Traces,
     messaging: Outgoing,
     pub(crate) instance: Instance,
+    voice: Arc<Voice>,
+    scratch: Option<Arc<Scratch>>,
 }
 
 /// What belongs to one instance of a core module.
@@ -85,6 +101,7 @@ pub struct ModuleGuest {
     limiter: Limiter,
     wasi: WasiP1Ctx,
     pub(crate) requests: Requests,
+    scratch: Option<ModuleScratch>,
 }
 
 // === impl World ===
@@ -115,6 +132,14 @@ impl World {
         let config = grants.config.iter();
         let config = config.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let without = Arc::new(Capabilities::none(&name));
+        let scratch = grants.scratch.as_ref().map(|scratch| Scratch::new(scratch.quota.0));
+        let scratch = scratch.transpose().map_err(|source| WorldError::Scratch {
+            workload: name.clone(),
+            place: std::env::temp_dir(),
+            source,
+        })?;
+        let scratch = scratch.map(Arc::new);
+        let voice = Arc::new(Voice::new(name.clone()));
         Ok(Self {
             name,
             grants,
@@ -128,6 +153,8 @@ impl World {
             messaging: OnceLock::new(),
             capabilities: OnceLock::new(),
             without,
+            voice,
+            scratch,
         })
     }
 
@@ -181,6 +208,11 @@ impl World {
         self.capabilities.get().unwrap_or(&self.without)
     }
 
+    /// Logs `stream` ("stdout" or "stderr") of the workload, a line at a time.
+    pub fn lines(&self, stream: &'static str) -> Lines {
+        Lines::new(self.voice.clone(), stream)
+    }
+
     /// Data for an instance of a component.
     ///
     /// # Errors
@@ -208,10 +240,12 @@ impl World {
             http: WasiHttpCtx::new(),
             outbound: Outbound::new(self.name.clone(), self.client.clone(), self.internal.clone()),
             rules: self.sockets.clone(),
-            onward: Onward { next: self.next.get().cloned(), trace: HeaderMap::new() },
+            onward: Onward { next: self.next.get().cloned(), trace: Traced::default() },
             traces: Traces::default(),
             messaging: Outgoing::new(self.name.clone(), self.messaging.get().cloned()),
             instance: Instance::new(self.capabilities().clone()).with_config(self.config.clone()),
+            voice: self.voice.clone(),
+            scratch: self.scratch.clone(),
         })
     }
 
@@ -227,7 +261,10 @@ impl World {
         stdio: Stdio,
     ) -> Result<ModuleGuest, WorldError> {
         let wasi = self.context(args, env, stdio)?.build_p1();
-        Ok(ModuleGuest { limiter: self.limiter(), wasi, requests: self.requests() })
+        // Three standard streams, then what was granted, in that order.
+        let root = 3 + u32::try_from(self.grants.dirs.len()).unwrap_or(u32::MAX - 3);
+        let scratch = self.scratch.as_ref().map(|scratch| scratch.of_module(root));
+        Ok(ModuleGuest { limiter: self.limiter(), wasi, requests: self.requests(), scratch })
     }
 
     /// Data for an instance of a core module that is granted nothing.
@@ -240,7 +277,7 @@ impl World {
         self.streams(&mut wasi, stdio);
         // It is only asked; it sends nothing.
         let requests = Requests::none(self.name.clone());
-        Ok(ModuleGuest { limiter: self.limiter(), wasi: wasi.build_p1(), requests })
+        Ok(ModuleGuest { limiter: self.limiter(), wasi: wasi.build_p1(), requests, scratch: None })
     }
 
     fn requests(&self) -> Requests {
@@ -279,6 +316,14 @@ impl World {
                 source: io::Error::other(format!("{error:#}")),
             })?;
         }
+        if let (Some(scratch), Some(grant)) = (&self.scratch, &self.grants.scratch) {
+            let opened = wasi.preopened_dir(scratch.path(), &grant.guest, FsPerms::ReadWrite);
+            opened.map_err(|error| WorldError::Scratch {
+                workload: self.name.clone(),
+                place: scratch.path().to_owned(),
+                source: io::Error::other(format!("{error:#}")),
+            })?;
+        }
         self.sockets.apply(&mut wasi);
         Ok(wasi)
     }
@@ -289,13 +334,13 @@ impl World {
                 wasi.stdin(Stdin).inherit_stdout().inherit_stderr();
             }
             Stdio::Log => {
-                wasi.stdout(Lines::new(self.name.clone(), "stdout"));
-                wasi.stderr(Lines::new(self.name.clone(), "stderr"));
+                wasi.stdout(self.lines("stdout"));
+                wasi.stderr(self.lines("stderr"));
             }
             Stdio::Piped { stdin, stdout } => {
                 wasi.stdin(crate::stdio::Boxed(stdin));
                 wasi.stdout(crate::stdio::Boxed(stdout));
-                wasi.stderr(Lines::new(self.name.clone(), "stderr"));
+                wasi.stderr(self.lines("stderr"));
             }
             Stdio::Captured { stdin, output, errors } => {
                 wasi.stdin(crate::stdio::Boxed(stdin));
@@ -320,18 +365,30 @@ impl ComponentGuest {
         &self.limiter
     }
 
-    /// Headers to put onto every outgoing request from now on (trace context), for a guest that works
-    /// for one request at a time.
-    pub fn set_trace(&mut self, headers: HeaderMap) {
-        if !headers.is_empty() || self.is_traced() {
-            self.traces.set(headers);
+    /// What all that it asks of others from now on belongs to, for a guest that works for one request at a
+    /// time.
+    pub fn set_trace(&mut self, trace: Traced) {
+        if !trace.is_empty() || self.is_traced() {
+            self.instance.caller = trace.caller();
+            self.traces.set(trace);
             self.send_for(None);
         }
     }
 
-    /// The same for what one of several tasks sends. To be called for each that begins.
-    pub fn set_task_trace(&mut self, task: GuestTaskId, headers: HeaderMap) {
-        self.traces.begin(task, headers);
+    /// The same for one of several tasks. To be called for each that begins.
+    pub fn set_task_trace(&mut self, task: GuestTaskId, trace: Traced) {
+        self.traces.begin(task, trace);
+        self.instance.caller = self.traces.caller();
+    }
+
+    /// Its request has its answer. To be called for each that was begun.
+    pub fn end_task(&mut self, task: GuestTaskId) {
+        self.traces.end(task);
+        self.instance.caller = self.traces.caller();
+    }
+
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// Whether traces are passed on at all.
@@ -342,8 +399,8 @@ impl ComponentGuest {
     /// What is sent next belongs to this task.
     pub(crate) fn send_for(&mut self, task: Option<GuestTaskId>) {
         let trace = self.traces.of(task);
-        self.onward.trace.clone_from(&trace);
-        self.outbound.trace = trace;
+        self.onward.trace.clone_from(trace);
+        self.outbound.trace.clone_from(trace);
     }
 
     pub(crate) fn onward(&mut self) -> WasiHttpCtxView<'_> {
@@ -353,6 +410,20 @@ impl ComponentGuest {
     /// Lets it answer the message that it is going to handle.
     pub fn set_reply_to(&mut self, subject: Option<String>) {
         self.messaging.reply_to = subject;
+    }
+
+    /// What its scratch directory is charged to, if it has one.
+    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.scratch.as_ref().map(|scratch| scratch.ledger())
+    }
+
+    /// The workload's name.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        self.voice.workload()
+    }
+
+    pub(crate) fn voice(&self) -> &Voice {
+        &self.voice
     }
 
     pub(crate) fn outgoing(&self) -> &Outgoing {
@@ -398,6 +469,16 @@ impl ModuleGuest {
 
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
         &mut self.wasi
+    }
+
+    /// The same with its scratch directory, if it has one.
+    pub(crate) fn metered(
+        &mut self,
+    ) -> Result<(&mut WasiP1Ctx, &mut ModuleScratch), &mut WasiP1Ctx> {
+        match &mut self.scratch {
+            Some(scratch) => Ok((&mut self.wasi, scratch)),
+            None => Err(&mut self.wasi),
+        }
     }
 }
 

@@ -10,28 +10,46 @@ use wasmtime_wasi::p3;
 use crate::{
     experimental_http,
     guest::{ComponentGuest, ModuleGuest},
-    messaging, next, preview1, preview2, response, sockets, spin_http, trace,
+    logging, messaging, next, otel, preview1, preview2, response, scratch, sockets, spin_http,
+    trace,
 };
 
 const UNSTABLE: &str = "wasi_unstable";
+
+/// Whether what a guest writes is counted: where it has a scratch directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// It is not.
+    Plain,
+    /// It is, and refused beyond the quota.
+    Metered,
+}
 
 /// What a core module imports of `wasi_snapshot_preview1`, `wasi_unstable` and `wasi_experimental_http`. Linking is a part of
 /// every short run, so what it does not import is left out.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
-pub fn module_linker(module: &Module) -> wasmtime::Result<Linker<ModuleGuest>> {
+pub fn module_linker(module: &Module, storage: Storage) -> wasmtime::Result<Linker<ModuleGuest>> {
     let mut linker = Linker::new(module.engine());
     // A module may import the same function several times.
     linker.allow_shadowing(true);
     let mut unstable = false;
     for import in module.imports() {
         match import.module() {
-            preview1::MODULE => preview1::define(&mut linker, import.name())?,
+            preview1::MODULE => {
+                preview1::define(&mut linker, import.name())?;
+                if storage == Storage::Metered {
+                    scratch::define(&mut linker, import.name())?;
+                }
+            }
             UNSTABLE => unstable = true,
             experimental_http::MODULE => experimental_http::define(&mut linker, import.name())?,
             _ => {}
         }
+    }
+    if unstable && storage == Storage::Metered {
+        return Err(unmetered());
     }
     if unstable {
         wasmtime_wasi::p0::add_to_linker_async(&mut linker, ModuleGuest::wasi)?;
@@ -39,6 +57,14 @@ pub fn module_linker(module: &Module) -> wasmtime::Result<Linker<ModuleGuest>> {
     }
     linker.allow_shadowing(false);
     Ok(linker)
+}
+
+/// What a guest writes by this would not be counted.
+fn unmetered() -> wasmtime::Error {
+    wasmtime::Error::msg(
+        "it has a scratch directory, whose quota Reef does not keep for wasi_unstable: \
+         grant it a directory in `dirs` instead, or build it for wasi_snapshot_preview1",
+    )
 }
 
 /// The imports of a component: WASI 0.2, and WASI 0.3 for the flavour that has it. Packages that it
@@ -49,15 +75,24 @@ pub fn module_linker(module: &Module) -> wasmtime::Result<Linker<ModuleGuest>> {
 pub fn component_linker(
     component: &Component,
     flavour: Flavour,
+    storage: Storage,
 ) -> wasmtime::Result<component::Linker<ComponentGuest>> {
     let engine = component.engine();
     let of = component.component_type();
     // What is imported under a label is of a package, too: its types are imported by their own names.
     let imports: Vec<&str> = of.imports(engine).map(|(name, _)| name).collect();
+<<<<<<< HEAD
     let mut linker = packages_linker(engine, flavour, |package| {
         imports.iter().any(|name| name.starts_with(package))
     })?;
     reef_interfaces::add_labelled(&mut linker, component)?;
+=======
+    let wanted = |package: &str| imports.iter().any(|name| name.starts_with(package));
+    let mut linker = packages_linker(engine, flavour, wanted)?;
+    if storage == Storage::Metered && wanted("wasi:filesystem/") {
+        scratch::add_to_linker(&mut linker, flavour)?;
+    }
+>>>>>>> telemetry
     Ok(linker)
 }
 
@@ -94,6 +129,8 @@ pub(crate) fn packages_linker(
     spin_http::add_to_linker(&mut linker, &wanted)?;
     messaging::add_to_linker(&mut linker, &wanted)?;
     reef_interfaces::add_to_linker(&mut linker, concurrent, &wanted)?;
+    logging::add_to_linker(&mut linker, &wanted)?;
+    otel::add_to_linker(&mut linker, &wanted)?;
     if wanted("wasi:http/") {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         if concurrent {

@@ -5,14 +5,18 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use http::{HeaderMap, HeaderName, Request, Response, uri::Scheme};
+use http::{HeaderName, Request, Response, uri::Scheme};
 use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpHooks,
     p3::bindings::http::types::Request as GuestRequest,
 };
 
-use crate::{guest::ComponentGuest, outbound::is_forbidden, trace::send};
+use crate::{
+    guest::ComponentGuest,
+    outbound::is_forbidden,
+    trace::{Traced, send},
+};
 
 /// The response that the next handler is going to give.
 pub type Handled = Pin<Box<dyn Future<Output = Result<Response<WasiBody>, Error>> + Send>>;
@@ -26,7 +30,7 @@ pub trait Next: Send + Sync {
 /// The way from one instance to the next handler.
 pub(crate) struct Onward {
     pub(crate) next: Option<Arc<dyn Next>>,
-    pub(crate) trace: HeaderMap,
+    pub(crate) trace: Traced,
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -42,9 +46,7 @@ impl WasiHttpHooks for Onward {
         _: Option<RequestOptions>,
         _result: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
-        for (name, value) in &self.trace {
-            request.headers_mut().insert(name.clone(), value.clone());
-        }
+        self.trace.name_in(request.headers_mut());
         let handled = self.next.as_ref().map(|next| next.handle(request));
         Box::new(async move {
             let response = handled.ok_or(Error::DestinationNotFound)?.await?;

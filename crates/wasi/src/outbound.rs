@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderName, Request, Response};
 use http_body_util::BodyExt as _;
 use reef_egress::{Client, SendError, Timeouts};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use crate::next::Next;
+use crate::{next::Next, trace::Traced};
 
 /// Chunks of a WASI 0.2 response body that are buffered before the guest has to wait. A short answer
 /// is whole before anything is sent, so it goes out with its length and in one piece.
@@ -34,7 +34,7 @@ pub struct Outbound {
     client: Client,
     internal: Arc<Internal>,
     /// Goes onto the next request: the trace of whom it is made for.
-    pub(crate) trace: HeaderMap,
+    pub(crate) trace: Traced,
 }
 
 /// Whether a guest may neither see nor set a header. Asked for each header of each request: Wasmtime's
@@ -48,7 +48,7 @@ pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
 
 impl Outbound {
     pub(crate) fn new(workload: Arc<str>, client: Client, internal: Arc<Internal>) -> Self {
-        Self { workload, client, internal, trace: HeaderMap::new() }
+        Self { workload, client, internal, trace: Traced::default() }
     }
 }
 
@@ -80,10 +80,8 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _result: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
-        for (name, value) in &self.trace {
-            request.headers_mut().insert(name.clone(), value.clone());
-        }
         if let Some(next) = self.internal.find(request.uri().host()) {
+            self.trace.name_in(request.headers_mut());
             let handled = next.handle(request);
             return Box::new(async move {
                 let response = handled.await?;
@@ -91,10 +89,25 @@ impl WasiHttpHooks for Outbound {
                 Ok((response, done))
             });
         }
+        let mut span = None;
+        if let Some(spans) = &self.trace.spans {
+            let (method, url) = (request.method().clone(), request.uri().clone());
+            span = Some(spans.http(&method, &url, request.headers_mut()));
+        } else {
+            self.trace.name_in(request.headers_mut());
+        }
         let client = self.client.clone();
         let workload = self.workload.clone();
         Box::new(async move {
-            let response = client.send(request, timeouts(options)).await.map_err(|error| {
+            let sent = client.send(request, timeouts(options)).await;
+            if let Some(span) = &mut span {
+                match &sent {
+                    Ok(response) => span.answered(response.status().as_u16()),
+                    Err(error) => span.fail(kind(error), &error.to_string()),
+                }
+            }
+            drop(span);
+            let response = sent.map_err(|error| {
                 match &error {
                     SendError::Refused(refusal) => {
                         let grant = refusal.grant().map(|grant| grant.to_string());
@@ -137,6 +150,25 @@ fn timeouts(options: Option<RequestOptions>) -> Timeouts {
         first_byte: within(options.first_byte_timeout, default.first_byte),
         between_bytes: within(options.between_bytes_timeout, default.between_bytes),
         total: default.total,
+    }
+}
+
+/// What spans call it: `error.type`, one of a few.
+fn kind(error: &SendError) -> &'static str {
+    match error {
+        SendError::Refused(_) => "denied",
+        SendError::InvalidUri { .. } => "invalid",
+        SendError::DnsFailed(_) => "dns",
+        SendError::ConnectionRefused { .. } | SendError::ConnectFailed { .. } => "unavailable",
+        SendError::TooManyConnections { .. } => "too-many",
+        SendError::Tls { .. } => "tls",
+        SendError::ConnectTimeout { .. }
+        | SendError::FirstByteTimeout(_)
+        | SendError::Timeout(_)
+        | SendError::BetweenBytesTimeout(_) => "timeout",
+        SendError::ConnectionClosed(_) => "closed",
+        SendError::ProtocolError(_) => "protocol",
+        _ => "_OTHER",
     }
 }
 

@@ -132,6 +132,14 @@ fn enter<'a>(
     memory: &'a Option<Extern>,
     caller: &'a mut Caller<'_, ModuleGuest>,
 ) -> wasmtime::Result<(GuestMemory<'a>, &'a mut WasiP1Ctx)> {
+    enter_with(memory, caller).map(|(memory, guest)| (memory, guest.wasi()))
+}
+
+/// The same with all of the guest's data.
+pub(crate) fn enter_with<'a>(
+    memory: &'a Option<Extern>,
+    caller: &'a mut Caller<'_, ModuleGuest>,
+) -> wasmtime::Result<(GuestMemory<'a>, &'a mut ModuleGuest)> {
     let fuel = caller.as_context_mut().hostcall_fuel();
     let (memory, guest) = match memory {
         Some(Extern::Memory(memory)) => {
@@ -146,9 +154,8 @@ fn enter<'a>(
             return Err(wasmtime::Error::msg(cause));
         }
     };
-    let wasi = guest.wasi();
-    wasi.set_hostcall_fuel(fuel);
-    Ok((memory, wasi))
+    guest.wasi().set_hostcall_fuel(fuel);
+    Ok((memory, guest))
 }
 
 #[cfg(test)]

@@ -79,6 +79,17 @@ const EVENTS: &[&str] = &[
     "spin:mqtt-trigger/spin-mqtt-types@3.0.0",
 ];
 
+/// What guests say.
+const LOGGING: &[&str] = &["wasi:logging/logging@0.1.0-draft", "wasi:logging/logging"];
+
+/// What guests trace by themselves.
+const OTEL: &[&str] = &[
+    "wasi:otel/logs@0.2.0-rc.2",
+    "wasi:otel/metrics@0.2.0-rc.2",
+    "wasi:otel/tracing@0.2.0-rc.2",
+    "wasi:otel/types@0.2.0-rc.2",
+];
+
 /// Functions of `wasi_snapshot_preview1`, which `wasi_unstable` has too but for `sock_accept`.
 const WASI_0_1: &[&str] = &[
     "args_get",
@@ -130,7 +141,7 @@ const WASI_0_1: &[&str] = &[
 
 /// Everything that a guest may import.
 pub fn provided() -> Vec<Provided> {
-    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(MESSAGING);
+    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(MESSAGING).chain(LOGGING).chain(OTEL);
     let capabilities = reef_interfaces::PROVIDED.iter().copied().flatten();
     let interfaces = interfaces.chain(EVENTS).chain(SPIN_HTTP).chain(capabilities);
     let interfaces = interfaces.map(|name| Provided::all(name));

@@ -15,8 +15,7 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_io::streams::OutputStream;
 
-/// Longest line that is logged in one piece.
-const LONGEST_LINE: usize = 8 << 10;
+use crate::voice::{LONGEST, Voice};
 
 /// The standard streams of one instance.
 pub enum Stdio {
@@ -45,7 +44,7 @@ pub enum Stdio {
 /// Logs what a guest writes, a line at a time.
 #[derive(Clone)]
 pub struct Lines {
-    workload: Arc<str>,
+    voice: Arc<Voice>,
     stream: &'static str,
     line: Arc<Mutex<Vec<u8>>>,
 }
@@ -66,35 +65,31 @@ impl fmt::Debug for Stdio {
 // === impl Lines ===
 
 impl Lines {
-    /// Logs `stream` ("stdout" or "stderr") of a workload.
-    pub fn new(workload: Arc<str>, stream: &'static str) -> Self {
-        Self { workload, stream, line: Arc::default() }
+    pub(crate) fn new(voice: Arc<Voice>, stream: &'static str) -> Self {
+        Self { voice, stream, line: Arc::default() }
     }
 
     fn take(&self, bytes: &[u8]) {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        for &byte in bytes {
-            if byte == b'\n' {
-                self.log(&line);
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (mut rest, ends) = match piece.strip_suffix(b"\n") {
+                Some(rest) => (rest, true),
+                None => (piece, false),
+            };
+            while line.len() + rest.len() > LONGEST {
+                let fits = LONGEST - line.len();
+                line.extend_from_slice(&rest[..fits]);
+                rest = &rest[fits..];
+                let whole = whole_characters(&line);
+                self.voice.line(self.stream, &line[..whole]);
+                line.drain(..whole);
+            }
+            line.extend_from_slice(rest);
+            if ends {
+                self.voice.line(self.stream, &line);
                 line.clear();
-            } else {
-                line.push(byte);
-                if line.len() >= LONGEST_LINE {
-                    self.log(&line);
-                    line.clear();
-                }
             }
         }
-    }
-
-    fn log(&self, line: &[u8]) {
-        tracing::info!(
-            target: "guest",
-            workload = &*self.workload,
-            stream = self.stream,
-            "{}",
-            String::from_utf8_lossy(line).trim_end_matches('\r')
-        );
     }
 }
 
@@ -103,10 +98,20 @@ impl Drop for Lines {
         if Arc::strong_count(&self.line) == 1 {
             let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
             if !line.is_empty() {
-                self.log(&line);
+                self.voice.line(self.stream, &line);
             }
         }
     }
+}
+
+/// How many bytes of a line that is cut are whole characters: all but the beginning of the last one.
+fn whole_characters(line: &[u8]) -> usize {
+    let (last, from) = match line.utf8_chunks().last() {
+        Some(chunk) => (chunk.invalid().len(), line.len() - chunk.invalid().len()),
+        None => (0, line.len()),
+    };
+    // Longer ones, and those that are not the beginning of anything, are no text anyway.
+    if last < 4 && from > 0 { from } else { line.len() }
 }
 
 impl fmt::Debug for Lines {
@@ -204,3 +209,6 @@ impl StdoutStream for Boxed<dyn StdoutStream> {
         self.0.p2_stream()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
-//! Which trace an outgoing request belongs to.
+//! Which trace an outgoing request, or a use of a link, belongs to.
 //!
 //! An instance of WASI 0.3 works for several requests at once. The one that a call out of it is made
 //! for is told by the guest's task: the one at the root of the call, which the request began.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, Method, Uri};
+use opentelemetry::trace::SpanContext;
+use opentelemetry_sdk::trace::SpanData;
+use reef_capability::{Caller, Span, Trace};
 use wasmtime::{
     AsContextMut as _, StoreContextMut,
     component::{Accessor, GuestTaskId, Linker, Resource},
@@ -27,23 +30,99 @@ use crate::guest::ComponentGuest;
 /// Tasks remembered. Their numbers are used again, so there are about as many as requests at once.
 const MOST_TASKS: usize = 1024;
 
+/// What of a trace a guest works for.
+#[derive(Clone, Default)]
+pub struct Traced {
+    /// What goes onto requests that leave (W3C Trace Context), if they belong to a trace at all.
+    pub headers: HeaderMap,
+    /// Records what the guest asks of others, if anything does.
+    pub spans: Option<Arc<dyn GuestTrace>>,
+}
+
+/// Records spans below that of the request which a guest works for.
+pub trait GuestTrace: Trace {
+    /// Begins the span of a request that leaves, and names it in its headers as the parent.
+    fn http(&self, method: &Method, url: &Uri, headers: &mut HeaderMap) -> Box<dyn HttpSpan>;
+
+    /// The context of the request's span.
+    fn context(&self) -> SpanContext;
+
+    /// Exports a span that the guest made itself, if the request may have one more.
+    fn pass_on(&self, span: SpanData);
+}
+
+/// The span of a request that left. It ends when it is dropped.
+pub trait HttpSpan: Span {
+    /// The head of its response is there.
+    fn answered(&mut self, status: u16);
+}
+
 /// The traces that an instance works for.
 #[derive(Default)]
 pub(crate) struct Traces {
     /// Of an instance that works for one request at a time.
-    only: HeaderMap,
-    by_task: HashMap<GuestTaskId, HeaderMap>,
+    only: Traced,
+    by_task: HashMap<GuestTaskId, Traced>,
+    /// Those that have no answer yet.
+    at_work: Vec<GuestTaskId>,
+}
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+// === impl Traced ===
+
+impl Traced {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.spans.is_none()
+    }
+
+    /// The request's span, where it is recorded.
+    pub(crate) fn context(&self) -> Option<SpanContext> {
+        self.spans.as_ref().map(|spans| spans.context())
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        Caller { trace: self.spans.clone().map(|spans| spans as Arc<dyn Trace>) }
+    }
+
+    /// The trace's id, for logs.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        let id = self.headers.get(TRACEPARENT)?.to_str().ok()?.get(3..35)?;
+        Some(id.to_owned())
+    }
+
+    /// Names the trace in the headers of a request. One of the guest's own stays, if it is of this trace: then
+    /// the guest has a span of its own in between.
+    pub(crate) fn name_in(&self, headers: &mut HeaderMap) {
+        // `version-traceid-parentid-flags`: the first two.
+        let id =
+            |headers: &HeaderMap| Some(headers.get(TRACEPARENT)?.as_bytes().get(..35)?.to_vec());
+        if self.headers.is_empty() || id(headers).is_some_and(|own| id(&self.headers) == Some(own))
+        {
+            return;
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+impl fmt::Debug for Traced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traced").field("recorded", &self.spans.is_some()).finish_non_exhaustive()
+    }
 }
 
 // === impl Traces ===
 
 impl Traces {
-    pub(crate) fn set(&mut self, trace: HeaderMap) {
+    pub(crate) fn set(&mut self, trace: Traced) {
         self.only = trace;
     }
 
     /// A task that begins. One without a trace may have the number of an earlier one that had.
-    pub(crate) fn begin(&mut self, task: GuestTaskId, trace: HeaderMap) {
+    pub(crate) fn begin(&mut self, task: GuestTaskId, trace: Traced) {
+        self.at_work.push(task);
         if trace.is_empty() {
             if !self.by_task.is_empty() {
                 self.by_task.remove(&task);
@@ -57,14 +136,57 @@ impl Traces {
         self.by_task.insert(task, trace);
     }
 
+    pub(crate) fn end(&mut self, task: GuestTaskId) {
+        if let Some(at) = self.at_work.iter().position(|one| *one == task) {
+            self.at_work.swap_remove(at);
+        }
+    }
+
+    /// For whom a use of a link is made that does not say by which task. While there are several, for nobody: a use
+    /// without a span is better than one in another request's trace.
+    pub(crate) fn caller(&self) -> Caller {
+        match *self.at_work {
+            [] => self.only.caller(),
+            [task] => self.of(Some(task)).caller(),
+            _ => Caller::default(),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.only.is_empty() && self.by_task.is_empty()
     }
 
     /// The trace of a task, or none: that of another request would be a lie.
-    pub(crate) fn of(&self, task: Option<GuestTaskId>) -> HeaderMap {
-        task.and_then(|task| self.by_task.get(&task)).unwrap_or(&self.only).clone()
+    pub(crate) fn of(&self, task: Option<GuestTaskId>) -> &Traced {
+        task.and_then(|task| self.by_task.get(&task)).unwrap_or(&self.only)
     }
+
+    /// Whether it takes a look at the guest's tasks to tell whom it works for.
+    fn are_several(&self) -> bool {
+        !self.by_task.is_empty()
+    }
+}
+
+/// On whose behalf a guest makes the call that it is in: what a use of one of its links is recorded below.
+///
+/// Nothing is looked at, and nothing allocated, as long as nothing is traced.
+///
+/// # Errors
+/// When the call is none of a guest's.
+pub fn caller(store: &mut StoreContextMut<'_, ComponentGuest>) -> wasmtime::Result<Caller> {
+    Ok(traced(store)?.map_or_else(Caller::default, Traced::caller))
+}
+
+/// What of a trace the call belongs to that a guest is in.
+pub(crate) fn traced<'a>(
+    store: &'a mut StoreContextMut<'_, ComponentGuest>,
+) -> wasmtime::Result<Option<&'a Traced>> {
+    if store.data().traces().is_empty() {
+        return Ok(None);
+    }
+    let several = store.data().traces().are_several();
+    let task = if several { store.async_call_stack()?.last() } else { None };
+    Ok(Some(store.data().traces().of(task)))
 }
 
 /// What the guest sends from now on, until it is called again, belongs to whom it works for now.

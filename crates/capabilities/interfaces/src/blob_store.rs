@@ -32,6 +32,7 @@ pub(crate) const PROVIDED: &[&str] = &[
 /// Offers the packages that are `wanted`.
 pub(crate) fn add_to_linker<T: Capable>(
     linker: &mut Linker<T>,
+    concurrent: bool,
     wanted: &impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
     if wanted("wasi:blobstore/") {
@@ -41,7 +42,7 @@ pub(crate) fn add_to_linker<T: Capable>(
         container::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
         blobstore::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
     }
-    if wanted("wasmcloud:blobstore/") {
+    if concurrent && wanted("wasmcloud:blobstore/") {
         wasmcloud::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
     }
     Ok(())

@@ -30,7 +30,13 @@ pub const PROVIDED: &[&[&str]] = &[
 
 /// Packages that have asynchronous functions, in all versions that are offered: what imports one of them needs the
 /// component model's concurrency.
-pub const ASYNCHRONOUS: &[&str] = &["spin:key-value", "wasmcloud:keyvalue"];
+pub const ASYNCHRONOUS: &[&str] = &[
+    "spin:key-value",
+    "spin:mysql",
+    "spin:variables",
+    "wasmcloud:blobstore",
+    "wasmcloud:keyvalue",
+];
 
 /// Offers the packages that are `wanted`, each asked for by what its interfaces' names begin with;
 /// [asynchronous](ASYNCHRONOUS) ones only if the linker's engine is `concurrent`.
@@ -42,7 +48,7 @@ pub fn add_to_linker<T: Capable>(
     concurrent: bool,
     wanted: impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
-    blob_store::add_to_linker(linker, &wanted)?;
+    blob_store::add_to_linker(linker, concurrent, &wanted)?;
     bus::add_to_linker(linker, &wanted)?;
     config::add_to_linker(linker, concurrent, &wanted)?;
     key_value::add_to_linker(linker, concurrent, &wanted)?;

@@ -27,6 +27,7 @@ mod outside;
 mod process;
 mod redis;
 mod run;
+mod scratch;
 mod serve;
 mod serve_faults;
 mod serve_limits;

@@ -2,6 +2,7 @@
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 
 use crate::client::{self, BOTH, Version, ask, empty, get_over, request};
@@ -130,10 +131,11 @@ fn a_trace_goes_in_through_the_guest_and_out_again() {
         // What waits to be sent is sent before the end.
         server.signal("TERM");
         server.ended();
-        eventually("two spans", || (spans(&receiver).len() >= 2).then_some(()));
+        eventually("three spans", || (spans(&receiver).len() >= 3).then_some(()));
 
         let spans = spans(&receiver);
-        let first = spans.iter().find(|span| hex(&span.trace_id) == TRACE).unwrap();
+        let servers: Vec<_> = spans.iter().filter(|span| span.kind() == SpanKind::Server).collect();
+        let first = servers.iter().find(|span| hex(&span.trace_id) == TRACE).unwrap();
         assert_eq!(hex(&first.parent_span_id), PARENT, "{kit}");
         assert_eq!(first.trace_state, "vendor=x");
         assert!(first.name.starts_with("GET "), "{}", first.name);
@@ -144,6 +146,10 @@ fn a_trace_goes_in_through_the_guest_and_out_again() {
             !passed.contains(PARENT),
             "the caller's span is not the parent of the next request"
         );
+        let client = spans.iter().find(|span| span.kind() == SpanKind::Client).unwrap();
+        assert_eq!(hex(&client.parent_span_id), hex(&first.span_id), "{kit}");
+        assert_eq!(client.name, "GET");
+        assert!(passed.contains(&hex(&client.span_id)), "the one that answers is below it");
         let sent: Vec<_> = spans.iter().map(|span| hex(&span.span_id)).collect();
         assert!(sent.iter().any(|id| passed.contains(id.as_str())), "{kit}: {passed}, {sent:?}");
         assert_eq!(head.headers["tracestate"], "vendor=x");
@@ -234,4 +240,127 @@ fn a_receiver_that_is_down_disturbs_nobody() {
     }
     server.signal("TERM");
     assert_eq!(server.ended().code(), Some(0));
+}
+
+#[test]
+fn what_a_guest_logs_is_in_the_log_with_its_level_and_context() {
+    let server = Server::spawn({
+        let mut command = command(["--log", "info,guest=debug"]);
+        command.arg(guest("p2-observe"));
+        command
+    });
+    assert_eq!(server.get("/log").text(), "logged");
+    let debug = server.wait_for_log(&["a detail"]);
+    assert_eq!((&debug["level"], &debug["context"]), (&"DEBUG".into(), &"orders".into()));
+    assert_eq!((&debug["workload"], &debug["target"]), (&"p2-observe".into(), &"guest".into()));
+    let warn = server.wait_for_log(&["two lines"]);
+    assert_eq!(warn["level"], "WARN");
+    assert_eq!(warn["message"], "two lines:\nthe second \u{1b}[31mred", "JSON has it as it is");
+    let worst = server.wait_for_log(&["the worst"]);
+    assert_eq!((&worst["level"], &worst["severity"]), (&"ERROR".into(), &"critical".into()));
+    assert!(worst.get("context").is_none(), "{worst}");
+    let old = server.wait_for_log(&["without a version"]);
+    assert_eq!((&old["level"], &old["context"]), (&"ERROR".into(), &"old".into()));
+    let long = server.wait_for_log(&["mmmm"]);
+    let length = |name: &str| long[name].as_str().unwrap().len();
+    assert!(length("message") < 9000 && length("context") < 300, "{}", length("message"));
+}
+
+#[test]
+fn a_guest_that_floods_the_log_is_held_to_its_share() {
+    let server = Server::guest("p2-observe", &[]);
+    assert_eq!(server.get("/flood").text(), "flooded");
+    server.wait_for_log(&["Lines of the workload were left out"]);
+    assert_eq!(server.get("/").text(), "?");
+    let said = server.log().iter().filter(|entry| crate::server::said(entry, "message ")).count();
+    assert!((10_000..25_000).contains(&said), "{said} of 30000");
+}
+
+#[test]
+fn the_end_of_what_a_guest_prints_is_logged_without_a_line_feed() {
+    let server = Server::guest("p2-observe", &[]);
+    assert_eq!(server.get("/print").text(), "printed");
+    let entry = server.wait_for_log(&["and a part of one"]);
+    assert_eq!(entry["message"], "and a part of one");
+    assert_eq!((&entry["workload"], &entry["stream"]), (&"p2-observe".into(), &"stdout".into()));
+}
+
+#[test]
+fn a_guests_own_spans_are_below_its_requests() {
+    let receiver = Origin::start(Behaviour::Answer);
+    let endpoint = receiver.url("");
+    let mut server = Server::guest("p2-observe", &["--otlp", &endpoint]);
+    let said = server.get("/otel").text();
+    let wrong = server.get("/otel-wrong").text();
+    assert_eq!(server.get("/otel-many").status, 200);
+    assert!(wrong.starts_with("Err"), "{wrong}");
+    let logged = server.wait_for_log(&["said by otel"]);
+    server.signal("TERM");
+    server.ended();
+    eventually("all spans", || (spans(&receiver).len() >= 1004).then_some(()));
+
+    let spans = spans(&receiver);
+    let [trace, outer, remote, metrics] = said.splitn(4, ' ').collect::<Vec<_>>()[..] else {
+        panic!("{said}")
+    };
+    assert_eq!(remote, "false");
+    assert!(metrics.contains("does not export metrics"), "{metrics}");
+    let request = spans.iter().find(|span| hex(&span.span_id) == outer).unwrap();
+    assert_eq!((request.kind(), hex(&request.trace_id).as_str()), (SpanKind::Server, trace));
+    let own =
+        spans.iter().find(|span| span.name == "the guest's own" && hex(&span.trace_id) == trace);
+    let own = own.unwrap();
+    assert_eq!(hex(&own.parent_span_id), outer);
+    assert_eq!((own.dropped_attributes_count, own.events.len()), (1, 1));
+    let status = own.status.as_ref().unwrap();
+    assert_eq!((status.code, &*status.message), (2, "as asked"));
+    let keys: Vec<_> = own.attributes.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(keys, ["text", "number", "list", "bytes", "reef.workload"]);
+    let many = spans.iter().filter(|span| span.name == "the guest's own").count();
+    assert_eq!(many, 1001, "a request has a thousand of the guest's own at most");
+    assert_eq!((&logged["level"], &logged["trace_id"]), (&"WARN".into(), &trace.into()));
+
+    // Nobody listens: the guest does the same, and nothing comes of it.
+    let server = Server::guest("p2-observe", &[]);
+    let zeros = format!("{} {} false", "0".repeat(32), "0".repeat(16));
+    assert!(server.get("/otel").text().starts_with(&zeros));
+}
+
+#[test]
+fn uses_of_links_are_counted_and_are_spans_below_the_request() {
+    let receiver = Origin::start(Behaviour::Answer);
+    let manifest = "name = 'shop'\n[[workload]]\nname = 'kv'\nsource = 'kv.wasm'\n\
+        trigger.http.route = '/...'\n\
+        link = [{ import = 'wasi:keyvalue', capability = 'key-value', config.backend = 'memory' }]\n";
+    let dir = crate::host::folder(&[("kv.wasm", "p2-key-value")], manifest);
+    let mut host = crate::host::Host::with(dir, &["--otlp", &receiver.url("")]);
+    let asked = |path: &str, value: &str| {
+        let body = client::full(value.to_owned());
+        ask(Version::H1, host.server.addr, request("POST", path, body)).text()
+    };
+    assert_eq!(asked("/draft/set/b/k", "text"), "()");
+    let wrong = asked("/draft2/increment/b/k", "1");
+    assert!(wrong.contains("no whole number"), "{wrong}");
+    assert_eq!(asked("/draft2/get/b/k", ""), "Some(\"text\")");
+    let metric = |name: &str, labels: &str| host.server.metric(name, labels);
+    let count = "db_client_operation_duration_seconds_count";
+    assert_eq!(metric(count, "db_operation_name=\"set\""), 1.0);
+    assert_eq!(metric(count, "reef_workload=\"shop/kv\",reef_link=\"default\""), 3.0);
+    assert_eq!(metric("reef_link_failures_total", "error_type=\"invalid\""), 1.0);
+    host.server.signal("TERM");
+    host.server.ended();
+    eventually("six spans", || (spans(&receiver).len() >= 6).then_some(()));
+
+    let spans = spans(&receiver);
+    let of = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    for name in ["set", "get"] {
+        let own = of(name);
+        assert_eq!(own.kind(), SpanKind::Client, "{name}");
+        let parent = spans.iter().find(|span| span.span_id == own.parent_span_id).unwrap();
+        assert_eq!(parent.kind(), SpanKind::Server, "{name}");
+        let keys: Vec<_> = own.attributes.iter().map(|one| one.key.as_str()).collect();
+        assert!(keys.contains(&"db.system.name") && keys.contains(&"reef.link"), "{keys:?}");
+    }
+    let failed = spans.iter().find(|span| span.status.as_ref().is_some_and(|s| s.code == 2));
+    assert_eq!(failed.unwrap().kind(), SpanKind::Client, "{failed:?}");
 }

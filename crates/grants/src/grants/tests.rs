@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Access, DirGrant, EnvGrant};
+use super::{Access, DirGrant, EnvGrant, ScratchGrant, VolumeGrant};
 
 #[test]
 fn directories_are_read() {
@@ -44,5 +44,26 @@ proptest! {
     fn no_text_panics(text: String) {
         let _ = text.parse::<DirGrant>();
         let _ = text.parse::<EnvGrant>();
+    }
+}
+
+#[test]
+fn scratch_directories_and_volumes_are_read_as_they_are_written() {
+    let scratch: ScratchGrant = "64MiB".parse().unwrap();
+    assert_eq!((scratch.quota.0, &*scratch.guest), (64 << 20, "/tmp"));
+    let elsewhere: ScratchGrant = "1k::/var/cache".parse().unwrap();
+    assert_eq!(elsewhere.guest, "/var/cache");
+    for one in [scratch, elsewhere] {
+        assert_eq!(one.to_string().parse(), Ok(one));
+    }
+    for wrong in ["", "0", "much", "1MiB::", "1MiB::tmp", "1MiB::/", "::/tmp"] {
+        assert!(wrong.parse::<ScratchGrant>().is_err(), "{wrong}");
+    }
+    let volume: VolumeGrant = "shared::/data:ro".parse().unwrap();
+    assert_eq!((&*volume.volume, &*volume.guest), ("shared", "/data"));
+    assert_eq!(volume.access, Access::ReadOnly);
+    assert_eq!(volume.to_string().parse(), Ok(volume));
+    for wrong in ["", "shared", "shared::data", "::/data", "shared::"] {
+        assert!(wrong.parse::<VolumeGrant>().is_err(), "{wrong}");
     }
 }

@@ -67,6 +67,11 @@ impl Backends {
     pub(super) fn new(data: Option<PathBuf>) -> Self {
         Self { data, ..Self::default() }
     }
+
+    /// Where a volume of an application is, if there is a place for data. Both names have no slash.
+    pub(super) fn volume(&self, application: &str, name: &str) -> Option<PathBuf> {
+        Some(self.data.as_ref()?.join(application).join("volumes").join(name))
+    }
 }
 
 impl Order {

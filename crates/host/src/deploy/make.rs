@@ -6,7 +6,7 @@ use reef_app::{Handing, HttpTrigger, Link, Name, Source, Workload as Described};
 use reef_artifact::{Artifact, Digest, Form, Import};
 use reef_compose::{ComposeError, Layer, Part, Plug};
 use reef_document::At;
-use reef_grants::{Access, DirGrant, Grants, Limits};
+use reef_grants::{Access, DirGrant, Grants, Limits, VolumeGrant};
 use reef_http::{FileOptions, StaticFiles};
 use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
 use reef_wasi::Messaging;
@@ -287,8 +287,33 @@ impl<'a> Making<'a> {
     ) -> Result<Arc<Unit>, DeployError> {
         let name = self.name(described);
         let (artifact, args) = self.artifact(described, &name)?;
-        let grants = self.order.grants(described)?;
+        let grants = self.grants(described)?;
         self.made(described, name, artifact, args, grants, old)
+    }
+
+    /// What a workload may do, with directories for the volumes that it sees.
+    fn grants(&self, described: &Described) -> Result<Grants, DeployError> {
+        let mut grants = self.order.grants(described)?;
+        for mount in &described.volumes {
+            let VolumeGrant { volume, guest, access } = mount.value.0.clone();
+            let wrong = |why: String| DeployError::Value {
+                workload: described.name.to_string(),
+                why: format!("its volume `{volume}`: {why}"),
+            };
+            // Others than `reef.toml` may not have been checked; a name that is there has no slash.
+            let known = &self.order.application.volumes;
+            if !known.iter().any(|known| known.name.as_str() == volume) {
+                return Err(wrong("the application has none of that name".to_owned()));
+            }
+            let application = self.order.application.name.as_str();
+            let host = self.host.backends.volume(application, &volume).ok_or_else(|| {
+                wrong("there is no folder for data: say one with --data".to_owned())
+            })?;
+            std::fs::create_dir_all(&host)
+                .map_err(|error| wrong(format!("{} cannot be made: {error}", host.display())))?;
+            grants.dirs.push(DirGrant { host, guest, access });
+        }
+        Ok(grants)
     }
 
     /// The next name of a workload: names tell them apart in logs and metrics.
@@ -521,9 +546,9 @@ impl<'a> Making<'a> {
     ) -> Result<Arc<Unit>, DeployError> {
         let name = self.name(described);
         let (handler, args) = self.artifact(described, &name)?;
-        let mut grants = self.order.grants(described)?;
+        let mut grants = self.grants(described)?;
         for (one, _) in &middleware {
-            let more = self.order.grants(one)?;
+            let more = self.grants(one)?;
             for (key, value) in more.env {
                 if !grants.env.iter().any(|(known, _)| *known == key) {
                     grants.env.push((key, value));

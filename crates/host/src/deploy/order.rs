@@ -128,7 +128,8 @@ impl Order {
             DirGrant { host, ..dir.value.0.clone() }
         });
         let listen = described.listen.iter().map(|addr| addr.value.0);
-        Ok(Grants { dirs: dirs.collect(), env, config, egress, listen: listen.collect() })
+        let scratch = described.scratch.as_ref().map(|scratch| scratch.value.0.clone());
+        Ok(Grants { dirs: dirs.collect(), scratch, env, config, egress, listen: listen.collect() })
     }
 }
 

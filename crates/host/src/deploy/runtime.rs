@@ -14,7 +14,7 @@ use reef_artifact::{Artifact, Digest};
 use reef_engine::{Background, Code, Engine, Flavour, Paced, Share, within};
 use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
-use reef_wasi::{ModuleGuest, Stdio, World, module_linker};
+use reef_wasi::{ModuleGuest, Stdio, Storage, World, module_linker};
 use reef_workers::{INITIALIZE, Language};
 use wasmtime::{Instance, Store, Val};
 use wasmtime_wasi::cli::AsyncStdinStream;
@@ -215,7 +215,8 @@ async fn snapshot(
         Artifact::read(&name, instrumented).map_err(|error| wrong(error.to_string()))?;
     let code = engine.compile(&instrumented, Flavour::Plain);
     let Ok(Code::Module(module)) = code else { return Err(wrong("it is no module".to_owned())) };
-    let linked = module_linker(&module).and_then(|linker| linker.instantiate_pre(&module));
+    let linked =
+        module_linker(&module, Storage::Plain).and_then(|linker| linker.instantiate_pre(&module));
     let pre = linked.map_err(|error| wrong(format!("{error:#}")))?;
 
     let limits = Limits::default();

@@ -354,7 +354,18 @@ impl Instance {
                             }
                             prepared
                         });
-                        tasks.push(async move { prepared?.run(accessor, expired).await });
+                        tasks.push(async move {
+                            let prepared = prepared?;
+                            let task = match &prepared {
+                                Prepared::P3 { call, .. } => Some(call.task()),
+                                _ => None,
+                            };
+                            let ran = prepared.run(accessor, expired).await;
+                            if let Some(task) = task {
+                                accessor.with(|mut access| access.data_mut().end_task(task));
+                            }
+                            ran
+                        });
                         continue;
                     }
                     if !tasks.is_empty() {

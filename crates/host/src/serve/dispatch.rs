@@ -23,6 +23,7 @@ use super::{
     component::{Contract, GuestError, NoAnswer, Pool, Uninstantiable},
     ingress::{Mount, Script},
     instances::{Claim, Job},
+    spans::traced,
     uri::absolute,
     wagi::Wagi,
 };
@@ -337,8 +338,7 @@ impl Service {
         mut exchange: Exchange,
     ) -> Result<Answered, Box<(Failure, Exchange)>> {
         let is_head = request.method() == Method::HEAD;
-        let mut trace = HeaderMap::new();
-        exchange.span.inject(&mut trace);
+        let trace = traced(&exchange.span, self.workload.name());
         let claim = Arc::new(Claim::default());
         let trapped = {
             let (claim, workload) = (Arc::downgrade(&claim), self.workload.name().clone());

@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures::{channel::oneshot, task::AtomicWaker};
-use http::HeaderMap;
+use reef_wasi::Traced;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::AbortHandle;
 use wasmtime_wasi_http::WasiBody;
@@ -27,7 +27,7 @@ pub(super) type Reply = Result<http::Response<WasiBody>, wasmtime::Error>;
 pub(super) struct Job {
     pub(super) request: http::Request<WasiBody>,
     pub(super) tls: bool,
-    pub(super) trace: HeaderMap,
+    pub(super) trace: Traced,
     pub(super) reply: oneshot::Sender<Reply>,
     pub(super) claim: Arc<Claim>,
     /// Was with an instance that could not begin it.

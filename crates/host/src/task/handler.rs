@@ -306,7 +306,7 @@ async fn execute(run: &Run, bus: &dyn Bus, message: &Delivery) -> Result<i32, Fa
     let mut env = vec![("REEF_SUBJECT".to_owned(), subject)];
     let stdin = Box::new(MemoryInputPipe::new(message.body.clone()));
     let Some(reply_to) = &message.reply_to else {
-        let stdout = Box::new(Lines::new(name.clone(), "stdout"));
+        let stdout = Box::new(run.workload.world.lines("stdout"));
         return start(run, Given { args, env, stdio: Stdio::Piped { stdin, stdout } }).await;
     };
     env.push(("REEF_REPLY_TO".to_owned(), reply_to.to_owned()));

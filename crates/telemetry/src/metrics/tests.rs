@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use reef_capability::{Failure, Gate, Operation, Policy};
 use reef_meter::{Finished, Histogram, Meter};
 
 use super::process::Stat;
@@ -179,7 +180,8 @@ fn names_follow_the_conventions() {
     for (name, family) in parse(&metrics.render()) {
         assert_eq!(name.ends_with("_total"), family.kind == "counter", "{name}");
         assert!(family.kind != "histogram" || name.ends_with("_seconds"), "{name}");
-        assert!(name.starts_with("reef_") || name.starts_with("process_"), "{name}");
+        let ours = ["reef_", "process_"];
+        assert!(ours.iter().any(|prefix| name.starts_with(prefix)), "{name}");
         assert!(name.bytes().all(|c| c.is_ascii_lowercase() || c == b'_'), "{name}");
         assert!(family.help.ends_with('.') && !family.samples.is_empty(), "{name}");
     }
@@ -242,4 +244,62 @@ fn a_program_name_may_contain_anything() {
     assert_eq!(Stat::parse(stat), Some(want));
     assert_eq!(Stat::parse("7 (a"), None);
     assert_eq!(Stat::parse("7 (a) S 1"), None);
+}
+
+static GET: Operation = Operation::repeatable("get");
+static PUBLISH: Operation = Operation::once("publish");
+
+fn gate(workload: &str, capability: &'static str, system: &'static str) -> Gate {
+    let operations = [&GET, &PUBLISH];
+    Gate::new(workload.into(), "cache".into(), (capability, system), Policy::default(), &operations)
+}
+
+#[test]
+fn uses_of_links_have_the_names_of_the_conventions() {
+    let (store, again) = (gate("shop", "key-value", "redis"), gate("shop", "key-value", "redis"));
+    let bus = gate("shop", "messaging", "nats");
+    let unused = gate("blog", "key-value", "redis");
+    store.note(&GET, Duration::from_millis(3), None);
+    again.note(&GET, Duration::from_millis(4), Some(&Failure::Backend("no".into())));
+    again.note(&GET, Duration::from_millis(4), Some(&Failure::Backend("no".into())));
+    store.note(&GET, Duration::from_millis(4), Some(&Failure::Timeout(Duration::from_secs(1))));
+    bus.note(&PUBLISH, Duration::from_millis(5), None);
+    let mut out = Vec::new();
+    gate_families(&mut out, [&store, &bus, &again, &unused].map(GateSnapshot::from));
+    let families = parse(&text::render(out));
+
+    let link = |more: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let all = [("reef_workload", "shop"), ("reef_link", "cache")];
+        let all = all.iter().chain(more);
+        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let of = [
+        ("reef_capability", "key-value"),
+        ("db_system_name", "redis"),
+        ("db_operation_name", "get"),
+    ];
+    let name = "db_client_operation_duration_seconds";
+    let value = |suffix: &str| find(&families, name, &format!("{name}{suffix}"), &link(&of));
+    assert_eq!(value("_count"), "4", "both gates of one name are one");
+    assert_eq!(value("_sum"), "0.015");
+    let name = "messaging_client_operation_duration_seconds";
+    let of = [
+        ("reef_capability", "messaging"),
+        ("messaging_system", "nats"),
+        ("messaging_operation_name", "publish"),
+    ];
+    assert_eq!(find(&families, name, &format!("{name}_count"), &link(&of)), "1");
+    let name = "reef_link_failures_total";
+    for (kind, count) in [("backend", "2"), ("timeout", "1")] {
+        let of = [("reef_capability", "key-value"), ("operation", "get"), ("error_type", kind)];
+        assert_eq!(find(&families, name, name, &link(&of)), count, "{kind}");
+    }
+    assert_eq!(families[name].samples.len(), 2, "what did not happen is not shown");
+}
+
+#[test]
+fn links_that_nobody_uses_add_nothing() {
+    let mut out = Vec::new();
+    gate_families(&mut out, [&gate("shop", "key-value", "redis")].map(GateSnapshot::from));
+    assert_eq!(out, []);
 }

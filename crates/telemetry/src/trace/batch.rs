@@ -143,6 +143,28 @@ impl Batch {
     }
 }
 
+/// The batch as the provider has it, beside those who bring spans that it did not make.
+#[derive(Debug)]
+pub(super) struct SharedBatch(pub(super) Arc<Batch>);
+
+impl SpanProcessor for SharedBatch {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.0.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        self.0.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+}
+
 impl SpanProcessor for Batch {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 

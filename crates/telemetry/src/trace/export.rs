@@ -7,7 +7,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfi
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
 
-use super::batch::{Batch, ExportCounts, Shared};
+use super::batch::{Batch, ExportCounts, Shared, SharedBatch};
 use super::client::Client;
 use super::{Sampling, TraceConfig, Tracer};
 use crate::Error;
@@ -17,6 +17,7 @@ use crate::Error;
 pub(crate) struct Export {
     provider: SdkTracerProvider,
     shared: Arc<Shared>,
+    batch: Arc<Batch>,
 }
 
 impl Export {
@@ -34,24 +35,25 @@ impl Export {
         let resource = resource(config.service.as_deref());
         // The SDK would do it through the processor, which has moved the exporter to its thread by then.
         exporter.set_resource(&resource);
-        let batch = Batch::start(exporter, config.limits, Arc::clone(&shared))?;
+        let batch = Arc::new(Batch::start(exporter, config.limits, Arc::clone(&shared))?);
         let ratio = Sampler::TraceIdRatioBased(config.sampling.ratio);
         let sampler = match config.sampling {
             Sampling { parent_based: true, .. } => Sampler::ParentBased(Box::new(ratio)),
             Sampling { parent_based: false, .. } => ratio,
         };
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(batch)
+            .with_span_processor(SharedBatch(Arc::clone(&batch)))
             .with_sampler(sampler)
             .with_resource(resource)
             .build();
-        Ok(Self { provider, shared })
+        Ok(Self { provider, shared, batch })
     }
 
     pub(crate) fn tracer(&self) -> Tracer {
         let scope =
             InstrumentationScope::builder("reef").with_version(env!("CARGO_PKG_VERSION")).build();
-        Tracer::exporting(self.provider.tracer_with_scope(scope))
+        let tracer = self.provider.tracer_with_scope(scope);
+        Tracer::exporting(tracer, Arc::clone(&self.batch))
     }
 
     /// A way to read the counts that outlives this.

@@ -8,7 +8,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, TraceId, Value};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 
-use super::w3c;
+use super::{SpanParent, batch::Batch, w3c};
 
 /// Names of attributes (OpenTelemetry semantic conventions for HTTP, stable since 1.23) and Reef's own.
 pub mod attributes {
@@ -45,7 +45,14 @@ pub mod attributes {
 /// Starts spans, or passes the caller's context on when nothing is exported. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Tracer {
-    exported: Option<Arc<SdkTracer>>,
+    exported: Option<Arc<Exported>>,
+}
+
+/// Where spans are made, and where those that others made go.
+#[derive(Debug)]
+pub(super) struct Exported {
+    pub(super) tracer: SdkTracer,
+    pub(super) batch: Arc<Batch>,
 }
 
 impl Tracer {
@@ -55,8 +62,8 @@ impl Tracer {
         Self { exported: None }
     }
 
-    pub(super) fn exporting(tracer: SdkTracer) -> Self {
-        Self { exported: Some(Arc::new(tracer)) }
+    pub(super) fn exporting(tracer: SdkTracer, batch: Arc<Batch>) -> Self {
+        Self { exported: Some(Arc::new(Exported { tracer, batch })) }
     }
 
     /// Whether spans are exported at all.
@@ -105,7 +112,7 @@ impl Tracer {
 const OTHER: &str = "_OTHER";
 
 /// The method as an attribute, of few values whatever clients send, and what they sent if that differs.
-fn known(method: &Method) -> (&'static str, Option<String>) {
+pub(super) fn known(method: &Method) -> (&'static str, Option<String>) {
     const KNOWN: [&str; 9] =
         ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
     match KNOWN.into_iter().find(|known| *known == method.as_str()) {
@@ -152,7 +159,7 @@ struct Forward {
 struct Live {
     span: Span,
     kind: SpanKind,
-    tracer: Arc<SdkTracer>,
+    tracer: Arc<Exported>,
 }
 
 impl RequestSpan {
@@ -172,14 +179,30 @@ impl RequestSpan {
         Self { state: State::Forward(Box::new(forward)) }
     }
 
-    fn start(tracer: &Arc<SdkTracer>, builder: SpanBuilder, parent: Option<SpanContext>) -> Self {
+    pub(super) fn start(
+        tracer: &Arc<Exported>,
+        builder: SpanBuilder,
+        parent: Option<SpanContext>,
+    ) -> Self {
         let kind = builder.span_kind.clone().unwrap_or(SpanKind::Internal);
         let parent = match parent {
             Some(parent) => Context::new().with_remote_span_context(parent),
             None => Context::new(),
         };
-        let span = tracer.build_with_context(builder, &parent);
+        let span = tracer.tracer.build_with_context(builder, &parent);
         Self { state: State::Live(Box::new(Live { span, kind, tracer: Arc::clone(tracer) })) }
+    }
+
+    /// What spans below this one are begun with, also after it has ended and from other threads. None where
+    /// nothing would be kept of them.
+    #[must_use]
+    pub fn as_parent(&self) -> Option<SpanParent> {
+        match &self.state {
+            State::Live(live) if live.span.is_recording() => {
+                Some(SpanParent::new(live.tracer.clone(), live.span.span_context().clone()))
+            }
+            _ => None,
+        }
     }
 
     /// Whether attributes are kept: false when traces are off and for a request that was not sampled.
@@ -248,6 +271,12 @@ impl RequestSpan {
                 live.span.set_status(Status::error(""));
             }
         }
+    }
+
+    /// Marks the span as failed: with a class of errors (`error.type`, of few values), and why.
+    pub fn fail(&mut self, kind: &'static str, why: &str) {
+        self.attribute(attributes::ERROR_TYPE, kind);
+        self.error(why);
     }
 
     /// Marks the span as failed, and says why.

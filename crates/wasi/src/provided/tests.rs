@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reef_engine::{Code, Engine, EngineConfig, Flavour};
 
 use super::{MESSAGING, WASI_0_1, WASI_0_2, WASI_0_3};
-use crate::{link::packages_linker, module_linker};
+use crate::{Storage, link::packages_linker, module_linker};
 
 /// One function or resource of each interface, by which its presence shows.
 const ITEMS: &[(&str, &str)] = &[
@@ -86,7 +86,7 @@ fn linked(engine: &Engine, module: &str, names: &BTreeSet<&str>) -> (BTreeSet<St
     let Code::Module(module) = engine.compile(&artifact, Flavour::Plain).unwrap() else {
         unreachable!()
     };
-    let linker = module_linker(&module).unwrap();
+    let linker = module_linker(&module, Storage::Plain).unwrap();
     let mut store = wasmtime::Store::new(module.engine(), crate::guest::tests_guest());
     let found = linker.iter(&mut store).map(|(_, name, _)| name.to_owned()).collect();
     (found, linker.instantiate_pre(&module).is_ok())

@@ -10,7 +10,7 @@ fn job(uri: &'static str) -> (Box<Job>, Arc<Claim>) {
     let request = http::Request::builder().uri(uri).body(body).unwrap();
     let (reply, _) = oneshot::channel();
     let claim = Arc::new(Claim::default());
-    let trace = HeaderMap::new();
+    let trace = Traced::default();
     let job = Job { request, tls: false, trace, reply, claim: claim.clone(), handed_on: false };
     let job = Box::new(job);
     (job, claim)
