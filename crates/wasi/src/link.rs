@@ -81,18 +81,12 @@ pub fn component_linker(
     let of = component.component_type();
     // What is imported under a label is of a package, too: its types are imported by their own names.
     let imports: Vec<&str> = of.imports(engine).map(|(name, _)| name).collect();
-<<<<<<< HEAD
-    let mut linker = packages_linker(engine, flavour, |package| {
-        imports.iter().any(|name| name.starts_with(package))
-    })?;
-    reef_interfaces::add_labelled(&mut linker, component)?;
-=======
     let wanted = |package: &str| imports.iter().any(|name| name.starts_with(package));
     let mut linker = packages_linker(engine, flavour, wanted)?;
+    reef_interfaces::add_labelled(&mut linker, component)?;
     if storage == Storage::Metered && wanted("wasi:filesystem/") {
         scratch::add_to_linker(&mut linker, flavour)?;
     }
->>>>>>> telemetry
     Ok(linker)
 }
 

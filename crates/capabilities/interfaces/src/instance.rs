@@ -6,12 +6,8 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
-<<<<<<< HEAD
 use reef_blob_store::BlobStore;
-use reef_capability::{Caller, Failure, Links};
-=======
 use reef_capability::{Caller, Failure, Gate, Links};
->>>>>>> telemetry
 use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
 use reef_sql::{Addresses, Sql};
@@ -93,7 +89,9 @@ impl Capabilities {
     /// What every use of each link passes through, for metrics.
     pub fn gates(&self) -> impl Iterator<Item = &Gate> {
         let values = self.config.iter().chain(self.secrets.iter()).map(|link| &link.gate);
-        self.key_value.iter().map(|link| &link.gate).chain(values)
+        let sql = self.sql.iter().map(|link| &link.gate);
+        let blobs = self.blob_store.iter().map(|link| &link.gate);
+        self.key_value.iter().map(|link| &link.gate).chain(values).chain(sql).chain(blobs)
     }
 }
 
