@@ -16,6 +16,7 @@ mod environment;
 mod file;
 mod keys;
 mod manifest;
+mod nats;
 mod store;
 mod value;
 mod values;
@@ -39,7 +40,7 @@ pub const SECRETS: &str = "secrets";
 
 /// Every source. The first is the one of a link that names none.
 pub static BACKENDS: &[Backend<Store>] =
-    &[manifest::BACKEND, environment::BACKEND, file::BACKEND, vault::BACKEND];
+    &[manifest::BACKEND, environment::BACKEND, file::BACKEND, nats::BACKEND, vault::BACKEND];
 
 /// Bytes of a name.
 pub const LONGEST_NAME: usize = 512;

@@ -103,7 +103,8 @@ impl Order {
             if place.is_some() && [CONFIG, SECRETS].contains(&capability) {
                 let name = BUCKET.name;
                 return Err(wrong(format!(
-                    "`{name}` is no setting of a source of values; a value that is called so is written `value.{name}`"
+                    "`{name}` is no setting of a source of values; a value that is called so is written `value.{name}`, \
+                     a bucket of NATS `kv-bucket`"
                 )));
             }
             let name = link.name.clone().unwrap_or_else(|| "default".to_owned());
