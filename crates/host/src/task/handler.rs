@@ -12,8 +12,8 @@ use reef_artifact::{Event, Kind, visible};
 use reef_bus::{Bus, Message};
 use reef_engine::{Paced, within};
 use reef_wasi::{
-    BrokerMessage, CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error,
-    Redis3Error, Stdio,
+    BrokerMessage, CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error,
+    Stdio,
 };
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
