@@ -100,15 +100,18 @@ fn earlier_versions_of_what_grew() {
 }
 
 #[test]
-fn what_is_provided_is_named_as_it_is_imported() {
-    for name in PROVIDED.iter().copied().flatten() {
-        let package = name.split('/').next().unwrap();
-        let mut found = false;
-        for entry in fs::read_dir("wit").unwrap() {
-            let wit = fs::read_to_string(entry.unwrap().path()).unwrap();
-            found |= wit.contains(&format!("package {package}"));
-        }
-        assert!(found, "{name}");
+fn what_is_linked_is_told() {
+    for entry in fs::read_dir("wit").unwrap() {
+        let wit = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let package = wit.lines().find_map(|line| line.strip_prefix("package ")).unwrap();
+        let package = package.trim_end_matches(';');
+        let (name, version) = package.split_once('@').unwrap_or((package, ""));
+        let (begin, end) = (format!("{name}/"), format!("@{version}"));
+        let told = |one: &&str| match version {
+            "" => one.starts_with(&begin) && !one.contains('@'),
+            _ => one.starts_with(&begin) && one.ends_with(&end),
+        };
+        assert!(PROVIDED.iter().copied().flatten().any(told), "{package}");
     }
 }
 
