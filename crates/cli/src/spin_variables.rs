@@ -63,6 +63,7 @@ pub(crate) fn environment_name(name: &Name) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

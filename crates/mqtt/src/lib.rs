@@ -5,6 +5,8 @@
 //!
 //! Credentials are never a part of what is said: [`Broker`] shows the host alone.
 
+#![cfg_attr(test, allow(clippy::panic, reason = "a failed test says enough"))]
+
 mod broker;
 mod listen;
 

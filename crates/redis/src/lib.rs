@@ -6,6 +6,8 @@
 //!
 //! Credentials are never a part of what is said: [`Server`] shows the host alone.
 
+#![cfg_attr(test, allow(clippy::panic, reason = "a failed test says enough"))]
+
 mod client;
 mod listen;
 mod pattern;
