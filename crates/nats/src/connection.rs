@@ -66,10 +66,12 @@ impl Connection {
         let tell = connected.clone();
         let options = move || {
             let tell = tell.clone();
-            Ok(options(&settings, &folder, of_url.clone())?.name(&name).event_callback(move |event| {
-                noticed(&tell, &event);
-                std::future::ready(())
-            }))
+            Ok(options(&settings, &folder, of_url.clone())?.name(&name).event_callback(
+                move |event| {
+                    noticed(&tell, &event);
+                    std::future::ready(())
+                },
+            ))
         };
         // What is wrong with the settings is told now.
         options()?;
@@ -264,7 +266,9 @@ fn noticed(connected: &watch::Sender<bool>, event: &Event) {
                 tracing::warn!("The connection to NATS was lost; it is made again.");
             }
         }
-        Event::SlowConsumer(_) => tracing::warn!("Messages of NATS came faster than they were taken."),
+        Event::SlowConsumer(_) => {
+            tracing::warn!("Messages of NATS came faster than they were taken.")
+        }
         Event::ServerError(error) => tracing::warn!(%error, "NATS says that something is wrong."),
         Event::ClientError(error) => tracing::debug!(%error, "NATS cannot be connected to."),
         Event::LameDuckMode | Event::Draining => {}
