@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
-use reef_capability::{Failure, SettingError, Settings};
+use reef_capability::{Failure, Secret, SettingError, Settings};
 use tokio::{
     runtime::Handle,
     sync::{OnceCell, watch},
@@ -62,14 +62,16 @@ impl Connection {
         let (connected, _) = watch::channel(false);
         let (settings, folder) = (settings.clone(), folder.to_owned());
         let domain = settings.get(setting::DOMAIN.name).map(str::to_owned);
-        let name = name.to_owned();
+        let (name, of_url) = (name.to_owned(), user_of(&servers));
         let tell = connected.clone();
         let options = move || {
             let tell = tell.clone();
-            Ok(options(&settings, &folder)?.name(&name).event_callback(move |event| {
-                noticed(&tell, &event);
-                std::future::ready(())
-            }))
+            Ok(options(&settings, &folder, of_url.clone())?.name(&name).event_callback(
+                move |event| {
+                    noticed(&tell, &event);
+                    std::future::ready(())
+                },
+            ))
         };
         // What is wrong with the settings is told now.
         options()?;
@@ -155,17 +157,29 @@ fn servers(text: &str) -> Result<Vec<async_nats::ServerAddr>, SettingError> {
     // The text is not repeated: it may hold a password.
     let wrong = |why: &str| SettingError::Wrong { name: setting::URL.name, why: why.to_owned() };
     let addresses = text.split(',').map(str::trim).filter(|one| !one.is_empty());
-    let servers: Result<Vec<_>, _> = addresses
-        .map(|one| {
-            one.parse().map_err(|_| wrong("has an address that is none: `nats://host:4222`"))
-        })
-        .collect();
-    servers?.into_iter().map(Ok).collect::<Result<Vec<_>, _>>().and_then(|all: Vec<_>| {
-        if all.is_empty() { Err(wrong("names no server")) } else { Ok(all) }
-    })
+    let servers = addresses.map(|one| {
+        one.parse().map_err(|_| wrong("has an address that is none: `nats://host:4222`"))
+    });
+    let servers: Vec<_> = servers.collect::<Result<_, _>>()?;
+    if servers.is_empty() { Err(wrong("names no server")) } else { Ok(servers) }
 }
 
-fn options(settings: &Settings, folder: &Path) -> Result<ConnectOptions, SettingError> {
+/// The user in an address, and the password; alone, it is a token.
+type User = (Secret, Option<Secret>);
+
+fn user_of(servers: &[async_nats::ServerAddr]) -> Option<User> {
+    let decoded = |text: &str| {
+        Secret::from(percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned())
+    };
+    let server = servers.iter().find(|server| server.has_user_pass())?;
+    Some((decoded(server.username()?), server.password().map(decoded)))
+}
+
+fn options(
+    settings: &Settings,
+    folder: &Path,
+    of_url: Option<User>,
+) -> Result<ConnectOptions, SettingError> {
     let get = |setting: reef_capability::Setting| settings.get(setting.name);
     let wrong = |setting: reef_capability::Setting, why: &str| SettingError::Wrong {
         name: setting.name,
@@ -203,13 +217,19 @@ fn options(settings: &Settings, folder: &Path) -> Result<ConnectOptions, Setting
             .map_err(|_| wrong(setting::CREDENTIALS, "is not what a `.creds` file holds"))?;
     }
     let ways = [setting::USER, setting::TOKEN, setting::NKEY, setting::CREDENTIALS];
-    if ways.into_iter().filter(|way| get(*way).is_some()).count() > 1 {
+    let said = |way: &&reef_capability::Setting| get(**way).is_some();
+    let (ways, in_url) = (ways.iter().filter(said).count(), usize::from(of_url.is_some()));
+    if ways + in_url > 1 {
         let why = "is one of several ways to say who one is; give one";
-        return Err(wrong(
-            ways.into_iter().find(|way| get(*way).is_some()).unwrap_or(setting::USER),
-            why,
-        ));
+        return Err(wrong(if in_url > 0 { setting::URL } else { setting::USER }, why));
     }
+    options = match &of_url {
+        Some((user, Some(password))) => {
+            options.user_and_password(user.expose().to_owned(), password.expose().to_owned())
+        }
+        Some((token, None)) => options.token(token.expose().to_owned()),
+        None => options,
+    };
     if settings.flag(setting::TLS.name)?.unwrap_or(false) {
         options = options.require_tls(true);
     }

@@ -46,11 +46,12 @@ pub fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Failure {
         next = one.source();
     }
     let said = chain.join(": ");
-    if said.contains("no responders") || said.contains("jetstream unavailable") {
+    let words = said.to_lowercase();
+    if words.contains("no responders") || words.contains("jetstream unavailable") {
         return no_jetstream();
     }
     let gone = ["timed out", "broken pipe", "connection", "disconnected", "heartbeat"];
-    if gone.iter().any(|word| said.contains(word)) {
+    if gone.iter().any(|word| words.contains(word)) {
         return Failure::lost(format!("NATS: {said}"));
     }
     Failure::Backend(format!("NATS: {said}"))

@@ -41,12 +41,14 @@ async fn it_connects_when_it_is_asked_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_let_in() {
-    let users = "jetstream: enabled\nauthorization: {users: [{user: reef, password: hunter2}]}";
+    let users = "jetstream: enabled\nauthorization: {users: [{user: reef, password: \"hunter2\"}, {user: odd, password: \"a:b@c\"}]}";
     let server = Server::nats_with(Nats::Newest, users).unwrap();
     let url = server.url();
     connection(&url, &[("user", "reef"), ("password", "hunter2")]).jetstream().await.unwrap();
     let with_user = url.replace("//", "//reef:hunter2@");
     connection(&with_user, &[]).client().await.unwrap();
+    let odd = url.replace("//", "//odd:a%3Ab%40c@");
+    connection(&odd, &[]).client().await.unwrap();
     for wrong in [&[][..], &[("user", "reef"), ("password", "hunter3")], &[("token", "hunter3")]] {
         let refused = connection(&url, wrong).client().await.unwrap_err();
         assert!(matches!(refused, Failure::Denied(_)), "{refused:?}");

@@ -285,7 +285,7 @@ impl BlobStore for Cloud {
 
 /// A key that is exactly this text, if it can be one.
 fn exact(text: &str) -> Option<Path> {
-    Path::parse(text).ok().filter(|path| path.as_ref() == text)
+    Path::parse(text).ok().filter(|path| path.as_ref() == text && !text.is_empty())
 }
 
 fn info(meta: &ObjectMeta) -> ObjectInfo {

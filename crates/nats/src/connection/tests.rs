@@ -19,6 +19,7 @@ fn what_is_wrong_is_told_before_anything_is_connected_to_and_without_its_value()
         (&[url, ("nkey", "hunter2")], "is no seed of a user"),
         (&[url, ("credentials", "hunter2")], "is not what a `.creds` file holds"),
         (&[url, ("token", "hunter2"), ("user", "u"), ("password", "p")], "one of several ways"),
+        (&[("url", "nats://u:hunter2@h"), ("token", "hunter2")], "one of several ways"),
         (&[url, ("key", "hunter2")], "`certificate` belongs to `key`"),
         (&[url, ("tls", "hunter2")], "neither `true` nor `false`"),
     ] {

@@ -71,7 +71,9 @@ impl S3 {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_does_what_every_backend_does() {
     let server = S3::start().await;
-    suite::all(&*server.store(&[("prefix", "some/where"), ("part-size", "5MiB")]), "t").await;
+    let store = server.store(&[("prefix", "some/where"), ("part-size", "5MiB")]);
+    // This server's keys are paths of files: it cannot have both `a` and `a/b`.
+    suite::all_but_nested(&*store, "t").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,7 +251,7 @@ async fn google_is_asked_by_its_names() {
     let store = opened("gcs", &[("endpoint", &*endpoint), ("gcs-bucket", BUCKET)], None).unwrap();
     let refused = store.container_info("c").await;
     assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
-    assert_eq!(stub.paths(), ["/reef/.containers/c"]);
+    assert_eq!(stub.paths(), ["/reef/%2Econtainers%2Fc"]);
     assert_eq!(stub.header("authorization"), "", "no credentials, and none of the machine's");
 }
 
