@@ -2,14 +2,28 @@
 
 use std::error::Error;
 
-use async_nats::jetstream::{self, ErrorCode};
+use async_nats::jetstream::{
+    self, ErrorCode,
+    context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
+};
 use reef_capability::Failure;
 
 /// JetStream's own reason, somewhere below an error.
-pub fn jetstream_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a jetstream::Error> {
+pub fn jetstream_error(error: &(dyn Error + 'static)) -> Option<jetstream::Error> {
     let mut next = Some(error);
     while let Some(one) = next {
         if let Some(reason) = one.downcast_ref::<jetstream::Error>() {
+            return Some(reason.clone());
+        }
+        // Some errors have it as their kind, and not as their source.
+        if let Some(GetStreamErrorKind::JetStream(reason)) =
+            one.downcast_ref::<GetStreamError>().map(GetStreamError::kind)
+        {
+            return Some(reason);
+        }
+        if let Some(CreateStreamErrorKind::JetStream(reason)) =
+            one.downcast_ref::<CreateStreamError>().map(CreateStreamError::kind)
+        {
             return Some(reason);
         }
         next = one.source();

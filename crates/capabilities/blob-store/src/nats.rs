@@ -66,6 +66,8 @@ pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
 const PIECE: usize = 128 << 10;
 /// Objects that one call of a removal removes at most.
 const REMOVALS: usize = 100;
+/// Objects that are removed at once.
+const AHEAD: usize = 16;
 /// How often the last word on an object is tried for, against others who write the same one.
 const TRIES: usize = 50;
 
@@ -214,6 +216,12 @@ impl Bucket {
         self.say(&meta).await
     }
 
+    /// Some at a time: each takes a few questions and answers.
+    async fn delete_all(&self, objects: Vec<String>) -> Result<(), Failure> {
+        let delete = |object: String| async move { self.delete(&object).await };
+        stream::iter(objects).map(delete).buffer_unordered(AHEAD).try_collect().await
+    }
+
     /// Removes the pieces of a version that is no object's.
     async fn forget(&self, version: &str) {
         if version.is_empty() {
@@ -295,19 +303,18 @@ impl BlobStore for Nats {
 
     async fn clear(&self, container: &str) -> Result<Removed, Failure> {
         let bucket = self.bucket(container).await?;
-        // One by one: to empty the stream would take pieces of uploads with it.
+        // By their names: to empty the stream would take pieces of uploads with it.
         let mut listing = bucket.names().await?;
-        let mut removed = 0;
-        while let Some(page) = listing.next().await? {
-            for object in page {
-                if removed == REMOVALS {
-                    return Ok(Removed::Some);
-                }
-                bucket.delete(&object).await?;
-                removed += 1;
-            }
+        let mut objects = Vec::new();
+        while objects.len() <= REMOVALS
+            && let Some(page) = listing.next().await?
+        {
+            objects.extend(page);
         }
-        Ok(Removed::All)
+        let left = if objects.len() > REMOVALS { Removed::Some } else { Removed::All };
+        objects.truncate(REMOVALS);
+        bucket.delete_all(objects).await?;
+        Ok(left)
     }
 
     async fn read(&self, at: At<'_>, range: Range<u64>) -> Result<Reading, Failure> {
@@ -342,12 +349,7 @@ impl BlobStore for Nats {
     async fn delete(&self, container: &str, objects: &[String]) -> Result<(), Failure> {
         let bucket = self.bucket(container).await?;
         bucket.created().await?;
-        let delete = |object: String| {
-            let bucket = bucket.clone();
-            async move { bucket.delete(&object).await }
-        };
-        let all = objects.iter().cloned().map(delete).collect::<Vec<_>>();
-        stream::iter(all).buffer_unordered(8).try_collect::<()>().await
+        bucket.delete_all(objects.to_vec()).await
     }
 
     async fn info(&self, at: At<'_>) -> Result<ObjectInfo, Failure> {

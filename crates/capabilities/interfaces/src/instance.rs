@@ -98,7 +98,7 @@ impl Capabilities {
 impl Capabilities {
     /// Whether a link of any capability is called so.
     pub(crate) fn has_link(&self, name: &str) -> bool {
-        self.key_value.iter().any(|link| link.name() == name)
+        self.gates().any(|gate| **gate.link() == *name)
     }
 }
 

@@ -74,6 +74,10 @@ fn every_package_that_is_checked_in() {
     for entry in fs::read_dir("wit").unwrap() {
         let path = entry.unwrap().path();
         let wit = fs::read_to_string(&path).unwrap();
+        if wit.contains("wasi:io") {
+            // Needs the host's world around it: its guests are run end to end.
+            continue;
+        }
         links(&wit, true).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
         if !wit.contains("async func") {
             let plain = links(&wit, false);
@@ -106,6 +110,10 @@ fn what_is_linked_is_told() {
         let package = wit.lines().find_map(|line| line.strip_prefix("package ")).unwrap();
         let package = package.trim_end_matches(';');
         let (name, version) = package.split_once('@').unwrap_or((package, ""));
+        if name == "wasi:io" {
+            // The host's world has it.
+            continue;
+        }
         let (begin, end) = (format!("{name}/"), format!("@{version}"));
         let told = |one: &&str| match version {
             "" => one.starts_with(&begin) && !one.contains('@'),

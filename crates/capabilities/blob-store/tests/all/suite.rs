@@ -4,20 +4,23 @@ use reef_blob_store::{BlobStore, CHUNK, CONTAINER, OBJECT, Removed};
 
 use super::*;
 
+/// More objects than any backend's pages, and its removals, have.
+pub(crate) const MANY: usize = 1100;
+
 /// All of it, in containers whose names begin so.
 pub(crate) async fn all(store: &dyn BlobStore, prefix: &str) {
-    all_but_nested(store, prefix).await;
+    all_but_nested(store, prefix, MANY).await;
     nested(store, &format!("{prefix}-nested")).await;
 }
 
 /// All but that a name may begin with another one and `/`.
-pub(crate) async fn all_but_nested(store: &dyn BlobStore, prefix: &str) {
+pub(crate) async fn all_but_nested(store: &dyn BlobStore, prefix: &str, number: usize) {
     containers(store, &format!("{prefix}-containers")).await;
     objects(store, &format!("{prefix}-objects")).await;
     ranges(store, &format!("{prefix}-ranges")).await;
     uploads(store, &format!("{prefix}-uploads")).await;
     between(store, &format!("{prefix}-between")).await;
-    many(store, &format!("{prefix}-many")).await;
+    many(store, &format!("{prefix}-many"), number).await;
     odd_names(store, &format!("{prefix}-odd")).await;
     what_is_read_stays(store, &format!("{prefix}-stays")).await;
 }
@@ -188,11 +191,9 @@ async fn between(store: &dyn BlobStore, name: &str) {
     remove(store, &other).await;
 }
 
-async fn many(store: &dyn BlobStore, name: &str) {
-    // More than one page of any backend has.
-    const MANY: usize = 1100;
+async fn many(store: &dyn BlobStore, name: &str, number: usize) {
     store.create_container(name).await.unwrap();
-    let expected: Vec<_> = (0..MANY).map(|nth| format!("n/{nth:05}")).collect();
+    let expected: Vec<_> = (0..number).map(|nth| format!("n/{nth:05}")).collect();
     for some in expected.chunks(50) {
         let all = some.iter().map(|object| put(store, at(name, object), &[b"1"]));
         for done in futures::future::join_all(all).await {
@@ -275,7 +276,7 @@ async fn odd_names(store: &dyn BlobStore, name: &str) {
 }
 
 /// Names are no paths: one may begin with another.
-async fn nested(store: &dyn BlobStore, name: &str) {
+pub(crate) async fn nested(store: &dyn BlobStore, name: &str) {
     store.create_container(name).await.unwrap();
     let all = ["a", "a/b", "a/b/c"];
     for object in all {

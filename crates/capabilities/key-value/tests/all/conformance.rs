@@ -70,7 +70,8 @@ async fn numbers(store: &Store) {
     assert_eq!(store.add("n", "k", -7).await, Ok(-2));
     assert_eq!(store.get("n", "k").await, Ok(Some(bytes("-2"))));
     store.set("n", "most", bytes(&i64::MAX.to_string())).await.unwrap();
-    assert!(matches!(store.add("n", "most", 1).await, Err(Failure::Invalid(_))));
+    let beyond = store.add("n", "most", 1).await;
+    assert!(matches!(beyond, Err(Failure::Invalid(_))), "{beyond:?}");
     assert_eq!(store.get("n", "most").await, Ok(Some(bytes(&i64::MAX.to_string()))));
     store.set("n", "text", bytes("many")).await.unwrap();
     assert!(matches!(store.add("n", "text", 1).await, Err(Failure::Invalid(_))));
