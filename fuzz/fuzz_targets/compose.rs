@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
     }
     for inherit in [true, false] {
         for import in ["acme:math", "f", "wasi:cli/environment"] {
-            let link = Plug { component: second, import, export: None, inherit };
+            let link = Plug { component: second, import, export: None, inherit, own: None };
             check(plug(first, &[link]));
         }
         let layer = |component| Layer { component, inherit };

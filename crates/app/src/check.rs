@@ -27,6 +27,7 @@ pub(crate) fn check(application: &Application, native: bool, found: &mut Diagnos
         let component = workload.links.iter().filter_map(|link| link.digest.as_ref());
         component.chain(&workload.digest).for_each(|one| digest(one, found));
         links(workload, &names, found);
+        tls(workload, found);
     }
     volumes(application, found);
     cycles(application, found);
@@ -174,6 +175,18 @@ fn middleware(workload: &Workload, names: &HashSet<&str>, found: &mut Diagnostic
             );
         }
     }
+}
+
+fn tls(workload: &Workload, found: &mut Diagnostics) {
+    let Some(tls) = &workload.tls else { return };
+    let (there, missing) = match (&tls.cert, &tls.key) {
+        (Some(cert), None) => (cert, "key"),
+        (None, Some(key)) => (key, "cert"),
+        _ => return,
+    };
+    let error =
+        Diagnostic::error(format!("a client's certificate needs its key: `{missing}` is missing"));
+    found.push(placed(error, there).help(format!("add `tls.{missing} = \"client.pem\"`")));
 }
 
 fn links(workload: &Workload, names: &HashSet<&str>, found: &mut Diagnostics) {

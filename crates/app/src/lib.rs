@@ -34,7 +34,7 @@ pub use trigger::{
     CronTrigger, Handing, HttpTrigger, Labels, MessageTrigger, MqttTrigger, RedisTrigger,
     ServiceTrigger, StartTrigger, TcpTrigger, TimerTrigger, Triggers,
 };
-pub use workload::{Build, Files, Limits, Ready, Scale, Spread, Workload};
+pub use workload::{Build, Files, Limits, Ready, Scale, Spread, Tls, Workload};
 
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,8 @@ pub struct Link {
     /// The export of that component, where its name is another than the import's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<String>,
-    /// Whether that component has the grants of this workload. Without, it has none.
+    /// Whether what is composed in has the grants of this workload. Without, it has none, but for what a
+    /// workload's own links to capabilities give it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherit: bool,
     /// A capability of the host: `key-value`, `blob-store`, `sql`, `messaging`, `config`, `secrets`; for `wasi:http` also `own-routes`,

@@ -59,6 +59,9 @@ pub struct Workload {
     /// Where it may connect: `api.example.com:443`, `*.example.com:443`, `10.0.0.0/8:5432`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub egress: Vec<At<Template>>,
+    /// Whom its requests over TLS trust, and as whom they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Where it may listen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<At<Written<SocketAddr>>>,
@@ -96,6 +99,23 @@ pub struct Files {
     /// Those that are left out, as patterns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<At<String>>,
+}
+
+/// Whom a workload's requests over TLS trust, and as whom they come: files, from the manifest's folder on, which
+/// are read when it is deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Tls {
+    /// Root certificates (PEM), in place of those of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots: Option<At<String>>,
+    /// The client's certificate (PEM), and those that lead to its root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<At<String>>,
+    /// The key of that certificate (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<At<String>>,
 }
 
 /// What shows that a workload is ready: the answer to a request.
@@ -208,6 +228,7 @@ impl Workload {
             scratch: None,
             volumes: Vec::new(),
             egress: Vec::new(),
+            tls: None,
             listen: Vec::new(),
             links: Vec::new(),
             limits: Limits::default(),

@@ -117,6 +117,7 @@ pub(crate) fn grants(args: &GrantArgs) -> anyhow::Result<Grants> {
         config: Vec::new(),
         egress: args.egress.clone(),
         listen: args.listen.clone(),
+        tls: None,
     })
 }
 

@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     import: import.trim_start_matches("inherit:"),
                     export: None,
                     inherit: import.starts_with("inherit:"),
+                    own: None,
                 })
                 .collect();
             plug(handler, &plugs)

@@ -11,6 +11,7 @@ use crate::error::Listed;
 use crate::graph::{Graph, Source};
 use crate::module;
 use crate::name::{self, Name};
+use crate::own::own_import;
 
 mod refusals;
 
@@ -52,7 +53,8 @@ fn cut_off_node(graph: &mut Graph<'_>, node: usize) -> Result<(), ComposeError> 
     for (index, item) in component.imports.iter().enumerate() {
         let name = Name::parse(&item.name);
         let open = graph.nodes[node].sources[index].is_none();
-        if !open || component.only_describes(item) || is_harmless(&name, command) {
+        let own = graph.nodes[node].owns(&item.name).is_some() || own_import(&item.name).is_some();
+        if !open || own || component.only_describes(item) || is_harmless(&name, command) {
             continue;
         }
         if item.kind == ComponentExternalKind::Instance && HOSTS.contains(&name.namespace()) {

@@ -8,6 +8,7 @@ use wasmparser::{ComponentExternalKind, ComponentType, ComponentTypeDeclaration,
 
 use crate::graph::Graph;
 use crate::name::{Name, compatible};
+use crate::own::own_name;
 use crate::{ComposeError, module, outer};
 
 /// Items that the component imports, by name.
@@ -43,7 +44,10 @@ pub(crate) fn component(mut graph: Graph<'_>) -> Result<Vec<u8>, ComposeError> {
                     let alias = Alias::InstanceExport { instance: *instance, kind, name };
                     (kind, builder.alias(None, alias))
                 }),
-                None => lookup(&imported, &item.name),
+                None => match part.owns(&item.name) {
+                    Some(own) => lookup(&imported, &own_name(own, &item.name)),
+                    None => lookup(&imported, &item.name),
+                },
             };
             let Some((kind, index)) = found else {
                 let text =

@@ -27,6 +27,12 @@ pub enum ComposeError {
     )]
     Kind { component: String, import: String, kind: &'static str },
 
+    /// A component imports by a name that only compositions have.
+    #[error(
+        "`{component}` imports `{import}`: such names are for parts of a composition, whose own they are"
+    )]
+    NotIts { component: String, import: String },
+
     /// A link for an import that nobody has.
     #[error("`{component}` does not import `{wanted}`\n  it imports {imports}{}", suggestion(.nearest))]
     NoImport { component: String, wanted: String, imports: Listed, nearest: Option<String> },

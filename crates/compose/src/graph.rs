@@ -3,6 +3,7 @@
 use crate::decode::Component;
 use crate::error::{At, Listed};
 use crate::name::{self, Name};
+use crate::own::{OwnImports, own_import};
 use crate::{ComposeError, MAX_PARTS};
 
 /// An export of a component of the graph.
@@ -19,6 +20,21 @@ pub(crate) struct Node<'a> {
     pub(crate) sources: Vec<Option<Source>>,
     /// Whether what stays an import may reach what was granted.
     pub(crate) inherit: bool,
+    /// What stays an import under a name of its own.
+    pub(crate) own: Option<OwnImports>,
+}
+
+impl Node<'_> {
+    /// The part that it is, if an import stays its own.
+    pub(crate) fn owns(&self, import: &str) -> Option<u32> {
+        self.own.as_ref().filter(|own| own.covers(import)).map(|own| own.part)
+    }
+
+    /// Whether it reaches what was not given to the composition as a whole.
+    pub(crate) fn has_own(&self) -> bool {
+        let before = || self.component.import_names().any(|name| own_import(name).is_some());
+        self.own.as_ref().is_some_and(|own| own.any_of(&self.component)) || before()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +53,7 @@ impl<'a> Graph<'a> {
             return Err(ComposeError::TooMany { component, what, most: MAX_PARTS });
         }
         let sources = vec![None; component.imports.len()];
-        self.nodes.push(Node { component, sources, inherit });
+        self.nodes.push(Node { component, sources, inherit, own: None });
         Ok(self.nodes.len() - 1)
     }
 

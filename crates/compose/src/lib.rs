@@ -23,11 +23,13 @@ mod middleware;
 mod module;
 mod name;
 mod outer;
+mod own;
 mod plug;
 
 pub use componentize::{componentize, is_binding};
 pub use error::{At, ComposeError, Listed};
 pub use middleware::{HANDLERS, Layer, in_front};
+pub use own::{Own, check_no_own, own_import};
 pub use plug::{Plug, plug};
 
 /// The largest part that is read, in bytes. Interpreters with their libraries are a tenth of it.

@@ -11,6 +11,7 @@ use wit_parser::{
 use crate::contain::{GaveUp, contained};
 use crate::graph::{Graph, Node};
 use crate::name::{Name, compatible, track};
+use crate::own::own_name;
 
 /// Interfaces that use each other's types, one after the other. Published ones reach a dozen.
 const MAX_USES: usize = 64;
@@ -42,6 +43,8 @@ pub(crate) fn world(graph: &mut Graph<'_>, order: &[usize]) -> Result<Vec<u8>, G
 
 /// Leaves of a part's types what it needs of the outside, under the names that all parts agree on.
 fn prepare(part: &mut Node<'_>, node: usize, newest: &Newest) -> anyhow::Result<WorldId> {
+    let own: Vec<(u32, String)> =
+        open(part).filter_map(|name| Some((part.owns(name)?, name.to_owned()))).collect();
     let open: Vec<String> = open(part).map(str::to_owned).collect();
     let open: Vec<Name<'_>> = open.iter().map(|name| Name::parse(name)).collect();
     let (resolve, world) = (&mut part.component.resolve, part.component.world);
@@ -72,7 +75,7 @@ fn prepare(part: &mut Node<'_>, node: usize, newest: &Newest) -> anyhow::Result<
             interface.functions.clear();
         }
     }
-    rename(resolve, world, node, newest);
+    rename(resolve, world, (node, &own), newest);
     Ok(world)
 }
 
@@ -109,8 +112,22 @@ fn newest(graph: &Graph<'_>, order: &[usize]) -> Newest {
     newest
 }
 
-/// Gives packages the version that all parts use, and the package of the world one of its own.
-fn rename(resolve: &mut Resolve, world: WorldId, node: usize, newest: &Newest) {
+/// Gives packages the version that all parts use, or the namespace of a part that has them for its own;
+/// and the package of the world a name of its own.
+fn rename(
+    resolve: &mut Resolve,
+    world: WorldId,
+    (node, own_imports): (usize, &[(u32, String)]),
+    newest: &Newest,
+) {
+    let own_part = |package: &PackageName| {
+        let own = own_imports.iter().find(|(_, import)| {
+            let import = Name::parse(import);
+            import.package == format!("{}:{}", package.namespace, package.name)
+                && compatible(&import.version, &package.version)
+        });
+        own.map(|(part, _)| *part)
+    };
     let own = resolve.worlds[world].package;
     let ids: Vec<_> = resolve.packages.iter().map(|(id, _)| id).collect();
     for id in &ids {
@@ -118,6 +135,8 @@ fn rename(resolve: &mut Resolve, world: WorldId, node: usize, newest: &Newest) {
         let mut renamed = name.clone();
         if Some(*id) == own {
             renamed.name = format!("component-{node}");
+        } else if let Some(part) = own_part(name) {
+            renamed.namespace = own_name(part, &name.namespace);
         } else if let Some(version) = &name.version {
             let key = (format!("{}:{}", name.namespace, name.name), track(version));
             let Some(version) = newest.get(&key) else { continue };

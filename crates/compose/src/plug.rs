@@ -4,6 +4,7 @@ use crate::decode::Component;
 use crate::error::Listed;
 use crate::graph::Graph;
 use crate::name::{self, Name};
+use crate::own::{Own, OwnImports};
 use crate::{ComposeError, Part, deny, encode};
 
 /// A component that satisfies imports.
@@ -19,6 +20,9 @@ pub struct Plug<'a> {
     /// links offer, as far as they do not inherit either, and what reaches nothing: clocks, random
     /// numbers, streams, its log, and the types of HTTP. The rest of WASI is there and refuses.
     pub inherit: bool,
+    /// What it imports that stays its own, whoever else imports the same. No other plug may use it then:
+    /// it would reach what it was not granted.
+    pub own: Option<Own<'a>>,
 }
 
 /// One component: `handler`, with imports satisfied by `plugs`, and with the exports of `handler`.
@@ -41,11 +45,18 @@ pub fn plug(handler: Part<'_>, plugs: &[Plug<'_>]) -> Result<Vec<u8>, ComposeErr
     let mut at: Vec<usize> = Vec::with_capacity(plugs.len());
     for (index, plug) in plugs.iter().enumerate() {
         let same = plugs[..index].iter().position(|before| {
-            before.inherit == plug.inherit && before.component.bytes == plug.component.bytes
+            let part = |plug: &Plug<'_>| plug.own.map(|own| own.part);
+            before.inherit == plug.inherit
+                && part(before) == part(plug)
+                && before.component.bytes == plug.component.bytes
         });
         at.push(match same {
             Some(same) => at[same],
-            None => graph.add(Component::read(plug.component)?, plug.inherit)?,
+            None => {
+                let node = graph.add(Component::read(plug.component)?, plug.inherit)?;
+                graph.nodes[node].own = plug.own.map(OwnImports::of);
+                node
+            }
         });
     }
     for (plug, from) in plugs.iter().zip(&at) {
@@ -69,7 +80,7 @@ fn link(graph: &mut Graph<'_>, plug: &Plug<'_>, from: usize) -> Result<(), Compo
             }
             let (of, into) = (&graph.nodes[from], &graph.nodes[node]);
             let described = into.component.only_describes(&into.component.imports[import]);
-            if node != 0 && of.inherit && !into.inherit {
+            if node != 0 && (of.has_own() || of.inherit && !into.inherit) {
                 // Through this one it would reach what it was not granted.
                 continue;
             }

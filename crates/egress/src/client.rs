@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -22,6 +21,7 @@ use crate::error::SendError;
 use crate::policy::Egress;
 use crate::resolver::{Resolve, SystemResolver};
 use crate::slots::{InUse, Slots, Usage};
+use crate::tls::Tls;
 use reef_grants::Target;
 
 /// Most bytes of response head, over HTTP/1.1 and HTTP/2.
@@ -85,8 +85,8 @@ pub struct ClientConfig {
     pub workload: String,
     pub egress: Egress,
     pub resolver: Arc<dyn Resolve>,
-    /// Trusted for TLS beside the machine's root certificates.
-    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Whom it trusts, and as whom it comes.
+    pub tls: Tls,
     /// Most connections open at once, idle ones included; the longest idle is closed when another
     /// is needed. 256 by default.
     pub max_connections: usize,
@@ -103,7 +103,7 @@ impl ClientConfig {
             workload: workload.into(),
             egress,
             resolver: Arc::new(SystemResolver::shared()),
-            extra_roots: Vec::new(),
+            tls: Tls::default(),
             max_connections: 256,
             max_idle_per_host: 32,
             idle_timeout: Duration::from_secs(60),
@@ -130,8 +130,8 @@ impl Client {
             egress: config.egress,
             resolver: config.resolver,
             slots: Slots::new(config.max_connections),
-            extra_roots: config.extra_roots,
-            tls: OnceCell::new(),
+            tls: config.tls,
+            encryption: OnceCell::new(),
             default_connect: Timeouts::default().connect,
         });
         let pool = legacy::Client::builder(TokioExecutor::new())

@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
@@ -24,7 +24,7 @@ use crate::error::{SendError, chain};
 use crate::policy::{Egress, Refusal};
 use crate::resolver::Resolve;
 use crate::slots::{Slot, Slots};
-use crate::tls;
+use crate::tls::{self, Tls};
 use reef_grants::Target;
 
 /// How long one address has before the next one is tried beside it (RFC 8305 section 8).
@@ -48,8 +48,8 @@ pub(crate) struct Shared {
     pub(crate) egress: Egress,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) slots: Arc<Slots>,
-    pub(crate) extra_roots: Vec<CertificateDer<'static>>,
-    pub(crate) tls: OnceCell<Arc<rustls::ClientConfig>>,
+    pub(crate) tls: Tls,
+    pub(crate) encryption: OnceCell<Arc<rustls::ClientConfig>>,
     pub(crate) default_connect: Duration,
 }
 
@@ -147,7 +147,7 @@ impl Shared {
         tcp: TcpStream,
         target: &Target,
     ) -> Result<TlsStream<TcpStream>, String> {
-        let config = self.tls.get_or_try_init(|| tls::client_config(&self.extra_roots)).await?;
+        let config = self.encryption.get_or_try_init(|| tls::client_config(&self.tls)).await?;
         let name = match target {
             Target::Address(address) => ServerName::from(*address),
             Target::Name(name) => {

@@ -29,7 +29,7 @@ pub use error::SendError;
 pub use policy::{Egress, Refusal};
 pub use resolver::{Lookup, LookupError, Resolve, SystemResolver};
 pub use sockets::Sockets;
-pub use tls::tls_client;
+pub use tls::{Identity, IdentityError, Tls, certificates, tls_client};
 
 /// An error of a kind that is the caller's, as HTTP bodies carry it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

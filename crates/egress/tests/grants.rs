@@ -97,6 +97,40 @@ async fn redirects_are_handed_to_the_guest() {
 }
 
 #[tokio::test]
+async fn a_redirect_that_a_guest_follows_is_asked_for_like_any_other_request() {
+    let inside = Server::hello().await;
+    let port = inside.addr.port();
+    let url = format!("http://inside.example:{port}/");
+    let server = Server::start(None, move |_| {
+        let url = url.clone();
+        async move {
+            let mut answer = support::text("");
+            *answer.status_mut() = http::StatusCode::TEMPORARY_REDIRECT;
+            answer.headers_mut().insert("location", url.parse().unwrap());
+            answer
+        }
+    })
+    .await;
+    // The name that it is sent on to is granted, and the network behind that is not.
+    let grants = [&*server.grant(), &*format!("inside.example:{port}"), "*:*"];
+    for address in ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "fe80::1", "fd00::1"] {
+        let names = Names::new(&[("inside.example", &[address])]);
+        let client = client_with(&grants, |config| config.resolver = Arc::new(names));
+        let moved = send(&client, &server.url("/")).await.unwrap();
+        let next = moved.headers()["location"].to_str().unwrap().to_owned();
+        let error = send(&client, &next).await.unwrap_err();
+        let SendError::Refused(refusal) = error else { panic!("{address}: {error}") };
+        assert!(refusal.to_string().contains(address), "{refusal}");
+        // Nor is the address itself, wherever it is written.
+        let address =
+            if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let error = send(&client, &format!("http://{address}:{port}/")).await.unwrap_err();
+        assert!(matches!(error, SendError::Refused(_)), "{address}: {error}");
+    }
+    assert_eq!(inside.connections(), 0);
+}
+
+#[tokio::test]
 async fn urls_that_cannot_be_requested_are_refused_with_a_reason() {
     let client = client(&["*:*"]);
     for (url, reason) in [

@@ -122,7 +122,7 @@ async fn the_server_chooses_http2_or_http1() {
         let server = mirror(Some(tls)).await;
         let url = format!("https://localhost:{}/", server.addr.port());
         let client =
-            client_with(&[url.trim_end_matches('/')], |config| config.extra_roots = vec![root]);
+            client_with(&[url.trim_end_matches('/')], |config| config.tls.extra_roots = vec![root]);
         for _ in 0..3 {
             let lines = sent(&client, Request::get(&url)).await;
             assert!(lines[0].starts_with(version), "{lines:?}");
@@ -137,7 +137,7 @@ async fn many_requests_share_one_http2_connection() {
     let server = mirror(Some(tls)).await;
     let url = format!("https://localhost:{}/", server.addr.port());
     let client = client_with(&[url.trim_end_matches('/')], |config| {
-        config.extra_roots = vec![root];
+        config.tls.extra_roots = vec![root];
         config.max_connections = 1;
     });
     fetch(&client, &url).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_certificate_that_is_not_trusted_or_not_theirs_is_refused() {
     let (other, _) = localhost_tls(&[]);
     let grant = format!("localhost:{port}");
     for (trusted, host) in [(other, "localhost"), (root, "127.0.0.1")] {
-        let client = client_with(&[&grant], |config| config.extra_roots = vec![trusted]);
+        let client = client_with(&[&grant], |config| config.tls.extra_roots = vec![trusted]);
         let url = format!("https://{host}:{port}/");
         let error = client.send(get(&url), Timeouts::default()).await.unwrap_err();
         assert!(matches!(error, SendError::Tls { .. }), "{error:?}");

@@ -19,6 +19,33 @@ pub struct Grants {
     pub egress: Vec<Destination>,
     /// Where it may listen.
     pub listen: Vec<SocketAddr>,
+    /// Whom it trusts over TLS, and as whom it comes.
+    pub tls: Option<Tls>,
+}
+
+/// Whom a workload's requests over TLS trust, and as whom they come: each the text of a `PEM` file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Root certificates, in place of the machine's.
+    pub roots: Option<PemFile>,
+    /// The client's certificate and its key.
+    pub identity: Option<(PemFile, PemFile)>,
+}
+
+/// A file as it was read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PemFile {
+    /// Where it is, for messages.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: Vec<u8>,
+}
+
+impl fmt::Debug for PemFile {
+    /// Without the text, which may be a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PemFile").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// A directory of a workload's own, empty when it starts and gone when it ends: `SIZE[::GUEST]`.
@@ -108,6 +135,7 @@ impl fmt::Debug for Grants {
             .field("config", &names(&self.config))
             .field("egress", &self.egress)
             .field("listen", &self.listen)
+            .field("tls", &self.tls)
             .finish()
     }
 }

@@ -14,5 +14,7 @@ mod limits;
 
 pub use address::{HostFault, IpNetwork, Target, is_localhost, is_public};
 pub use destination::{Destination, DestinationError, Fault, Host, Ports};
-pub use grants::{Access, DirGrant, EnvGrant, Grants, ParseGrantError, ScratchGrant, VolumeGrant};
+pub use grants::{
+    Access, DirGrant, EnvGrant, Grants, ParseGrantError, PemFile, ScratchGrant, Tls, VolumeGrant,
+};
 pub use limits::{ByteSize, CpuShare, Limits, ParseLimitError, parse_duration};

@@ -6,13 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reef_artifact::{Artifact, CanRun, Form, Import, Kind, Verdict, Wasi};
+use reef_artifact::{Artifact, CanRun, Form, Import, InterfaceName, Kind, Verdict, Wasi};
 use reef_engine::{
     Background, Code, CompileError, Engine, EngineError, Flavour, Paced, Share, within,
 };
 use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
-use reef_wasi::{Capabilities, ComponentGuest, ModuleGuest, Stdio, Storage, World, WorldError};
+use reef_wasi::{
+    Capabilities, ComponentGuest, ModuleGuest, PartImport, Stdio, Storage, World, WorldError,
+};
 use wasmtime::{InstancePre, component};
 
 use crate::{
@@ -348,6 +350,24 @@ fn fits_plain(artifact: &Artifact) -> bool {
     known && !imports && !exports
 }
 
+/// The imports that parts of a composition have for their own.
+pub(crate) fn parts(artifact: &Artifact) -> Vec<PartImport> {
+    let part = |import: &InterfaceName| {
+        let import = import.to_string();
+        let (part, interface) = reef_compose::own_import(&import)?;
+        Some(PartImport { part, interface: interface.to_owned(), import: import.clone() })
+    };
+    import_names(artifact).filter_map(part).collect()
+}
+
+/// What a component imports, by name.
+pub(crate) fn import_names(artifact: &Artifact) -> impl Iterator<Item = &InterfaceName> {
+    artifact.imports().iter().filter_map(|import| match import {
+        Import::Component { name, .. } => Some(name),
+        Import::Core { .. } => None,
+    })
+}
+
 fn link(
     flavour: Flavour,
     artifact: &Artifact,
@@ -365,9 +385,11 @@ fn link(
         Code::Module(module) => reef_wasi::module_linker(&module, storage)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map(Linked::Module),
-        Code::Component(component) => reef_wasi::component_linker(&component, flavour, storage)
-            .and_then(|linker| linker.instantiate_pre(&component))
-            .map(Linked::Component),
+        Code::Component(component) => {
+            reef_wasi::component_linker(&component, flavour, storage, &parts(artifact))
+                .and_then(|linker| linker.instantiate_pre(&component))
+                .map(Linked::Component)
+        }
     }
     .map_err(explain)
 }

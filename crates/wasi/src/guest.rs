@@ -8,7 +8,9 @@ use std::{
 };
 
 use reef_config::Value;
-use reef_egress::{Client, ClientConfig, Egress, Sockets};
+use reef_egress::{
+    Client, ClientConfig, Egress, Identity, IdentityError, Sockets, Tls, certificates,
+};
 use reef_engine::{Confined, Limiter, Share};
 use reef_grants::{Access, Grants, Limits};
 use reef_interfaces::{Capabilities, Instance};
@@ -78,6 +80,16 @@ pub enum WorldError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file with certificates or a key cannot be used.
+    #[error("{workload}: {path} cannot be used for TLS: {why}")]
+    Tls {
+        /// Which workload.
+        workload: Arc<str>,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// What belongs to one instance of a component.
@@ -104,6 +116,25 @@ pub struct ModuleGuest {
     scratch: Option<ModuleScratch>,
 }
 
+/// Whom requests trust, and as whom they come; or the file that cannot be used, and why.
+fn tls(given: &reef_grants::Tls) -> Result<Tls, (PathBuf, String)> {
+    let roots = given
+        .roots
+        .as_ref()
+        .map(|file| certificates(&file.text).map_err(|why| (file.path.clone(), why)));
+    let identity = given.identity.as_ref().map(|(cert, key)| {
+        Identity::from_pem(&cert.text, &key.text).map_err(|error| match error {
+            IdentityError::Cert(why) => (cert.path.clone(), why),
+            IdentityError::Key(why) => (key.path.clone(), why),
+        })
+    });
+    Ok(Tls {
+        extra_roots: Vec::new(),
+        only_roots: roots.transpose()?,
+        identity: identity.transpose()?,
+    })
+}
+
 // === impl World ===
 
 impl World {
@@ -124,7 +155,14 @@ impl World {
                 source,
             })?;
         }
-        let config = ClientConfig::new(&*name, Egress::new(grants.egress.clone()));
+        let mut config = ClientConfig::new(&*name, Egress::new(grants.egress.clone()));
+        if let Some(given) = &grants.tls {
+            config.tls = tls(given).map_err(|(path, why)| WorldError::Tls {
+                workload: name.clone(),
+                path,
+                why,
+            })?;
+        }
         let sockets = Sockets::new(config.egress.clone(), config.resolver.clone());
         let sockets =
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();

@@ -14,6 +14,17 @@ use crate::{
     trace,
 };
 
+/// An import of a part of a composition, which has links of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartImport {
+    /// Its whole name.
+    pub import: String,
+    /// The interface that it stands for.
+    pub interface: String,
+    /// Which part.
+    pub part: u32,
+}
+
 const UNSTABLE: &str = "wasi_unstable";
 
 /// Whether what a guest writes is counted: where it has a scratch directory.
@@ -68,7 +79,7 @@ fn unmetered() -> wasmtime::Error {
 }
 
 /// The imports of a component: WASI 0.2, and WASI 0.3 for the flavour that has it. Packages that it
-/// does not import from are left out, for the same reason.
+/// does not import from are left out, for the same reason. `parts`: what parts of it have for their own.
 ///
 /// # Errors
 /// Never in practice: names are defined once each.
@@ -76,6 +87,7 @@ pub fn component_linker(
     component: &Component,
     flavour: Flavour,
     storage: Storage,
+    parts: &[PartImport],
 ) -> wasmtime::Result<component::Linker<ComponentGuest>> {
     let engine = component.engine();
     let of = component.component_type();
@@ -86,6 +98,9 @@ pub fn component_linker(
     reef_interfaces::add_labelled(&mut linker, component)?;
     if storage == Storage::Metered && wanted("wasi:filesystem/") {
         scratch::add_to_linker(&mut linker, flavour)?;
+    }
+    for PartImport { import, interface, part } in parts {
+        reef_interfaces::add_part_to_linker(&mut linker, import, interface, *part)?;
     }
     Ok(linker)
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use reef_egress::{Client, SendError, Timeouts};
 use wasmtime_wasi_http::{
@@ -60,12 +60,17 @@ impl Internal {
     }
 
     /// A request without a host is one to the application itself, which is called `self`.
-    fn find(&self, host: Option<&str>) -> Option<Arc<dyn Next>> {
+    /// One over `https` is another destination than one over `http`, and is linked as `https://HOST`.
+    fn find(&self, uri: &Uri) -> Option<Arc<dyn Next>> {
         let hosts = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if hosts.is_empty() {
             return None;
         }
-        hosts.get(&host.unwrap_or("self").to_ascii_lowercase()).cloned()
+        let host = uri.host().unwrap_or("self").to_ascii_lowercase();
+        match uri.scheme_str() {
+            Some("https") => hosts.get(&format!("https://{host}")).cloned(),
+            _ => hosts.get(&host).cloned(),
+        }
     }
 }
 
@@ -80,7 +85,7 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _result: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
-        if let Some(next) = self.internal.find(request.uri().host()) {
+        if let Some(next) = self.internal.find(request.uri()) {
             self.trace.name_in(request.headers_mut());
             let handled = next.handle(request);
             return Box::new(async move {

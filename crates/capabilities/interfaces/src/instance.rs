@@ -31,6 +31,8 @@ pub struct Capabilities {
     pub addresses: Option<Addresses>,
     /// Blobs in containers.
     pub blob_store: Links<dyn BlobStore>,
+    /// What parts of the component may use that were workloads of their own before they were composed in.
+    pub parts: BTreeMap<u32, Arc<Capabilities>>,
 }
 
 /// What one instance may use, and what it chose.
@@ -83,11 +85,17 @@ impl Capabilities {
             sql: Links::new(workload.clone(), reef_sql::CAPABILITY, Vec::new()),
             addresses: None,
             blob_store: Links::new(workload.clone(), reef_blob_store::CAPABILITY, Vec::new()),
+            parts: BTreeMap::new(),
         }
     }
 
     /// What every use of each link passes through, for metrics.
     pub fn gates(&self) -> impl Iterator<Item = &Gate> {
+        let parts = self.parts.values().flat_map(|part| part.own_gates());
+        self.own_gates().chain(parts)
+    }
+
+    fn own_gates(&self) -> impl Iterator<Item = &Gate> {
         let values = self.config.iter().chain(self.secrets.iter()).map(|link| &link.gate);
         let sql = self.sql.iter().map(|link| &link.gate);
         let blobs = self.blob_store.iter().map(|link| &link.gate);

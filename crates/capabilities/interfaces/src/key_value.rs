@@ -10,7 +10,10 @@ mod wasmcloud;
 use bytes::Bytes;
 use reef_capability::{Caller, Failure};
 use reef_key_value::{Bucket, Version};
-use wasmtime::component::{Accessor, Linker, Resource};
+use wasmtime::{
+    StoreContextMut,
+    component::{Accessor, ComponentType, Linker, LinkerInstance, Lower, Resource},
+};
 
 pub(crate) use labels::add_labelled;
 
@@ -34,6 +37,10 @@ pub(crate) const PROVIDED: &[&str] = &[
     "wasmcloud:keyvalue/batch@0.2.0",
 ];
 
+/// What a part of a composition may have for its own.
+pub(crate) const PARTS: &[&str] =
+    &[PROVIDED[0], PROVIDED[1], PROVIDED[2], PROVIDED[3], PROVIDED[4], PROVIDED[5]];
+
 /// Offers the packages that are `wanted`; those with asynchronous functions only where there is concurrency.
 pub(crate) fn add_to_linker<T: Capable>(
     linker: &mut Linker<T>,
@@ -55,6 +62,65 @@ pub(crate) fn add_to_linker<T: Capable>(
         wasmcloud::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
     }
     Ok(())
+}
+
+/// Offers one of these interfaces to a part of a composition.
+pub(crate) fn add_part_to_linker<T: Capable>(
+    linker: &mut Linker<T>,
+    import: &str,
+    interface: &'static str,
+    part: u32,
+) -> wasmtime::Result<()> {
+    use draft::wasi::keyvalue as first;
+    use draft2::wasi::keyvalue as second;
+    let mut instance = linker.instance(import)?;
+    let (instance, data) = (&mut instance, T::capabilities);
+    match interface {
+        "wasi:keyvalue/atomics@0.2.0-draft" => {
+            first::atomics::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
+        }
+        "wasi:keyvalue/batch@0.2.0-draft" => {
+            first::batch::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
+        }
+        "wasi:keyvalue/store@0.2.0-draft" => {
+            first::store::add_to_linker_instance::<_, OfInstance<T>>(instance, data)?;
+            open_of_part::<T, first::store::Error>(instance, interface, part)
+        }
+        "wasi:keyvalue/atomics@0.2.0-draft2" => {
+            second::atomics::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
+        }
+        "wasi:keyvalue/batch@0.2.0-draft2" => {
+            second::batch::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
+        }
+        "wasi:keyvalue/store@0.2.0-draft2" => {
+            second::store::add_to_linker_instance::<_, OfInstance<T>>(instance, data)?;
+            open_of_part::<T, second::store::Error>(instance, interface, part)
+        }
+        _ => wasmtime::bail!("`{interface}` cannot be a part's own"),
+    }
+}
+
+/// `open` by the links of a part. The bucket carries its link, so that all else is as it is for everybody.
+fn open_of_part<T: Capable, E: From<Failure> + ComponentType + Lower + 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &'static str,
+    part: u32,
+) -> wasmtime::Result<()> {
+    instance.func_wrap(
+        "open",
+        move |mut store: StoreContextMut<'_, T>, (identifier,): (String,)| {
+            let mut view = store.data_mut().capabilities();
+            let opened = match view.granted_to(part) {
+                Some(granted) => {
+                    let found = granted.key_value.find(interface, None, &identifier);
+                    found.and_then(|(link, place)| Bucket::new(link, place))
+                }
+                None => Err(Failure::Denied(format!("part {part} has no links"))),
+            };
+            let kept = opened.and_then(|bucket| view.keep(bucket));
+            Ok((kept.map_err(E::from),))
+        },
+    )
 }
 
 /// A key as it was when a guest looked.

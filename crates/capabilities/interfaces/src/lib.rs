@@ -11,12 +11,14 @@ mod bus;
 mod config;
 mod instance;
 mod key_value;
+mod part;
 mod secrets;
 mod sql;
 
 use wasmtime::component::{Component, HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, View};
+pub use part::PARTS;
 
 /// The interfaces that are offered, as `inspect` names them.
 pub const PROVIDED: &[&[&str]] = &[
@@ -73,6 +75,27 @@ pub fn add_labelled<T: Capable>(
         }
     }
     Ok(())
+}
+
+/// Offers an interface under the name of a part of a composition, with the links of that part:
+/// [`Capabilities::parts`]. `import` is the whole name, `interface` what it stands for, one of [`PARTS`].
+///
+/// # Errors
+/// When there is no such interface for parts, or the name is taken.
+pub fn add_part_to_linker<T: Capable>(
+    linker: &mut Linker<T>,
+    import: &str,
+    interface: &str,
+    part: u32,
+) -> wasmtime::Result<()> {
+    let known = PARTS.iter().copied().flatten().copied().find(|known| *known == interface);
+    let Some(interface) = known else {
+        wasmtime::bail!("`{interface}` cannot be a part's own");
+    };
+    linker.allow_shadowing(true);
+    let added = key_value::add_part_to_linker(linker, import, interface, part);
+    linker.allow_shadowing(false);
+    added
 }
 
 /// How the store's data lead to what an adapter works with.

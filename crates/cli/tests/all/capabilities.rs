@@ -140,3 +140,99 @@ fn a_wrong_link_is_refused_before_anything_runs() {
         assert!(ended.stderr.contains(says), "{links}: {}", ended.stderr);
     }
 }
+
+const LAYERS: &[(&str, &str)] =
+    &[("kv.wasm", "p2-key-value"), ("cipher.wasm", "p2-kv-cipher"), ("mock.wasm", "p2-kv-mock")];
+
+/// An application whose workload is linked to another one's store; what that one is, follows.
+fn layered(workload: &str, more: &str, others: &str) -> String {
+    let link = |interface: &str| {
+        format!(
+            "{{ import = 'wasi:keyvalue/{interface}@0.2.0-draft2', workload = '{workload}'{more} }},"
+        )
+    };
+    let links = ["store", "atomics", "batch"].map(link).concat();
+    format!("{}{others}", linked(&links))
+}
+
+/// The workload `name`, which runs nothing by itself.
+fn layer(name: &str, source: &str, links: &str) -> String {
+    format!("[[workload]]\nname = '{name}'\nsource = '{source}'\nlink = [{links}]\n")
+}
+
+#[test]
+fn a_store_in_front_of_a_store_has_its_own_links() {
+    let vault = layer("vault", "cipher.wasm", &link(", name = 'any', config.bucket = 'hidden'"));
+    // What looks at what is behind, and the one in front side by side: each by its own link.
+    let plain = link(", name = 'plain', config.bucket = 'hidden'");
+    let manifest = layered("vault", "", &vault).replace(
+        "link = [{ import = 'wasi:keyvalue/store",
+        &format!("link = [{plain}{{ import = 'wasi:keyvalue/store"),
+    );
+    let host = Host::start(folder(LAYERS, &manifest));
+    assert_eq!(ask(&host, "/draft2/set/any/k", "secret"), "()");
+    assert_eq!(ask(&host, "/draft2/get/any/k", ""), "Some(\"secret\")");
+    assert_eq!(ask(&host, "/draft2/increment/any/n", "41"), "41");
+    assert_eq!(ask(&host, "/draft2/increment/any/n", "1"), "42");
+    assert_eq!(ask(&host, "/draft2/append/any/k", "!"), "secret!");
+    assert_eq!(ask(&host, "/draft2/set-many/any/x,y", "z"), "()");
+    assert_eq!(ask(&host, "/draft2/get-many/any/x", ""), "[(\"x\", Some([122]))]");
+    assert_eq!(ask(&host, "/draft2/keys/any/", ""), "[\"k\", \"n\", \"x\", \"y\"] None");
+    // The first draft is not linked to it, but to what is behind.
+    let behind = ask(&host, "/draft/get/plain/k", "");
+    assert!(behind.starts_with("Some(") && !behind.contains("secret"), "{behind}");
+    assert!(
+        ask(&host, "/draft/get/any/k", "").contains("AccessDenied"),
+        "a link that is not its own"
+    );
+}
+
+#[test]
+fn a_store_in_front_without_a_link_of_its_own_is_refused_and_told_which_to_add() {
+    let host =
+        Host::start(folder(LAYERS, &layered("vault", "", &layer("vault", "cipher.wasm", ""))));
+    assert!(ask(&host, "/draft2/get/orders/k", "").contains("AccessDenied"));
+    host.server.wait_for_log(&["vault may not use `orders` of wasi:keyvalue"]);
+    // Nor does it get what the one in front of which it stands has, unless that says so.
+    let own = link(", name = 'orders'");
+    let with = |more: &str| {
+        let manifest = layered("vault", more, &layer("vault", "cipher.wasm", ""));
+        manifest.replace(
+            "link = [{ import = 'wasi:keyvalue/store",
+            &format!("link = [{own}{{ import = 'wasi:keyvalue/store"),
+        )
+    };
+    host.write("reef.toml", &with(""));
+    host.told(&["apply"]);
+    assert!(ask(&host, "/draft2/get/orders/k", "").contains("AccessDenied"));
+    host.write("reef.toml", &with(", inherit = true"));
+    host.told(&["apply"]);
+    assert_eq!(ask(&host, "/draft2/set/orders/k", "v"), "()");
+    assert_eq!(ask(&host, "/draft2/get/orders/k", ""), "Some(\"v\")");
+}
+
+#[test]
+fn layers_stand_on_each_other_each_with_its_own_links() {
+    let all = "{ import = 'wasi:keyvalue', workload = 'inner' },";
+    let others = layer("outer", "cipher.wasm", all)
+        + &layer("inner", "cipher.wasm", &link(", name = 'any', config.bucket = 'b'"));
+    let host = Host::start(folder(LAYERS, &layered("outer", "", &others)));
+    assert_eq!(ask(&host, "/draft2/set/any/k", "twice"), "()");
+    assert_eq!(ask(&host, "/draft2/get/any/k", ""), "Some(\"twice\")");
+    // Turned over twice, it is as it was.
+    let beside = link(", name = 'b', config.bucket = 'b'");
+    let manifest = linked(&beside);
+    host.write("reef.toml", &manifest);
+    host.told(&["apply"]);
+    assert_eq!(ask(&host, "/draft2/get/b/k", ""), "Some(\"twice\")");
+}
+
+#[test]
+fn a_mock_takes_the_place_of_a_store_with_no_capability_at_all() {
+    let host = Host::start(folder(LAYERS, &layered("mock", "", &layer("mock", "mock.wasm", ""))));
+    assert_eq!(ask(&host, "/draft2/get/any/who", ""), "Some(\"mock\")");
+    assert_eq!(ask(&host, "/draft2/get/any/other", ""), "None");
+    // A call from component to component, its text and its answer copied: no host in between.
+    let nanoseconds: u64 = ask(&host, "/draft2/get-times-10000/any/timed", "").parse().unwrap();
+    assert!(nanoseconds < 100_000, "{nanoseconds} ns a call");
+}

@@ -264,8 +264,12 @@ fn a_spin_application_runs_unmodified() {
     assert!(headers.contains("spin-full-url: http://back.spin.internal/headers\n"), "{headers}");
     assert!(headers.contains("spin-matched-route: /...\n"), "{headers}");
     assert_eq!(host.server.get("/env").status, 404);
-    let other = host.server.get("/users/x/outbound?url=http://front.spin.internal/env");
-    assert_eq!(other.status, 502, "{other:?}");
+    // Only from those, and only as they may: over TLS it is another destination.
+    for other in ["http://front.spin.internal", "https://back.spin.internal"] {
+        let refused = host.server.get(&format!("/users/x/outbound?url={other}/env"));
+        assert_eq!(refused.status, 502, "{other}: {refused:?}");
+    }
+    host.server.wait_for_log(&["may not connect to back.spin.internal:443"]);
 }
 
 #[test]
@@ -291,6 +295,8 @@ fn components_of_a_spin_application_may_call_each_other_and_themselves() {
     let host = up("spin.toml", manifest, &[("kit.wasm", "p2-http-kit")]);
     let text = |path: &str| host.server.get(path).text();
     assert_eq!(text("/one/outbound?url=http://two.spin.internal/env"), "env WHO=two\n");
+    // Every component is one of them, itself included.
+    assert_eq!(text("/one/outbound?url=http://one.spin.internal/env"), "env WHO=one\n");
     assert_eq!(text("/two/outbound?url=http://one.spin.internal/env"), "env WHO=one\n");
     assert_eq!(text("/two/outbound?url=http://self/one/env"), "env WHO=one\n");
     // What the links do not say is refused as ever.

@@ -23,6 +23,7 @@ mod mqtt;
 mod network;
 mod new;
 mod origin;
+mod outbound_tls;
 mod outside;
 mod process;
 mod redis;

@@ -103,7 +103,7 @@ pub(crate) fn part<'a>(name: &'a str, bytes: &'a [u8]) -> Part<'a> {
 }
 
 pub(crate) fn link<'a>(import: &'a str, name: &'a str, bytes: &'a [u8]) -> Plug<'a> {
-    Plug { component: part(name, bytes), import, export: None, inherit: true }
+    Plug { component: part(name, bytes), import, export: None, inherit: true, own: None }
 }
 
 /// The whole of it is valid, the code of functions too. Returns what it imports and exports.

@@ -11,4 +11,5 @@ mod hostile;
 mod links;
 mod middleware;
 mod modules;
+mod own;
 mod without_grants;

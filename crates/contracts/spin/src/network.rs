@@ -95,12 +95,12 @@ impl<'k> Outbound<'k> {
         }
         match &allowed.host {
             Host::Own => self.own_routes(span),
-            Host::Component(name) => self.chain(name, span, found),
+            Host::Component(name) => self.chain(name, allowed, span, found),
             Host::Components => {
-                let (known, own) = (self.known, self.component);
-                let others = known.http.iter().filter(|name| *name != own);
-                for name in others.take(known.left.get()) {
-                    self.chain(name, span.clone(), found);
+                // Itself among them.
+                let known = self.known;
+                for name in known.http.iter().take(known.left.get()) {
+                    self.chain(name, allowed, span.clone(), found);
                 }
             }
             Host::Any => {
@@ -192,12 +192,26 @@ impl<'k> Outbound<'k> {
         self.link(link, span);
     }
 
-    fn chain(&mut self, name: &str, span: Option<Range<usize>>, found: &mut Diagnostics) {
-        let own = format!("{name}.spin.internal");
+    /// A link to a component, over the schemes that an entry allows.
+    fn chain(
+        &mut self,
+        name: &str,
+        allowed: &Allowed,
+        span: Option<Range<usize>>,
+        found: &mut Diagnostics,
+    ) {
+        let scheme = allowed.scheme.as_deref();
         match name.parse::<Name>() {
             Ok(workload) => {
-                let workload = Some(placed(workload, span.clone()));
-                self.link(Link { name: Some(own), workload, ..Link::of("wasi:http") }, span);
+                for (_, before) in [("http", ""), ("https", "https://")]
+                    .into_iter()
+                    .filter(|(one, _)| scheme.is_none_or(|scheme| scheme == *one))
+                {
+                    let own = format!("{before}{name}.spin.internal");
+                    let workload = Some(placed(workload.clone(), span.clone()));
+                    let link = Link { name: Some(own), workload, ..Link::of("wasi:http") };
+                    self.link(link, span.clone());
+                }
             }
             Err(fault) => found.push(error(fault.to_string(), span)),
         }

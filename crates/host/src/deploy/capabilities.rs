@@ -6,6 +6,7 @@ use std::{
 };
 
 use reef_app::Workload as Described;
+use reef_artifact::Artifact;
 use reef_blob_store::BlobStore;
 use reef_capability::{
     BACKEND, BUCKET, Backend, Gate, Link, Links, OpenError, Opened, Opening, Operation, Policy,
@@ -13,9 +14,10 @@ use reef_capability::{
 };
 use reef_config::{CONFIG, SECRETS, Store};
 use reef_egress::Egress;
+use reef_grants::Destination;
 use reef_key_value::KeyValue;
 use reef_sql::{Addresses, Sql};
-use reef_wasi::Capabilities;
+use reef_wasi::{Capabilities, PARTS};
 
 use super::{DeployError, Host, Order, make::Identity};
 use crate::Workload;
@@ -29,6 +31,15 @@ pub(super) struct Backends {
     pub(super) config: Opened<Store>,
     blob_store: Opened<dyn BlobStore>,
     sql: Opened<dyn Sql>,
+}
+
+/// What a workload that is composed into another is linked to, beside that one's own links.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CapabilityPart {
+    /// Which: the names of its imports say it.
+    number: u32,
+    name: Arc<str>,
+    wanted: Vec<CapabilityLink>,
 }
 
 /// A link to a capability, as it was described.
@@ -63,6 +74,13 @@ pub(super) fn capability(link: &reef_app::Link) -> Option<&'static str> {
     known.map(|(name, _)| *name)
 }
 
+/// Whether a link's import means this interface.
+fn covers(import: &str, interface: &str) -> bool {
+    interface
+        .strip_prefix(import)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
+}
+
 impl Backends {
     pub(super) fn new(data: Option<PathBuf>) -> Self {
         Self { data, ..Self::default() }
@@ -75,6 +93,40 @@ impl Backends {
 }
 
 impl Order {
+    /// What the parts of a composition are linked to, each by itself.
+    pub(super) fn parts(&self, artifact: &Artifact) -> Result<Vec<CapabilityPart>, DeployError> {
+        let mut parts = Vec::<CapabilityPart>::new();
+        for import in crate::workload::parts(artifact) {
+            if parts.iter().any(|part| part.number == import.part) {
+                continue;
+            }
+            let index = usize::try_from(import.part).unwrap_or(usize::MAX);
+            let Some(described) = self.application.workloads.get(index) else { continue };
+            let name = self.qualified_name(described, 1).into();
+            parts.push(CapabilityPart {
+                number: import.part,
+                name,
+                wanted: self.wanted(described)?,
+            });
+        }
+        Ok(parts)
+    }
+
+    /// Which workload of the application, in a composition, and what it imports there by links of its own.
+    pub(super) fn own(&self, described: &Described, inherit: bool) -> (u32, Vec<String>) {
+        let index = self.application.workloads.iter().position(|one| one.name == described.name);
+        let part = index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
+        let all = || PARTS.iter().copied().flatten().map(|name| (*name).to_owned());
+        let linked = |name: &str| {
+            let mut links = described.links.iter().filter(|link| capability(link).is_some());
+            links.any(|link| covers(&link.import, name))
+        };
+        // What it inherits is that of the other, but for what it is linked to itself.
+        let imports =
+            if inherit { all().filter(|name| linked(name)).collect() } else { all().collect() };
+        (part, imports)
+    }
+
     /// The capabilities that a workload is linked to.
     pub(super) fn wanted(&self, described: &Described) -> Result<Vec<CapabilityLink>, DeployError> {
         let mut all = Vec::<CapabilityLink>::new();
@@ -136,10 +188,26 @@ impl Host {
         workload: &Workload,
     ) -> Result<(), DeployError> {
         let egress = &workload.world.grants().egress;
-        if identity.wanted.is_empty() && egress.is_empty() {
+        if identity.wanted.is_empty() && identity.parts.is_empty() && egress.is_empty() {
             return Ok(());
         }
-        let name = workload.name();
+        let mut capabilities =
+            self.capabilities(order, workload.name(), &identity.wanted, egress)?;
+        for part in &identity.parts {
+            let own = self.capabilities(order, &part.name, &part.wanted, &[])?;
+            capabilities.parts.insert(part.number, Arc::new(own));
+        }
+        workload.world.set_capabilities(Arc::new(capabilities));
+        Ok(())
+    }
+
+    fn capabilities(
+        &self,
+        order: &Order,
+        name: &Arc<str>,
+        wanted: &[CapabilityLink],
+        egress: &[Destination],
+    ) -> Result<Capabilities, DeployError> {
         let mut capabilities = Capabilities::none(name);
         let application = order.application.name.as_str();
         let data = self.backends.data.as_ref().map(|data| data.join(application));
@@ -148,34 +216,33 @@ impl Host {
         let linker = Linker { name, application, folder: &order.folder, data, runtime };
         capabilities.key_value = linker.links(
             reef_key_value::CAPABILITY,
-            &identity.wanted,
+            wanted,
             (reef_key_value::BACKENDS, reef_key_value::OPERATIONS),
             &self.backends.key_value,
         )?;
         let table = (reef_config::BACKENDS, reef_config::OPERATIONS);
-        let (wanted, opened) = (&identity.wanted, &self.backends.config);
+        let opened = &self.backends.config;
         capabilities.config = linker.links(CONFIG, wanted, table, opened)?;
         capabilities.secrets = linker.links(SECRETS, wanted, table, opened)?;
         capabilities.sql = linker.links(
             reef_sql::CAPABILITY,
-            &identity.wanted,
+            wanted,
             (reef_sql::BACKENDS, &reef_sql::OPERATIONS),
             &self.backends.sql,
         )?;
         capabilities.blob_store = linker.links(
             reef_blob_store::CAPABILITY,
-            &identity.wanted,
+            wanted,
             (reef_blob_store::BACKENDS, reef_blob_store::OPERATIONS),
             &self.backends.blob_store,
         )?;
         if !egress.is_empty() {
             // A guest may name the address of a database that it may connect to.
-            let (name, egress) = (name.clone(), Egress::new(egress.clone()));
+            let (name, egress) = (name.clone(), Egress::new(egress.to_vec()));
             let addresses = Addresses::new(name, egress, Policy::default(), runtime.clone());
             capabilities.addresses = Some(addresses);
         }
-        workload.world.set_capabilities(Arc::new(capabilities));
-        Ok(())
+        Ok(capabilities)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use reef_app::{Handing, HttpTrigger, Link, Name, Source, Workload as Described};
 use reef_artifact::{Artifact, Digest, Form, Import};
-use reef_compose::{ComposeError, Layer, Part, Plug};
+use reef_compose::{ComposeError, Layer, Own, Part, Plug, check_no_own};
 use reef_document::At;
 use reef_grants::{Access, DirGrant, Grants, Limits, VolumeGrant};
 use reef_http::{FileOptions, StaticFiles};
@@ -13,7 +13,7 @@ use reef_wasi::Messaging;
 
 use super::{
     Chain, DeployError, Doing, Host, Order, Restart, Revision, STARTING, Stage, Unit,
-    capabilities::CapabilityLink,
+    capabilities::{CapabilityLink, CapabilityPart},
     files,
     messaging::{self, Publishes},
     order::{WORKER, is_http, limits, options, refuse},
@@ -24,6 +24,7 @@ use crate::{
     fetch::{self, FetchError, Fetched, Wanted},
     serve::SharedEntries,
     serve::{Mount, Script},
+    workload::import_names,
 };
 
 /// Everything that the making of a workload depends on: alike, they are the same.
@@ -38,6 +39,8 @@ pub(super) struct Identity {
     publishes: Option<Publishes>,
     /// What else it is linked to.
     pub(super) wanted: Vec<CapabilityLink>,
+    /// What its parts are linked to that are workloads, too.
+    pub(super) parts: Vec<CapabilityPart>,
     /// What the files that it sees are: their names, lengths and times.
     files: Vec<files::Seen>,
     /// What a runtime is started with, a script among it.
@@ -386,6 +389,11 @@ impl<'a> Making<'a> {
             workload: name.to_owned(),
             cause: cause.into(),
         })?;
+        let imports = import_names(&artifact).map(|name| name.to_string());
+        check_no_own(name, imports).map_err(|cause| DeployError::Compose {
+            workload: name.to_owned(),
+            cause: cause.into(),
+        })?;
         if let Some(pinned) = pinned
             && !pinned.eq_ignore_ascii_case(&artifact.digest().to_string())
         {
@@ -402,33 +410,36 @@ impl<'a> Making<'a> {
     /// The artifact with the components in it that it is linked to.
     fn linked(
         &self,
-        described: &Described,
+        described: &'a Described,
         artifact: Artifact,
         name: &str,
     ) -> Result<Artifact, DeployError> {
         let mut parts = Vec::new();
         for link in &described.links {
             let other = link.workload.as_ref().filter(|_| !is_http(link));
-            let part = match (&link.component, other) {
-                (Some(part), _) => self.fetched(described, part, &link.digest, name)?,
+            let (part, own) = match (&link.component, other) {
+                (Some(part), _) => (self.fetched(described, part, &link.digest, name)?, None),
                 (None, Some(workload)) => {
+                    // With its own links, which may be to workloads again.
                     let other = self.described(workload)?;
-                    self.fetched(other, &other.source, &other.digest, name)?
+                    let part = self.artifact(other, other.name.as_str())?.0;
+                    (part, Some(self.order.own(other, link.inherit)))
                 }
                 (None, None) => continue,
             };
-            parts.push((link, part));
+            parts.push((link, part, own));
         }
         if parts.is_empty() {
             return Ok(artifact);
         }
         let plugs: Vec<_> = parts
             .iter()
-            .map(|(link, part)| Plug {
+            .map(|(link, part, own)| Plug {
                 component: Part { name: part.name(), bytes: part.bytes() },
                 import: &link.import.value,
                 export: link.export.as_deref(),
                 inherit: link.inherit,
+                own: own.as_ref().map(|(part, imports)| Own { part: *part, imports }),
             })
             .collect();
         let whole = Part { name: artifact.name(), bytes: artifact.bytes() };
@@ -478,6 +489,7 @@ impl<'a> Making<'a> {
             links: described.links.clone(),
             publishes: self.order.publishes(described)?,
             wanted: self.order.wanted(described)?,
+            parts: self.order.parts(&artifact)?,
             files: seen,
             args,
         };

@@ -1,6 +1,7 @@
 //! What an order says, with everything decided that it leaves open.
 
 use std::{
+    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,7 +10,7 @@ use jiff::tz::TimeZone;
 use reef_app::{Handing, Link, Name, Template, Workload as Described};
 use reef_capability::Secret;
 use reef_document::At;
-use reef_grants::{DirGrant, Grants, Limits};
+use reef_grants::{DirGrant, Grants, Limits, PemFile};
 use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 
 use super::{
@@ -129,7 +130,30 @@ impl Order {
         });
         let listen = described.listen.iter().map(|addr| addr.value.0);
         let scratch = described.scratch.as_ref().map(|scratch| scratch.value.0.clone());
-        Ok(Grants { dirs: dirs.collect(), scratch, env, config, egress, listen: listen.collect() })
+        let (dirs, listen) = (dirs.collect(), listen.collect());
+        let tls = self.tls(described)?;
+        Ok(Grants { dirs, scratch, env, config, egress, listen, tls })
+    }
+
+    /// Whom a workload trusts, and as whom it comes: files are read now.
+    fn tls(&self, described: &Described) -> Result<Option<reef_grants::Tls>, DeployError> {
+        let Some(tls) = &described.tls else { return Ok(None) };
+        let read = |file: &String| {
+            let path = self.folder.join(file);
+            match read_at_most(&path, MOST_PEM) {
+                Ok(text) => Ok(PemFile { path, text }),
+                Err(error) => Err(DeployError::Value {
+                    workload: described.name.to_string(),
+                    why: format!("cannot read {}, which `tls` names: {error}", path.display()),
+                }),
+            }
+        };
+        let roots = tls.roots.as_ref().map(|file| read(&file.value)).transpose()?;
+        let identity = match (&tls.cert, &tls.key) {
+            (Some(cert), Some(key)) => Some((read(&cert.value)?, read(&key.value)?)),
+            _ => None,
+        };
+        Ok(Some(reef_grants::Tls { roots, identity }))
     }
 }
 
@@ -246,6 +270,18 @@ pub(super) fn is_http(link: &Link) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('@'));
     let own = link.capability.as_ref().is_some_and(|name| name.as_str() == OWN_ROUTES);
     import && (link.workload.is_some() || own)
+}
+
+/// Most bytes of a file with certificates: a bundle of all roots has a fifth of that.
+const MOST_PEM: u64 = 1 << 20;
+
+fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut text)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > most) {
+        return Err(std::io::Error::other(format!("it has more than {most} bytes")));
+    }
+    Ok(text)
 }
 
 /// Where the environment holds a variable's value.

@@ -121,7 +121,7 @@ impl Revision {
             let mut hosts: BTreeMap<String, Arc<dyn Next>> = BTreeMap::new();
             for link in described.links.iter().filter(|link| order::is_http(link)) {
                 let Some(workload) = &link.workload else {
-                    for name in ["self", "self.alt"] {
+                    for name in ["self", "self.alt", "https://self", "https://self.alt"] {
                         hosts.insert(name.to_owned(), own.clone());
                     }
                     continue;

@@ -130,8 +130,8 @@ fn client(opening: Opening<'_>) -> Result<Client, OpenError> {
         let certificates =
             CertificateDer::pem_file_iter(&file).map_err(|error| place(error.to_string()))?;
         let certificates = certificates.collect::<Result<Vec<_>, _>>();
-        config.extra_roots = certificates.map_err(|error| place(error.to_string()))?;
-        if config.extra_roots.is_empty() {
+        config.tls.extra_roots = certificates.map_err(|error| place(error.to_string()))?;
+        if config.tls.extra_roots.is_empty() {
             return Err(place("there is none in it".to_owned()));
         }
     }
