@@ -80,6 +80,8 @@ impl Client {
         let limit = self.shared.answering;
         let failure = match timeout(limit, connection.send_packed_command(command)).await {
             Ok(Ok(answer)) => {
+                // What the server says no to comes as an answer, too.
+                let answer = answer.extract_error().map_err(failure)?;
                 return T::from_redis_value(answer)
                     .map_err(|error| CommandError::Garbage(error.to_string()));
             }
