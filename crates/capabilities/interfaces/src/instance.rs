@@ -11,6 +11,7 @@ use reef_capability::{Caller, Failure, Gate, Links};
 use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
 use reef_sql::{Addresses, Sql};
+use reef_messaging::{Answering, Channel};
 use wasmtime::{
     StoreContextMut,
     component::{Resource, ResourceTable},
@@ -21,6 +22,8 @@ use wasmtime::{
 pub struct Capabilities {
     /// Values by their keys.
     pub key_value: Links<dyn KeyValue>,
+    /// Messages.
+    pub messaging: Links<Channel>,
     /// Configuration, beyond its own.
     pub config: Links<Store>,
     /// Secrets.
@@ -41,6 +44,8 @@ pub struct Instance {
     own: Arc<BTreeMap<String, Value>>,
     /// For whom it works now.
     pub caller: Caller,
+    /// The message that it handles.
+    pub answering: Option<Answering>,
     /// Links that it selected, by interface (`wasi:keyvalue/store`).
     pub(crate) selected: BTreeMap<String, String>,
     /// Bytes of blobs that it wrote before it said where they belong.
@@ -78,6 +83,7 @@ impl Capabilities {
     pub fn none(workload: &Arc<str>) -> Self {
         Self {
             key_value: Links::new(workload.clone(), reef_key_value::CAPABILITY, Vec::new()),
+            messaging: Links::new(workload.clone(), reef_messaging::CAPABILITY, Vec::new()),
             config: Links::new(workload.clone(), CONFIG, Vec::new()),
             secrets: Links::new(workload.clone(), SECRETS, Vec::new()),
             sql: Links::new(workload.clone(), reef_sql::CAPABILITY, Vec::new()),
@@ -91,7 +97,9 @@ impl Capabilities {
         let values = self.config.iter().chain(self.secrets.iter()).map(|link| &link.gate);
         let sql = self.sql.iter().map(|link| &link.gate);
         let blobs = self.blob_store.iter().map(|link| &link.gate);
-        self.key_value.iter().map(|link| &link.gate).chain(values).chain(sql).chain(blobs)
+        let messages = self.messaging.iter().map(|link| &link.gate);
+        let values = values.chain(sql).chain(blobs).chain(messages);
+        self.key_value.iter().map(|link| &link.gate).chain(values)
     }
 }
 
@@ -99,6 +107,7 @@ impl Capabilities {
     /// Whether a link of any capability is called so.
     pub(crate) fn has_link(&self, name: &str) -> bool {
         self.key_value.iter().any(|link| link.name() == name)
+            || self.messaging.iter().any(|link| link.name() == name)
     }
 }
 
@@ -109,7 +118,7 @@ impl Instance {
     pub fn new(granted: Arc<Capabilities>) -> Self {
         let (own, caller) = (Arc::default(), Caller::default());
         let selected = BTreeMap::new();
-        Self { granted, own, caller, selected, unnamed: Arc::default() }
+        Self { granted, own, caller, answering: None, selected, unnamed: Arc::default() }
     }
 
     /// One whose workload has configuration of its own.

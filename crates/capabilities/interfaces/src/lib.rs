@@ -11,12 +11,14 @@ mod bus;
 mod config;
 mod instance;
 mod key_value;
+mod messaging;
 mod secrets;
 mod sql;
 
 use wasmtime::component::{Component, HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, View};
+pub use messaging::BrokerMessage;
 
 /// The interfaces that are offered, as `inspect` names them.
 pub const PROVIDED: &[&[&str]] = &[
@@ -24,6 +26,7 @@ pub const PROVIDED: &[&[&str]] = &[
     bus::PROVIDED,
     config::PROVIDED,
     key_value::PROVIDED,
+    messaging::PROVIDED,
     secrets::PROVIDED,
     sql::PROVIDED,
 ];
@@ -52,6 +55,7 @@ pub fn add_to_linker<T: Capable>(
     bus::add_to_linker(linker, &wanted)?;
     config::add_to_linker(linker, concurrent, &wanted)?;
     key_value::add_to_linker(linker, concurrent, &wanted)?;
+    messaging::add_to_linker(linker, &wanted)?;
     secrets::add_to_linker(linker, concurrent, &wanted)?;
     sql::add_to_linker(linker, concurrent, &wanted)
 }

@@ -361,6 +361,7 @@ fn subscriptions<'m>(
             (Ok(subject), Ok(queue)) => triggers.push(MessageTrigger {
                 subject: place.clone().map(|_| subject),
                 queue: queue.map(|queue| place.clone().map(|_| queue)),
+                link: None,
             }),
             (subject, queue) => {
                 for error in [subject.err(), queue.err()].into_iter().flatten() {

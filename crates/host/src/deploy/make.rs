@@ -15,7 +15,7 @@ use super::{
     Chain, DeployError, Doing, Host, Order, Restart, Revision, STARTING, Stage, Unit,
     capabilities::CapabilityLink,
     files,
-    messaging::{self, Publishes},
+    messaging,
     order::{WORKER, is_http, limits, options, refuse},
     runtime,
 };
@@ -35,7 +35,6 @@ pub(super) struct Identity {
     limits: Limits,
     links: Vec<Link>,
     /// Where it may publish.
-    publishes: Option<Publishes>,
     /// What else it is linked to.
     pub(super) wanted: Vec<CapabilityLink>,
     /// What the files that it sees are: their names, lengths and times.
@@ -193,10 +192,6 @@ impl Host {
         identity: &Identity,
         workload: &Workload,
     ) -> Result<(), DeployError> {
-        if let Some(Publishes(subjects)) = &identity.publishes {
-            let (bus, subjects) = (self.bus.clone(), subjects.clone());
-            workload.world.set_messaging(Arc::new(Messaging { bus, subjects }));
-        }
         self.link_capabilities(order, identity, workload)
     }
 
@@ -476,7 +471,6 @@ impl<'a> Making<'a> {
             grants,
             limits: limits(described),
             links: described.links.clone(),
-            publishes: self.order.publishes(described)?,
             wanted: self.order.wanted(described)?,
             files: seen,
             args,

@@ -5,12 +5,13 @@
 //! standard input, its subject as the first argument and both subjects in its environment; what it
 //! writes is the answer, where one is wanted.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use reef_artifact::{Event, Kind, visible};
-use reef_bus::{Bus, Message};
+use reef_capability::{Caller, Link};
 use reef_engine::{Paced, within};
+use reef_messaging::{Answering, Channel, Message, Publisher};
 use reef_wasi::{
     BrokerMessage, CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error,
     Stdio,
@@ -69,7 +70,18 @@ pub(crate) enum Handler {
 pub(super) struct Delivery {
     pub(super) subject: String,
     pub(super) body: Bytes,
-    pub(super) reply_to: Option<String>,
+    /// Where it is answered, if that is wanted.
+    pub(super) answers: Option<Answers>,
+}
+
+/// Where a message is answered.
+#[derive(Clone, Debug)]
+pub(super) struct Answers {
+    pub(super) subject: String,
+    /// The link that it came over.
+    pub(super) link: Arc<Link<Channel>>,
+    /// Whether that is a link of the workload's own.
+    pub(super) linked: bool,
 }
 
 // === impl Sort ===
@@ -135,18 +147,12 @@ fn redis(workload: &Workload) -> Option<Handler> {
     all.into_iter().find_map(|(name, handler)| exports(name).then_some(handler))
 }
 
-impl From<&Message> for Delivery {
-    fn from(message: &Message) -> Self {
-        Self {
-            subject: message.subject().to_owned(),
-            body: message.body().clone(),
-            reply_to: message.reply_to().map(str::to_owned),
-        }
-    }
-}
-
 /// Handles a message; what went wrong is in the book and in the log.
-pub(super) async fn handle(run: &Run, bus: &dyn Bus, handler: &Handler, message: Delivery) {
+pub(super) async fn handle(
+    run: &Run,
+    handler: &Handler,
+    message: Delivery,
+) -> Result<i32, Failure> {
     let begun = run.book.begun();
     let subject = visible(&message.subject, 200);
     let ended = match handler {
@@ -155,10 +161,11 @@ pub(super) async fn handle(run: &Run, bus: &dyn Bus, handler: &Handler, message:
         Handler::Mqtt => by_mqtt(run, message).await,
         // No message is handled so.
         Handler::Cron => Ok(0),
-        Handler::Command => execute(run, bus, &message).await,
+        Handler::Command => execute(run, &message).await,
     };
     begun.ended(&ended);
     told(run, &ended, &subject, "The message was handled.");
+    ended
 }
 
 /// Handles a time of the calendar, as [`handle`] does a message.
@@ -196,9 +203,10 @@ fn told(run: &Run, ended: &Result<i32, Failure>, subject: &str, well: &str) {
 
 async fn by_messaging(run: &Run, export: &str, message: Delivery) -> Result<i32, Failure> {
     let function = function(run, Some(export), MESSAGE)?;
-    let Delivery { subject, body, reply_to } = message;
-    let message = BrokerMessage { subject, body: body.into(), reply_to: reply_to.clone() };
-    call(run, function, (message,), reply_to, |(result,): (Result<(), String>,)| result).await
+    let Delivery { subject, body, answers } = message;
+    let reply_to = answers.as_ref().map(|answers| answers.subject.clone());
+    let message = BrokerMessage { subject, body: body.into(), reply_to };
+    call(run, function, (message,), answers, |(result,): (Result<(), String>,)| result).await
 }
 
 async fn by_redis(run: &Run, handler: &Handler, message: Delivery) -> Result<i32, Failure> {
@@ -254,7 +262,7 @@ async fn call<P, R>(
     run: &Run,
     function: ComponentExportIndex,
     params: P,
-    reply_to: Option<String>,
+    answers: Option<Answers>,
     said: fn(R) -> Result<(), String>,
 ) -> Result<i32, Failure>
 where
@@ -268,7 +276,10 @@ where
         return Err(Failure::NotCallable { workload: name, reason });
     };
     let mut guest = workload.world.component(&[name.to_string()], Stdio::Log)?;
-    guest.set_reply_to(reply_to);
+    guest.set_answering(answers.map(|Answers { subject, link, linked }| Answering {
+        subject,
+        link: linked.then_some(link),
+    }));
     let (mut store, activity) =
         workload.engine.store(workload.flavour, workload.world.share(), guest)?;
     workload.meter().instance_created();
@@ -298,18 +309,19 @@ where
 }
 
 /// Runs the command with a message, and publishes what it wrote if that is wanted.
-async fn execute(run: &Run, bus: &dyn Bus, message: &Delivery) -> Result<i32, Failure> {
+async fn execute(run: &Run, message: &Delivery) -> Result<i32, Failure> {
     let name = run.workload.name();
     // An argument that a guest is given cannot have a zero in it.
     let subject = message.subject.replace('\0', "");
     let args = vec![name.to_string(), subject.clone()];
     let mut env = vec![("REEF_SUBJECT".to_owned(), subject)];
     let stdin = Box::new(MemoryInputPipe::new(message.body.clone()));
-    let Some(reply_to) = &message.reply_to else {
+    let Some(answers) = &message.answers else {
         let stdout = Box::new(run.workload.world.lines("stdout"));
         return start(run, Given { args, env, stdio: Stdio::Piped { stdin, stdout } }).await;
     };
-    env.push(("REEF_REPLY_TO".to_owned(), reply_to.to_owned()));
+    let reply_to = &answers.subject;
+    env.push(("REEF_REPLY_TO".to_owned(), reply_to.clone()));
     let (pipe, reader) = Pipe::new();
     let stdio = Stdio::Piped { stdin, stdout: Box::new(pipe.clone()) };
     let running = async {
@@ -327,8 +339,11 @@ async fn execute(run: &Run, bus: &dyn Bus, message: &Delivery) -> Result<i32, Fa
         reason,
     };
     let body = written.ok_or_else(|| cannot(format!("it is over {LARGEST_ANSWER} bytes")))?;
-    let answer = Message::new(reply_to, body).map_err(|error| cannot(error.to_string()))?;
-    bus.publish(answer).await.map_err(|error| cannot(error.to_string()))?;
+    let publisher = Publisher::new(answers.link.clone());
+    let answering = Answering { subject: reply_to.clone(), link: None };
+    let answer = Message::new(reply_to, body);
+    let published = publisher.publish(&Caller::default(), answer, Some(&answering)).await;
+    published.map_err(|failure| cannot(failure.to_string()))?;
     Ok(0)
 }
 

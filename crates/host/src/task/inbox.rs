@@ -113,7 +113,7 @@ mod tests {
 
     fn item(size: usize) -> Item {
         let delivery =
-            Delivery { subject: String::new(), body: vec![0; size].into(), reply_to: None };
+            Delivery { subject: String::new(), body: vec![0; size].into(), answers: None };
         Item { delivery, ack: None }
     }
 
