@@ -196,10 +196,10 @@ impl Plan {
                 (When::Feed { capacity, most, .. }, Some(Inlet::Feed(feed))) => {
                     feed::take(run, feed, capacity, most, &all).await;
                 }
-                (When::Message { link, most, capacity, .. }, Some(Inlet::Messages(incoming))) => {
+                (When::Message { most, capacity, .. }, Some(Inlet::Messages(incoming))) => {
                     // One that was taken over had another's.
                     incoming.set_capacity(capacity).await;
-                    messages::take(run, incoming, link.is_some(), most, &all).await;
+                    messages::take(run, incoming, most, &all).await;
                 }
                 (When::Tcp { .. } | When::Feed { .. } | When::Message { .. }, _) => {}
             }

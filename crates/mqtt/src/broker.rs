@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use percent_encoding::percent_decode_str;
+use reef_egress::Way;
 use rumqttc::{
     AckMode, AsyncClient, ConnectionError, EventLoop, MqttOptions, TlsConfiguration, Transport,
 };
@@ -28,6 +29,7 @@ pub struct Broker {
     credentials: Option<Credentials>,
     keep_alive: Duration,
     session: Option<String>,
+    way: Way,
 }
 
 /// Who connects.
@@ -103,6 +105,7 @@ impl Broker {
             credentials,
             keep_alive: keep_alive.unwrap_or(SILENT),
             session: None,
+            way: Way::default(),
         })
     }
 
@@ -110,6 +113,17 @@ impl Broker {
     #[must_use]
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self { credentials: Some(credentials), ..self }
+    }
+
+    /// The same, connected to by this way.
+    #[must_use]
+    pub fn by(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+
+    /// Its name and port.
+    pub fn host(&self) -> (&str, u16) {
+        (&self.host, self.port)
     }
 
     /// The same in a session that the broker keeps, by this name, while nobody is connected: with what
@@ -143,9 +157,18 @@ impl Broker {
             let config = reef_egress::tls_client().await.map_err(ConnectError::Tls)?;
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
         }
+        let (way, host, port) = (self.way.clone(), self.host.clone(), self.port);
+        options.set_socket_connector(move |_, _| {
+            let (way, host) = (way.clone(), host.clone());
+            async move {
+                let stream = way.connect(&host, port).await?;
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            }
+        });
         let (client, mut events) = AsyncClient::builder(options).capacity(WAITING).build();
         let mut network = events.network_options();
-        network.set_connection_timeout(CONNECTING).set_tcp_nodelay(true);
+        network.set_connection_timeout(CONNECTING);
         events.set_network_options(network);
         Ok((client, events))
     }

@@ -20,6 +20,7 @@ use tokio::{
     task::AbortHandle,
     time::timeout,
 };
+use reef_egress::Reach;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -28,7 +29,6 @@ use crate::{
     address::Address,
     bounded::{Bounded, Secured, Watched},
     notice::Notice,
-    reach::Reach,
     tls,
 };
 

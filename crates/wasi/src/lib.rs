@@ -30,7 +30,9 @@ pub use link::{Storage, component_linker, module_linker};
 pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;
-pub use reef_interfaces::{ASYNCHRONOUS, BrokerMessage, Capabilities};
+pub use reef_interfaces::{
+    ASYNCHRONOUS, BrokerMessage, Capabilities, Letter, StreamedMessage, Unhandled, WasiError,
+};
 pub use spin_http::{SpinHttpFault, SpinMethod, SpinRequest, SpinResponse};
 pub use stdio::{Lines, Stdio};
 pub use trace::{GuestTrace, HttpSpan, Traced, caller};

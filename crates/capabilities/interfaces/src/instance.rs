@@ -11,7 +11,7 @@ use reef_capability::{Caller, Failure, Gate, Links};
 use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
 use reef_sql::{Addresses, Sql};
-use reef_messaging::{Answering, Channel};
+use reef_messaging::{Answering, Channel, Servers};
 use wasmtime::{
     StoreContextMut,
     component::{Resource, ResourceTable},
@@ -32,6 +32,8 @@ pub struct Capabilities {
     pub sql: Links<dyn Sql>,
     /// Databases at addresses that guests choose; without, none of them may be connected to.
     pub addresses: Option<Addresses>,
+    /// The same for servers of Redis and MQTT.
+    pub servers: Option<Servers>,
     /// Blobs in containers.
     pub blob_store: Links<dyn BlobStore>,
 }
@@ -88,6 +90,7 @@ impl Capabilities {
             secrets: Links::new(workload.clone(), SECRETS, Vec::new()),
             sql: Links::new(workload.clone(), reef_sql::CAPABILITY, Vec::new()),
             addresses: None,
+            servers: None,
             blob_store: Links::new(workload.clone(), reef_blob_store::CAPABILITY, Vec::new()),
         }
     }

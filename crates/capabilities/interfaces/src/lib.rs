@@ -12,13 +12,15 @@ mod config;
 mod instance;
 mod key_value;
 mod messaging;
+mod pipe;
 mod secrets;
+mod servers;
 mod sql;
 
 use wasmtime::component::{Component, HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, View};
-pub use messaging::BrokerMessage;
+pub use messaging::{BrokerMessage, Letter, StreamedMessage, Unhandled, WasiError};
 
 /// The interfaces that are offered, as `inspect` names them.
 pub const PROVIDED: &[&[&str]] = &[
@@ -28,6 +30,7 @@ pub const PROVIDED: &[&[&str]] = &[
     key_value::PROVIDED,
     messaging::PROVIDED,
     secrets::PROVIDED,
+    servers::PROVIDED,
     sql::PROVIDED,
 ];
 
@@ -35,7 +38,9 @@ pub const PROVIDED: &[&[&str]] = &[
 /// component model's concurrency.
 pub const ASYNCHRONOUS: &[&str] = &[
     "spin:key-value",
+    "spin:mqtt",
     "spin:mysql",
+    "spin:redis",
     "spin:variables",
     "wasmcloud:blobstore",
     "wasmcloud:keyvalue",
@@ -55,7 +60,8 @@ pub fn add_to_linker<T: Capable>(
     bus::add_to_linker(linker, &wanted)?;
     config::add_to_linker(linker, concurrent, &wanted)?;
     key_value::add_to_linker(linker, concurrent, &wanted)?;
-    messaging::add_to_linker(linker, &wanted)?;
+    messaging::add_to_linker(linker, concurrent, &wanted)?;
+    servers::add_to_linker(linker, concurrent, &wanted)?;
     secrets::add_to_linker(linker, concurrent, &wanted)?;
     sql::add_to_linker(linker, concurrent, &wanted)
 }

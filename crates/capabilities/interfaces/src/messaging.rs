@@ -1,6 +1,8 @@
-//! Messages: `wasmcloud:messaging`.
+//! Messages: `wasmcloud:messaging` and `wasi:messaging`.
 
+mod wasi;
 mod wasmcloud2;
+mod wasmcloud3;
 
 use std::sync::Arc;
 
@@ -8,25 +10,46 @@ use reef_capability::{Caller, Failure, Link};
 use reef_messaging::{Answering, Channel, Message, Publisher};
 use wasmtime::component::Linker;
 
-pub use self::wasmcloud2::wasmcloud::messaging::types::BrokerMessage;
+pub use self::{
+    wasi::{Letter, wasi::messaging::types::Error as WasiError},
+    wasmcloud2::wasmcloud::messaging::types::BrokerMessage,
+    wasmcloud3::wasmcloud::messaging::types::{
+        BrokerMessage as StreamedMessage, HandleMessageError as Unhandled,
+    },
+};
 use crate::{Capable, Instance, OfInstance};
 
 /// What is offered.
-pub(crate) const PROVIDED: &[&str] =
-    &["wasmcloud:messaging/consumer@0.2.0", "wasmcloud:messaging/types@0.2.0"];
+pub(crate) const PROVIDED: &[&str] = &[
+    "wasi:messaging/producer@0.2.0-draft",
+    "wasi:messaging/request-reply@0.2.0-draft",
+    "wasi:messaging/types@0.2.0-draft",
+    "wasmcloud:messaging/consumer@0.2.0",
+    "wasmcloud:messaging/consumer@0.3.0",
+    "wasmcloud:messaging/types@0.2.0",
+    "wasmcloud:messaging/types@0.3.0",
+];
 
 /// Offers the packages that are `wanted`.
 pub(crate) fn add_to_linker<T: Capable>(
     linker: &mut Linker<T>,
+    concurrent: bool,
     wanted: &impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
     if wanted("wasmcloud:messaging/") {
         wasmcloud2::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+        if concurrent {
+            wasmcloud3::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
+        }
+    }
+    if wanted("wasi:messaging/") {
+        wasi::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
     }
     Ok(())
 }
 
 /// An instance's way to a broker. It outlives the borrow of the store's data.
+#[derive(Clone)]
 pub(crate) struct Way {
     publisher: Publisher,
     caller: Caller,
@@ -38,13 +61,26 @@ impl Way {
     /// `default`, else the only one there is. An answer goes back where the question came from.
     pub(crate) fn of(instance: &Instance, import: &str, subject: &str) -> Result<Self, Failure> {
         let answering = instance.answering.clone().filter(|to| to.subject == subject);
-        let back = answering.as_ref().and_then(|to| to.link.clone());
-        let link = match back {
-            Some(link) => link,
-            None => link(instance, import)?,
+        let link = match &answering {
+            Some(to) => to.link.clone(),
+            None => link(instance, import, "")?,
         };
+        Ok(Self::over(instance, link, answering))
+    }
+
+    /// The way over the link of a name.
+    pub(crate) fn named(instance: &Instance, import: &str, name: &str) -> Result<Self, Failure> {
+        Ok(Self::over(instance, link(instance, import, name)?, None))
+    }
+
+    fn over(instance: &Instance, link: Arc<Link<Channel>>, answering: Option<Answering>) -> Self {
         let caller = instance.caller.clone();
-        Ok(Self { publisher: Publisher::new(link), caller, answering })
+        Self { publisher: Publisher::new(link), caller, answering }
+    }
+
+    /// Bytes that a message may have.
+    pub(crate) fn most(&self) -> u64 {
+        self.publisher.most()
     }
 
     pub(crate) async fn publish(&self, message: Message) -> Result<(), Failure> {
@@ -60,8 +96,11 @@ impl Way {
     }
 }
 
-fn link(instance: &Instance, import: &str) -> Result<Arc<Link<Channel>>, Failure> {
+fn link(instance: &Instance, import: &str, name: &str) -> Result<Arc<Link<Channel>>, Failure> {
     let granted = instance.granted();
+    if !name.is_empty() {
+        return granted.messaging.named(import, name);
+    }
     let interface = import.split('@').next().unwrap_or(import);
     let selected = instance.selected(interface);
     let mut all = granted.messaging.iter();

@@ -21,6 +21,7 @@ mod mqtt;
 mod nats;
 mod publisher;
 mod redis;
+mod servers;
 mod syntax;
 mod terms;
 
@@ -35,6 +36,7 @@ pub use in_process::in_process;
 pub use incoming::{Incoming, Outcome, Received, State};
 pub use message::Message;
 pub use publisher::{Answering, OPERATIONS, Publisher};
+pub use servers::{MqttBroker, RedisServer, Servers};
 pub use syntax::Syntax;
 pub use terms::{TERMS, Terms};
 

@@ -94,15 +94,7 @@ impl Messaging for Mqtt {
 
     async fn publish(&self, message: Message) -> Result<(), Failure> {
         let published = self.client.publish(&message.subject, message.body, self.qos).await;
-        published.map_err(|error| match error {
-            PublishError::Connect(error) => unreachable(&error),
-            PublishError::Topic(_) => Failure::Invalid(error.to_string()),
-            PublishError::TooLarge { is, most } => {
-                Failure::TooLarge { what: "message", is: is as u64, most: most as u64 }
-            }
-            PublishError::Lost(_) => Failure::lost(format!("MQTT: {error}")),
-            PublishError::Timeout(time) => Failure::Timeout(time),
-        })
+        published.map_err(failed)
     }
 
     async fn request(&self, _: Message, _: Duration) -> Result<Option<Message>, Failure> {
@@ -124,6 +116,18 @@ impl Messaging for Mqtt {
             broker = broker.with_session(format!("{session}-{}-{filter}", interest.name));
         }
         subscribe(broker, topic, self.qos, &self.runtime, interest, self.keeps()).await
+    }
+}
+
+pub(crate) fn failed(error: PublishError) -> Failure {
+    match error {
+        PublishError::Connect(error) => unreachable(&error),
+        PublishError::Topic(_) => Failure::Invalid(error.to_string()),
+        PublishError::TooLarge { is, most } => {
+            Failure::TooLarge { what: "message", is: is as u64, most: most as u64 }
+        }
+        PublishError::Lost(_) => Failure::lost(format!("MQTT: {error}")),
+        PublishError::Timeout(time) => Failure::Timeout(time),
     }
 }
 

@@ -32,14 +32,19 @@ pub struct Publisher {
 pub struct Answering {
     /// Where it is answered.
     pub subject: String,
-    /// The link that it came over; none if that is the host's own bus.
-    pub link: Option<Arc<Link<Channel>>>,
+    /// The link that it came over, or one to the host's own bus.
+    pub link: Arc<Link<Channel>>,
 }
 
 impl Publisher {
     /// A link's.
     pub fn new(link: Arc<Link<Channel>>) -> Self {
         Self { link }
+    }
+
+    /// Bytes that a message may have.
+    pub fn most(&self) -> u64 {
+        self.link.gate.policy().size
     }
 
     /// Publishes a message.

@@ -31,7 +31,7 @@ pub(crate) const BACKEND: Backend<dyn Messaging> = Backend {
 };
 
 /// How long a server may take to answer: less than a link's timeout, so that the failure says what was slow.
-const ANSWERING: Duration = Duration::from_secs(4);
+pub(crate) const ANSWERING: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 struct Redis {
@@ -86,7 +86,7 @@ impl Messaging for Redis {
     }
 }
 
-fn failed(error: CommandError) -> Failure {
+pub(crate) fn failed(error: CommandError) -> Failure {
     match error {
         CommandError::Connect(error) => Failure::unreachable(format!("Redis: {error}")),
         CommandError::Lost(_) => Failure::lost(format!("Redis: {error}")),

@@ -15,7 +15,7 @@ use reef_config::{CONFIG, SECRETS, Store};
 use reef_egress::Egress;
 use reef_key_value::KeyValue;
 use reef_sql::{Addresses, Sql};
-use reef_messaging::Messaging;
+use reef_messaging::{Messaging, Servers};
 use reef_wasi::Capabilities;
 
 use super::{DeployError, Host, Order, make::Identity};
@@ -175,8 +175,11 @@ impl Host {
         if !egress.is_empty() {
             // A guest may name the address of a database that it may connect to.
             let (name, egress) = (name.clone(), Egress::new(egress.clone()));
-            let addresses = Addresses::new(name, egress, Policy::default(), runtime.clone());
-            capabilities.addresses = Some(addresses);
+            let (policy, runtime) = (Policy::default(), runtime.clone());
+            let servers =
+                Servers::new(name.clone(), egress.clone(), policy.clone(), runtime.clone());
+            capabilities.servers = Some(servers);
+            capabilities.addresses = Some(Addresses::new(name, egress, policy, runtime));
         }
         workload.world.set_capabilities(Arc::new(capabilities));
         Ok(())

@@ -99,7 +99,7 @@ impl Shared {
                     reef_redis::Event::Lost { why, pause } => self.lost(why.to_string(), pause),
                     reef_redis::Event::Message(body) => {
                         let subject = channel.clone();
-                        let delivery = Delivery { subject, body, answers: None };
+                        let delivery = Delivery { subject, body, headers: Vec::new(), answers: None };
                         self.push(Item { delivery, ack: None });
                     }
                 })
@@ -111,7 +111,7 @@ impl Shared {
                     reef_mqtt::Event::Lost { why, pause } => self.lost(why.to_string(), pause),
                     reef_mqtt::Event::Message(message) => {
                         let reef_mqtt::Message { topic, payload, ack } = message;
-                        let delivery = Delivery { subject: topic, body: payload, answers: None };
+                        let delivery = Delivery { subject: topic, body: payload, headers: Vec::new(), answers: None };
                         self.push(Item { delivery, ack });
                     }
                 })

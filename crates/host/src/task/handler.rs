@@ -5,19 +5,25 @@
 //! standard input, its subject as the first argument and both subjects in its environment; what it
 //! writes is the answer, where one is wanted.
 
-use std::{sync::Arc, time::Instant};
+use std::{future::poll_fn, time::Instant};
 
 use bytes::Bytes;
+use futures::{FutureExt as _, future::BoxFuture};
 use reef_artifact::{Event, Kind, visible};
-use reef_capability::{Caller, Link};
+use reef_capability::Caller;
 use reef_engine::{Paced, within};
-use reef_messaging::{Answering, Channel, Message, Publisher};
+use reef_messaging::{Answering, Message, Publisher};
 use reef_wasi::{
-    BrokerMessage, CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error,
-    Stdio,
+    BrokerMessage, ComponentGuest, CronError, CronMetadata, Letter, MqttError, MqttMetadata,
+    Redis1Error, Redis3Error, Stdio, StreamedMessage, Unhandled, WasiError,
 };
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
-use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime::{
+    Store,
+    component::{
+        ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, Resource, StreamReader,
+    },
+};
+use wasmtime_wasi::{WasiView as _, p2::pipe::MemoryInputPipe};
 
 use super::Run;
 use crate::{
@@ -29,6 +35,7 @@ use crate::{
 
 /// Exports, but for their versions.
 const MESSAGING: &str = "wasmcloud:messaging/handler";
+const WASI: &str = "wasi:messaging/incoming-handler@0.2.0-draft";
 const REDIS_1: &str = "fermyon:spin/inbound-redis";
 const REDIS_3: &str = "spin:redis/inbound-redis@3.0.0";
 /// Functions.
@@ -55,8 +62,12 @@ pub(crate) enum Sort {
 /// How a workload handles it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Handler {
-    /// By `wasmcloud:messaging/handler`, of this name.
+    /// By `wasmcloud:messaging/handler` 0.2, of this name.
     Messaging(String),
+    /// The same of 0.3.
+    Streamed(String),
+    /// By `wasi:messaging/incoming-handler`.
+    Wasi,
     /// By Spin's exports.
     Redis1,
     Redis3,
@@ -70,18 +81,10 @@ pub(crate) enum Handler {
 pub(super) struct Delivery {
     pub(super) subject: String,
     pub(super) body: Bytes,
+    /// Names and values beside it.
+    pub(super) headers: Vec<(String, String)>,
     /// Where it is answered, if that is wanted.
-    pub(super) answers: Option<Answers>,
-}
-
-/// Where a message is answered.
-#[derive(Clone, Debug)]
-pub(super) struct Answers {
-    pub(super) subject: String,
-    /// The link that it came over.
-    pub(super) link: Arc<Link<Channel>>,
-    /// Whether that is a link of the workload's own.
-    pub(super) linked: bool,
+    pub(super) answers: Option<Answering>,
 }
 
 // === impl Sort ===
@@ -126,17 +129,27 @@ impl Handler {
         };
         let messaging = kinds().find_map(|kind| match kind {
             // A version of other types is another interface.
-            Kind::MessageHandler { version: Some(version) }
-                if (version.major, version.minor) == (0, 2) =>
-            {
-                Some(Self::Messaging(format!("{MESSAGING}@{version}")))
+            Kind::MessageHandler { version: Some(version) } => {
+                let name = format!("{MESSAGING}@{version}");
+                match (version.major, version.minor) {
+                    (0, 2) => Some(Self::Messaging(name)),
+                    (0, 3) => Some(Self::Streamed(name)),
+                    _ => None,
+                }
             }
             _ => None,
         });
+        let messaging = messaging.or_else(|| wasi(workload).then_some(Self::Wasi));
         own.or(messaging.filter(|_| sort != Sort::Cron)).or_else(|| {
             kinds().any(|kind| matches!(kind, Kind::Command(_))).then_some(Self::Command)
         })
     }
+}
+
+/// Whether it handles messages as WASI's draft has it.
+fn wasi(workload: &Workload) -> bool {
+    let Linked::Component(pre) = &workload.linked else { return false };
+    pre.component().get_export_index(None, WASI).is_some()
 }
 
 /// Which of the two it exports: the newer one, if both.
@@ -157,6 +170,8 @@ pub(super) async fn handle(
     let subject = visible(&message.subject, 200);
     let ended = match handler {
         Handler::Messaging(export) => by_messaging(run, export, message).await,
+        Handler::Streamed(export) => by_streamed(run, export, message).await,
+        Handler::Wasi => by_wasi(run, message).await,
         Handler::Redis1 | Handler::Redis3 => by_redis(run, handler, message).await,
         Handler::Mqtt => by_mqtt(run, message).await,
         // No message is handled so.
@@ -203,10 +218,77 @@ fn told(run: &Run, ended: &Result<i32, Failure>, subject: &str, well: &str) {
 
 async fn by_messaging(run: &Run, export: &str, message: Delivery) -> Result<i32, Failure> {
     let function = function(run, Some(export), MESSAGE)?;
-    let Delivery { subject, body, answers } = message;
+    let Delivery { subject, body, answers, .. } = message;
     let reply_to = answers.as_ref().map(|answers| answers.subject.clone());
     let message = BrokerMessage { subject, body: body.into(), reply_to };
     call(run, function, (message,), answers, |(result,): (Result<(), String>,)| result).await
+}
+
+async fn by_streamed(run: &Run, export: &str, message: Delivery) -> Result<i32, Failure> {
+    let function = function(run, Some(export), MESSAGE)?;
+    let Delivery { subject, body, answers, .. } = message;
+    let reply_to = answers.as_ref().map(|answers| answers.subject.clone());
+    let calling = move |mut store: Store<ComponentGuest>, instance: Instance| {
+        async move {
+            let called = async {
+                let function = instance.get_typed_func::<(StreamedMessage,), (Result<(), Unhandled>,)>(
+                    &mut store, &function,
+                )?;
+                let body = StreamReader::new(&mut store, Vec::from(body))?;
+                let message = StreamedMessage { subject, body, reply_to };
+                store
+                    .run_concurrent(async |accessor| {
+                        let (result,) = function.call_concurrent(accessor, (message,)).await?;
+                        // What it does after its answer is a part of it.
+                        poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                        wasmtime::error::Ok(result)
+                    })
+                    .await?
+            };
+            let called = called.await;
+            let said = called.map(|result| {
+                result.map_err(|unhandled| match unhandled {
+                    Unhandled::Retry => Said::again("it asked for another try"),
+                    Unhandled::Reject => Said::never("it rejected the message"),
+                    Unhandled::Other(why) => Said::never(why),
+                })
+            });
+            (store, said)
+        }
+        .boxed()
+    };
+    call_with(run, answers, calling).await
+}
+
+async fn by_wasi(run: &Run, message: Delivery) -> Result<i32, Failure> {
+    let function = function(run, Some(WASI), "handle")?;
+    let Delivery { subject, body, headers, answers } = message;
+    let reply_to = answers.as_ref().map(|answers| answers.subject.clone());
+    let calling = move |mut store: Store<ComponentGuest>, instance: Instance| {
+        async move {
+            let called = async {
+                let function = instance.get_typed_func::<(Resource<Letter>,), (Result<(), WasiError>,)>(
+                    &mut store, &function,
+                )?;
+                let message = Message { subject, body, reply_to, headers };
+                let message = store.data_mut().ctx().table.push(Letter { message })?;
+                let (result,) = function.call_async(&mut store, (message,)).await?;
+                wasmtime::error::Ok(result)
+            };
+            let called = called.await;
+            let said = called.map(|result| {
+                result.map_err(|error| match error {
+                    WasiError::Timeout => Said::again("it timed out"),
+                    WasiError::Connection(why)
+                    | WasiError::PermissionDenied(why)
+                    | WasiError::Other(why) => Said::again(why),
+                })
+            });
+            (store, said)
+        }
+        .boxed()
+    };
+    call_with(run, answers, calling).await
 }
 
 async fn by_redis(run: &Run, handler: &Handler, message: Delivery) -> Result<i32, Failure> {
@@ -262,13 +344,53 @@ async fn call<P, R>(
     run: &Run,
     function: ComponentExportIndex,
     params: P,
-    answers: Option<Answers>,
+    answers: Option<Answering>,
     said: fn(R) -> Result<(), String>,
 ) -> Result<i32, Failure>
 where
     P: ComponentNamedList + Lower + Send + Sync + 'static,
     R: ComponentNamedList + Lift + Send + Sync + 'static,
 {
+    let calling = move |mut store: Store<ComponentGuest>, instance: Instance| {
+        async move {
+            let called = async {
+                let function = instance.get_typed_func::<P, R>(&mut store, &function)?;
+                function.call_async(&mut store, params).await
+            };
+            let called = called.await;
+            (store, called.map(|result| said(result).map_err(Said::again)))
+        }
+        .boxed()
+    };
+    call_with(run, answers, calling).await
+}
+
+/// What became of a call: the store that it was in, and what the guest says of how it went.
+type Called = (Store<ComponentGuest>, wasmtime::Result<Result<(), Said>>);
+
+/// What a guest says of a message that it did not handle.
+struct Said {
+    why: String,
+    /// Whether another time may go better.
+    again: bool,
+}
+
+impl Said {
+    fn again(why: impl Into<String>) -> Self {
+        Self { why: why.into(), again: true }
+    }
+
+    fn never(why: impl Into<String>) -> Self {
+        Self { why: why.into(), again: false }
+    }
+}
+
+/// Has something called in an instance of its own.
+async fn call_with(
+    run: &Run,
+    answers: Option<Answering>,
+    calling: impl FnOnce(Store<ComponentGuest>, Instance) -> BoxFuture<'static, Called> + Send + 'static,
+) -> Result<i32, Failure> {
     let (start, workload) = (Instant::now(), &run.workload);
     let name = workload.name().clone();
     let Linked::Component(pre) = &workload.linked else {
@@ -276,26 +398,23 @@ where
         return Err(Failure::NotCallable { workload: name, reason });
     };
     let mut guest = workload.world.component(&[name.to_string()], Stdio::Log)?;
-    guest.set_answering(answers.map(|Answers { subject, link, linked }| Answering {
-        subject,
-        link: linked.then_some(link),
-    }));
+    // One that is linked to nothing publishes nothing, not even answers.
+    let linked = !workload.world.capabilities().messaging.is_empty();
+    guest.set_answering(answers.filter(|_| linked));
     let (mut store, activity) =
         workload.engine.store(workload.flavour, workload.world.share(), guest)?;
     workload.meter().instance_created();
     let pre = pre.clone();
     let running = Box::pin(async move {
-        let called = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            let function = instance.get_typed_func::<P, R>(&mut store, &function)?;
-            function.call_async(&mut store, params).await
-        }
-        .await;
-        match called.map(said) {
+        let (store, called) = match pre.instantiate_async(&mut store).await {
+            Ok(instance) => calling(store, instance).await,
+            Err(error) => (store, Err(error)),
+        };
+        match called {
             Ok(Ok(())) => Ok(0),
-            Ok(Err(reason)) => {
-                let reason = visible(&reason, LONGEST_REASON);
-                Err(Failure::Refused { workload: name, reason })
+            Ok(Err(Said { why, again })) => {
+                let reason = visible(&why, LONGEST_REASON);
+                Err(Failure::Refused { workload: name, reason, again })
             }
             Err(error) => Failure::ended(error, store.data().limits(), name),
         }
@@ -340,9 +459,8 @@ async fn execute(run: &Run, message: &Delivery) -> Result<i32, Failure> {
     };
     let body = written.ok_or_else(|| cannot(format!("it is over {LARGEST_ANSWER} bytes")))?;
     let publisher = Publisher::new(answers.link.clone());
-    let answering = Answering { subject: reply_to.clone(), link: None };
     let answer = Message::new(reply_to, body);
-    let published = publisher.publish(&Caller::default(), answer, Some(&answering)).await;
+    let published = publisher.publish(&Caller::default(), answer, Some(answers)).await;
     published.map_err(|failure| cannot(failure.to_string()))?;
     Ok(0)
 }

@@ -113,7 +113,7 @@ mod tests {
 
     fn item(size: usize) -> Item {
         let delivery =
-            Delivery { subject: String::new(), body: vec![0; size].into(), answers: None };
+            Delivery { subject: String::new(), body: vec![0; size].into(), headers: Vec::new(), answers: None };
         Item { delivery, ack: None }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reef_http::Workers;
-use reef_messaging::{Incoming, Outcome, Received};
+use reef_messaging::{Answering, Incoming, Outcome, Received};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Phase, Run, TaskStatus,
-    handler::{Answers, Delivery, Handler, Sort, handle},
+    handler::{Delivery, Handler, Sort, handle},
 };
 use crate::Failure;
 
@@ -21,12 +21,11 @@ use crate::Failure;
 pub(super) async fn take(
     run: Run,
     incoming: Incoming,
-    linked: bool,
     most: usize,
     workers: &Workers,
 ) {
     let Some(handler) = Handler::of(&run.workload, Sort::Message) else { return };
-    let mut taking = Taking { run, handler, linked, incoming, open: JoinSet::new() };
+    let mut taking = Taking { run, handler, incoming, open: JoinSet::new() };
     let places = Arc::new(Semaphore::new(most.max(1)));
     let mut at = super::quietest(workers);
     loop {
@@ -73,8 +72,6 @@ pub(super) fn tell(incoming: &Incoming, status: &mut TaskStatus) {
 struct Taking {
     run: Run,
     handler: Handler,
-    /// Whether they come over a link of the workload's own.
-    linked: bool,
     incoming: Incoming,
     open: JoinSet<()>,
 }
@@ -89,13 +86,14 @@ impl Taking {
     ) {
         let (run, handler) = (self.run.clone(), self.handler.clone());
         let message = received.message();
-        let answers = message.reply_to.clone().map(|subject| Answers {
-            subject,
-            link: self.incoming.link().clone(),
-            linked: self.linked,
-        });
-        let delivery =
-            Delivery { subject: message.subject.clone(), body: message.body.clone(), answers };
+        let link = || self.incoming.link().clone();
+        let answers = message.reply_to.clone().map(|subject| Answering { subject, link: link() });
+        let delivery = Delivery {
+            subject: message.subject.clone(),
+            body: message.body.clone(),
+            headers: message.headers.clone(),
+            answers,
+        };
         let handling = async move {
             received
                 .handled_by(async {
@@ -104,6 +102,9 @@ impl Taking {
                         Ok(status) => Outcome::Failed(format!("it exited with status {status}")),
                         // Nobody is to blame for that, and somebody else may have it.
                         Err(Failure::Shutdown { .. }) => Outcome::Abandoned,
+                        Err(Failure::Refused { reason, again: false, .. }) => {
+                            Outcome::Rejected(reason)
+                        }
                         Err(failure) => Outcome::Failed(failure.to_string()),
                     }
                 })

@@ -156,7 +156,7 @@ async fn requests(link: &Arc<Link<Channel>>, name: &impl Fn(&str) -> String) {
         // An answer may go where the link does not let it publish otherwise.
         let narrow = Terms { subjects: Some(vec!["nowhere".to_owned()]), ..Terms::default() };
         let narrow = Publisher::new(beside(link, narrow));
-        let answering = Answering { subject: to.clone(), link: None };
+        let answering = Answering { subject: to.clone(), link: link.clone() };
         let answer = Message::new(&to, "that");
         narrow.publish(&Caller::default(), answer.clone(), Some(&answering)).await.unwrap();
         let refused = narrow.publish(&Caller::default(), answer, None).await;
