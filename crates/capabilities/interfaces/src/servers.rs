@@ -176,8 +176,8 @@ fn parts(value: Value) -> Result<Vec<Part>, Failure> {
 
 /// The values of a version of Spin's interface of Redis.
 macro_rules! redis_values {
-    ($types:path) => {
-        use $types::{RedisParameter, RedisResult};
+    ($($types:ident)::+) => {
+        use $($types)::+::{RedisParameter, RedisResult};
 
         fn command(name: &str, arguments: Vec<RedisParameter>) -> reef_redis::redis::Cmd {
             let mut words = name.split_ascii_whitespace();
@@ -211,7 +211,7 @@ macro_rules! redis_values {
 
 /// The errors of a version of Spin's interface of Redis with connections.
 macro_rules! redis_errors {
-    ($error:path) => {
+    ($error:ident) => {
         impl From<reef_capability::Failure> for $error {
             fn from(failure: reef_capability::Failure) -> Self {
                 match failure {
@@ -226,7 +226,7 @@ macro_rules! redis_errors {
             match failure {
                 // As Spin says it of an address that is not granted.
                 reef_capability::Failure::Invalid(_) | reef_capability::Failure::Denied(_) => {
-                    <$error>::InvalidAddress
+                    $error::InvalidAddress
                 }
                 other => other.into(),
             }
@@ -236,8 +236,8 @@ macro_rules! redis_errors {
 
 /// The errors and qualities of service of a version of Spin's interface of MQTT.
 macro_rules! mqtt_values {
-    ($types:path) => {
-        use $types::{Error, Qos};
+    ($($types:ident)::+) => {
+        use $($types)::+::{Error, Qos};
 
         impl From<reef_capability::Failure> for Error {
             fn from(failure: reef_capability::Failure) -> Self {

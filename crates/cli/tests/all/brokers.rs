@@ -183,3 +183,135 @@ fn what_is_wrong_with_a_link_is_said() {
         ended.fails(125, &[expected]);
     }
 }
+
+#[test]
+fn every_version_of_the_interfaces_publishes_asks_and_handles() {
+    let one = |name: &str, source: &str, doing: &str, trigger: &str, rest: &str| {
+        format!(
+            "[[workload]]\nname = '{name}'\nsource = '{source}'\nenv = {{ {doing} }}\n\
+             trigger.message = {{ {trigger} }}\n{rest}\n"
+        )
+    };
+    let linked = link("default", "", "");
+    let terms = link(
+        "default",
+        "max-deliver = '2', backoff = '20ms', dead-letter = 'dead'",
+        "",
+    );
+    let ask = "DO = 'ask', TO = 'back', LINK = 'default'";
+    let over = |subject: &str| format!("subject = '{subject}', link = 'default'");
+    let workloads = [
+        one("back", "messages.wasm", "DO = 'answer'", "subject = 'back'", &linked),
+        one("back3", "p3.wasm", "DO = 'answer'", "subject = 'back3'", &linked),
+        one("wback", "wasi.wasm", "DO = 'answer'", "subject = 'wback'", &linked),
+        one("ask3", "p3.wasm", ask, "subject = 'ask3'", &linked),
+        one("wask", "wasi.wasm", ask, "subject = 'wask'", &linked),
+        one("retry", "p3.wasm", "DO = 'retry'", &over("retry"), &terms),
+        one("reject", "p3.wasm", "DO = 'reject'", &over("reject"), &terms),
+        one("wfail", "wasi.wasm", "DO = 'fail'", &over("wfail"), &terms),
+        one(
+            "pass",
+            "wasi.wasm",
+            "DO = 'pass', TO = 'sink', LINK = 'default'",
+            "subject = 'pass'",
+            &linked,
+        ),
+        one("sink", "wasi.wasm", "DO = 'print'", "subject = 'sink'", ""),
+        one("dead", "wasi.wasm", "DO = 'print'", "subject = 'dead'", ""),
+        one("nothing", "wasi.wasm", "DO = 'pass', LINK = 'default'", "subject = 'nothing'", ""),
+    ];
+    let guests = [GUEST, ("p3.wasm", "p3-messages"), ("wasi.wasm", "p2-wasi-messages")];
+    let manifest = format!("name = 'a'\n{}", workloads.concat());
+    let host = Host::start(folder(&guests, &manifest));
+    for subject in ["back3", "wback", "ask3", "wask"] {
+        let said = host.told(&["publish", subject, "it", "--request"]);
+        assert_eq!(said, "answer to it", "{subject}");
+    }
+    for (name, runs) in [("retry", 2), ("reject", 1), ("wfail", 2)] {
+        host.told(&["publish", name, name]);
+        task(&host, name, "all tries", |task| task["runs"] == runs && task["running"] == 0);
+        host.server.wait_for_log(&[&format!("got {name} at dead"), "Reef-Deliveries"]);
+        assert_eq!(host.task(name)["runs"], runs);
+    }
+    host.told(&["publish", "pass", "it"]);
+    host.server.wait_for_log(&["got it at sink", "text/plain", "two"]);
+    host.told(&["publish", "nothing", "it"]);
+    task(&host, "nothing", "a refusal", |task| task["failures"] == 1);
+    host.server.wait_for_log(&["a/nothing may not use", "add link = [{ import"]);
+}
+
+#[test]
+fn a_wadm_application_has_its_messages_from_the_servers_that_it_names() {
+    let server = Server::nats(Nats::Oldest).unwrap();
+    let manifest = format!(
+        r#"
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata:
+  name: echo
+  annotations: {{ version: v0.1.0 }}
+spec:
+  components:
+    - name: echo
+      type: component
+      properties: {{ image: file://./messages.wasm }}
+      traits:
+        - type: spreadscaler
+          properties: {{ instances: 1 }}
+        - type: link
+          properties:
+            target:
+              name: nats
+              config: [{{ name: broker, properties: {{ cluster_uris: '{url}' }} }}]
+            namespace: wasmcloud
+            package: messaging
+            interfaces: [consumer]
+    - name: nats
+      type: capability
+      properties: {{ image: ghcr.io/wasmcloud/messaging-nats:0.27.0 }}
+      traits:
+        - type: link
+          properties:
+            target: {{ name: echo }}
+            namespace: wasmcloud
+            package: messaging
+            interfaces: [handler]
+            source:
+              config:
+                - name: sub
+                  properties: {{ subscriptions: 'wasmcloud.echo|workers', cluster_uris: '{url}' }}
+"#,
+        url = server.url()
+    );
+    let dir = folder(&[GUEST], "");
+    std::fs::remove_file(dir.path().join("reef.toml")).unwrap();
+    std::fs::write(dir.path().join("wadm.yaml"), manifest).unwrap();
+    let host = Host::with(dir, &["wadm.yaml"]);
+    let task = task(&host, "echo", "a connection", |task| task["phase"] == "waiting");
+    assert_eq!(task["trigger"], "message wasmcloud.echo over nats, shared by workers");
+    let answer = ask(&server, "wasmcloud.echo", "hello");
+    assert_eq!(answer, "answer to hello");
+}
+
+/// Asks as any client of NATS does.
+fn ask(server: &Server, subject: &str, body: &str) -> String {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(server.addr()).unwrap();
+    stream.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    let length = body.len();
+    let connect = "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"test\",\"version\":\"1\"}";
+    write!(stream, "{connect}\r\nSUB inbox.1 1\r\nPUB {subject} inbox.1 {length}\r\n{body}\r\n")
+        .unwrap();
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let Some(rest) = line.strip_prefix("MSG inbox.1 1 ") else {
+            assert!(!line.is_empty(), "it closed the connection");
+            continue;
+        };
+        let mut body = vec![0; rest.trim().parse().unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        return String::from_utf8(body).unwrap();
+    }
+}

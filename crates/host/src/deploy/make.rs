@@ -9,7 +9,6 @@ use reef_document::At;
 use reef_grants::{Access, DirGrant, Grants, Limits, VolumeGrant};
 use reef_http::{FileOptions, StaticFiles};
 use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
-use reef_wasi::Messaging;
 
 use super::{
     Chain, DeployError, Doing, Host, Order, Restart, Revision, STARTING, Stage, Unit,

@@ -21,16 +21,14 @@ type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
 impl View<'_> {
     /// The interface has one error for everything; what it was is in the log.
-    async fn once<T>(
+    async fn told_by<T>(
         &mut self,
         address: &str,
         command: Cmd,
         read: impl FnOnce(Value) -> Result<T, Failure>,
     ) -> Answer<T> {
-        let asking = async {
-            let caller = self.instance.caller.clone();
-            read(self.redis(address)?.ask(&caller, &command).await?)
-        };
+        let (server, caller) = (self.redis(address), self.instance.caller.clone());
+        let asking = async { read(server?.ask(&caller, &command).await?) };
         Ok(asking.await.map_err(|failure| {
             tracing::debug!("{failure}");
             Error::Error
@@ -48,36 +46,36 @@ impl redis::Host for View<'_> {
         payload: Vec<u8>,
     ) -> Answer<()> {
         let command = about("PUBLISH", &[channel.as_bytes(), &payload]);
-        self.once(&address, command, |_| Ok(())).await
+        self.told_by(&address, command, |_| Ok(())).await
     }
 
     async fn get(&mut self, address: String, key: String) -> Answer<Vec<u8>> {
         let read = |value| Ok(bytes(value)?.unwrap_or_default());
-        self.once(&address, about("GET", &[key]), read).await
+        self.told_by(&address, about("GET", &[key]), read).await
     }
 
     async fn set(&mut self, address: String, key: String, value: Vec<u8>) -> Answer<()> {
-        self.once(&address, about("SET", &[key.as_bytes(), &value]), |_| Ok(())).await
+        self.told_by(&address, about("SET", &[key.as_bytes(), &value]), |_| Ok(())).await
     }
 
     async fn incr(&mut self, address: String, key: String) -> Answer<i64> {
-        self.once(&address, about("INCR", &[key]), number).await
+        self.told_by(&address, about("INCR", &[key]), number).await
     }
 
     async fn del(&mut self, address: String, keys: Vec<String>) -> Answer<i64> {
-        self.once(&address, about("DEL", &keys), number).await
+        self.told_by(&address, about("DEL", &keys), number).await
     }
 
     async fn sadd(&mut self, address: String, key: String, values: Vec<String>) -> Answer<i64> {
-        self.once(&address, with("SADD", &key, &values), number).await
+        self.told_by(&address, with("SADD", &key, &values), number).await
     }
 
     async fn smembers(&mut self, address: String, key: String) -> Answer<Vec<String>> {
-        self.once(&address, about("SMEMBERS", &[key]), texts).await
+        self.told_by(&address, about("SMEMBERS", &[key]), texts).await
     }
 
     async fn srem(&mut self, address: String, key: String, values: Vec<String>) -> Answer<i64> {
-        self.once(&address, with("SREM", &key, &values), number).await
+        self.told_by(&address, with("SREM", &key, &values), number).await
     }
 
     async fn execute(
@@ -86,6 +84,6 @@ impl redis::Host for View<'_> {
         name: String,
         arguments: Vec<RedisParameter>,
     ) -> Answer<Vec<RedisResult>> {
-        self.once(&address, command(&name, arguments), results).await
+        self.told_by(&address, command(&name, arguments), results).await
     }
 }
