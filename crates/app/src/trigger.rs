@@ -181,6 +181,9 @@ pub struct MessageTrigger {
     /// Those who share this name share the messages: each goes to one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<At<Name>>,
+    /// The link that they come over, by its name: without, they are those of this host's own bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<At<Name>>,
 }
 
 /// Messages of a Redis channel.

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _, select_all};
 use tokio::{
     sync::oneshot,
@@ -133,16 +132,10 @@ impl Bus for InProcess {
 
     fn request(
         &self,
-        subject: &str,
-        body: Bytes,
+        message: Message,
         timeout: Duration,
     ) -> BoxFuture<'_, Result<Message, RequestError>> {
-        let message = Message::new(subject, body);
-        async move {
-            let message = message.map_err(PublishError::from)?;
-            self.0.ask(message, timeout).await
-        }
-        .boxed()
+        self.0.ask(message, timeout).boxed()
     }
 
     fn subscribe(&self, interest: Interest) -> BoxFuture<'_, Result<Subscription, SubscribeError>> {

@@ -20,7 +20,6 @@ mod subscription;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 
 pub use self::{
@@ -49,8 +48,7 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// comes in time.
     fn request(
         &self,
-        subject: &str,
-        body: Bytes,
+        message: Message,
         timeout: Duration,
     ) -> BoxFuture<'_, Result<Message, RequestError>>;
 

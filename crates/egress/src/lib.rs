@@ -5,6 +5,7 @@
 //! * [`Client`]: HTTP/1.1 and HTTP/2 with a bounded pool and a deadline on every wait;
 //! * [`Sockets`]: the same rules for raw TCP and UDP;
 //! * [`Resolve`]: names to addresses, with [`SystemResolver`] for the machine's own way.
+//! * [`Reach`]: the same rules for clients of other protocols, of which [`Granted`] knows a workload's;
 //! * [`tls_client`] and [`Backoff`]: what clients of other protocols have in common.
 //!
 //! A name that is granted does not grant the private network behind it. Every address that a name
@@ -17,6 +18,7 @@ mod client;
 mod connector;
 mod error;
 mod policy;
+mod reach;
 mod resolver;
 mod slots;
 mod sockets;
@@ -27,6 +29,7 @@ pub use body::Body;
 pub use client::{Client, ClientConfig, Timeouts};
 pub use error::SendError;
 pub use policy::{Egress, Refusal};
+pub use reach::{Anywhere, Granted, Reach, Way};
 pub use resolver::{Lookup, LookupError, Resolve, SystemResolver};
 pub use sockets::Sockets;
 pub use tls::{Identity, IdentityError, Tls, certificates, tls_client};

@@ -28,6 +28,7 @@ use reef_bus::{Bus, InProcess};
 use reef_capability::Secret;
 use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
+use reef_messaging::Messaging;
 use reef_wasi::Stdio;
 
 use self::{
@@ -35,6 +36,7 @@ use self::{
     revision::address,
     turn::{Doing, Turn, Turns},
 };
+pub(crate) use self::{capabilities::CapabilityLink, messaging::on_bus};
 pub use self::{
     error::DeployError,
     files::leads_outside,
@@ -100,6 +102,8 @@ pub struct Host {
     workers: Workers,
     background: Arc<Background>,
     bus: Arc<dyn Bus>,
+    /// The same as what a link may be to.
+    messages: Arc<dyn Messaging>,
     backends: Backends,
     applications: Mutex<BTreeMap<String, Deployed>>,
     snapshots: runtime::Snapshots,
@@ -173,13 +177,21 @@ impl Host {
         fetcher: Fetcher,
         data: Option<PathBuf>,
     ) -> Arc<Self> {
+        let bus: Arc<dyn Bus> = Arc::new(InProcess::default());
+        let messages = reef_messaging::in_process(bus.clone());
+        let backends = Backends::new(data);
+        // The first is the one of links that name none.
+        if let Some(in_process) = reef_messaging::BACKENDS.first() {
+            backends.messaging.keep(in_process, &messages);
+        }
         Arc::new(Self {
             engine,
             ingress,
             workers,
             background,
-            bus: Arc::new(InProcess::default()),
-            backends: Backends::new(data),
+            bus,
+            messages,
+            backends,
             applications: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
             fetcher,
@@ -461,8 +473,7 @@ impl Host {
             if !tasks.iter().any(|running| bound.is_same(running)) {
                 let (workers, background) = (&self.workers, self.background.clone());
                 let workload = bound.unit.workload.clone();
-                let bus = self.bus.clone();
-                let task = bound.plan.start(workload, bound.inlet, workers, background, bus);
+                let task = bound.plan.start(workload, bound.inlet, workers, background);
                 tasks.push(Running { unit: bound.unit, task });
             }
         }
@@ -534,8 +545,10 @@ impl Host {
         let mut bound = Vec::new();
         for ((unit, plan), other) in made.plans.iter().zip(self.inlets(name, made)?) {
             let workload = unit.workload.name();
-            let inlet =
-                plan.open(workload, other, &*self.bus, &self.workers).await.map_err(|error| {
+            let inlet = plan
+                .open(&unit.workload, other, &self.messages, &self.workers)
+                .await
+                .map_err(|error| {
                     let workload = workload.clone();
                     match error {
                         OpenError::Listen(cause) => DeployError::Listen { workload, cause },

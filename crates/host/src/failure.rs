@@ -62,6 +62,8 @@ pub enum Failure {
         workload: Arc<str>,
         /// In its own words.
         reason: String,
+        /// Whether another time may go better, as far as it says.
+        again: bool,
     },
     /// The export that was called for is not there or not of the right type.
     #[error("{workload}: {reason}")]

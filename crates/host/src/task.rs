@@ -17,9 +17,11 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use reef_app::Schedule;
-use reef_bus::{Bus, Capacity, Interest, Subject, SubscribeError, Subscription};
+use reef_bus::{Capacity, Subject};
+use reef_capability::Failure as Refused;
 use reef_engine::Background;
 use reef_http::Workers;
+use reef_messaging::{Incoming, Interest, Messaging};
 use reef_wasi::Stdio;
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -32,6 +34,7 @@ pub(crate) use self::{
 use crate::{
     Failure, Workload,
     command::{self, Given},
+    deploy::{CapabilityLink, on_bus},
 };
 
 /// What makes a workload run, other than requests, with everything decided.
@@ -57,7 +60,14 @@ pub(crate) enum When {
     /// For each message of another server.
     Feed { source: Box<Source>, capacity: Capacity, most: usize },
     /// For each message.
-    Message { subject: Subject, queue: Option<Arc<str>>, capacity: Capacity, most: usize },
+    Message {
+        subject: Subject,
+        queue: Option<Arc<str>>,
+        /// The link that they come over: without, the host's own bus.
+        link: Option<CapabilityLink>,
+        capacity: Capacity,
+        most: usize,
+    },
 }
 
 /// Where a task's work comes in. It outlives the task when another takes it over, with what waits there.
@@ -65,7 +75,7 @@ pub(crate) enum When {
 pub(crate) enum Inlet {
     Connections(TcpListener),
     Feed(Feed),
-    Messages(Subscription),
+    Messages(Incoming),
 }
 
 /// Why nothing can come in.
@@ -74,7 +84,7 @@ pub(crate) enum OpenError {
     #[error(transparent)]
     Listen(#[from] std::io::Error),
     #[error(transparent)]
-    Subscribe(#[from] SubscribeError),
+    Subscribe(#[from] Refused),
 }
 
 /// A task that goes on until it is stopped.
@@ -113,9 +123,9 @@ impl Plan {
     /// Opens where its work comes in, or goes on with what another has opened there.
     pub(crate) async fn open(
         &self,
-        workload: &Arc<str>,
+        workload: &Workload,
         other: Option<Inlet>,
-        bus: &dyn Bus,
+        bus: &Arc<dyn Messaging>,
         workers: &Workers,
     ) -> Result<Option<Inlet>, OpenError> {
         if other.is_some() {
@@ -128,16 +138,26 @@ impl Plan {
                 Some(Inlet::Connections(listener))
             }
             When::Feed { source, capacity, .. } => {
-                Some(Inlet::Feed(Feed::open(workload, source, *capacity, workers)))
+                Some(Inlet::Feed(Feed::open(workload.name(), source, *capacity, workers)))
             }
-            When::Message { subject, queue, capacity, .. } => {
+            When::Message { subject, queue, link, capacity, most } => {
+                let name = workload.name();
+                let link = match link {
+                    None => on_bus(name, bus),
+                    Some(link) => {
+                        let links = &workload.world.capabilities().messaging;
+                        links.named("wasmcloud:messaging", &link.name)?
+                    }
+                };
                 let interest = Interest {
-                    name: workload.clone(),
-                    subject: subject.clone(),
+                    name: name.clone(),
+                    subject: subject.as_str().into(),
                     queue: queue.clone(),
                     capacity: *capacity,
+                    most: *most,
+                    ack_wait: link.backend.terms().ack_wait,
                 };
-                Some(Inlet::Messages(bus.subscribe(interest).await?))
+                Some(Inlet::Messages(Incoming::open(link, interest).await?))
             }
             _ => None,
         })
@@ -150,7 +170,6 @@ impl Plan {
         inlet: Option<Inlet>,
         workers: &Workers,
         background: Arc<Background>,
-        bus: Arc<dyn Bus>,
     ) -> Task {
         let book = Arc::new(Book::new(&self.when, inlet.as_ref()));
         let (stop, stopped) = watch::channel(false);
@@ -175,12 +194,12 @@ impl Plan {
                     connections::take(run, listener, idle, most, &all).await;
                 }
                 (When::Feed { capacity, most, .. }, Some(Inlet::Feed(feed))) => {
-                    feed::take(run, feed, capacity, most, bus, &all).await;
+                    feed::take(run, feed, capacity, most, &all).await;
                 }
-                (When::Message { most, capacity, .. }, Some(Inlet::Messages(subscription))) => {
+                (When::Message { most, capacity, .. }, Some(Inlet::Messages(incoming))) => {
                     // One that was taken over had another's.
-                    subscription.set_capacity(capacity);
-                    messages::take(run, subscription, bus, most, &all).await;
+                    incoming.set_capacity(capacity).await;
+                    messages::take(run, incoming, most, &all).await;
                 }
                 (When::Tcp { .. } | When::Feed { .. } | When::Message { .. }, _) => {}
             }
@@ -199,7 +218,7 @@ impl Inlet {
         Ok(match self {
             Self::Connections(listener) => Self::Connections(listener.try_clone()?),
             Self::Feed(feed) => Self::Feed(feed.clone()),
-            Self::Messages(subscription) => Self::Messages(subscription.clone()),
+            Self::Messages(incoming) => Self::Messages(incoming.clone()),
         })
     }
 }
@@ -210,8 +229,10 @@ impl Task {
     /// How it is.
     pub(crate) fn status(&self) -> TaskStatus {
         let mut status = self.book.status();
-        if let Some(Inlet::Feed(feed)) = &self.inlet {
-            feed.tell(&mut status);
+        match &self.inlet {
+            Some(Inlet::Feed(feed)) => feed.tell(&mut status),
+            Some(Inlet::Messages(incoming)) => messages::tell(incoming, &mut status),
+            _ => {}
         }
         status
     }
@@ -230,9 +251,9 @@ impl Task {
                 same_workload && own == source
             }
             (
-                When::Message { subject: own, queue: own_queue, .. },
-                When::Message { subject, queue, .. },
-            ) => same_workload && own == subject && own_queue == queue,
+                When::Message { subject: own, queue: own_queue, link: own_link, .. },
+                When::Message { subject, queue, link, .. },
+            ) => same_workload && own == subject && own_queue == queue && own_link == link,
             _ => false,
         }
     }

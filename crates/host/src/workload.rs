@@ -329,7 +329,8 @@ fn compile(engine: &Engine, artifact: &Artifact) -> Result<(Flavour, Code), Comp
 fn fits_plain(artifact: &Artifact) -> bool {
     let newer = |name: &str, version: Option<&semver::Version>| {
         let package = name.split('/').next().unwrap_or(name);
-        (name.starts_with("wasi:") && version.is_some_and(|v| (v.major, v.minor) > (0, 2)))
+        let versioned = package.starts_with("wasi:") || package == "wasmcloud:messaging";
+        (versioned && version.is_some_and(|v| (v.major, v.minor) > (0, 2)))
             || reef_wasi::ASYNCHRONOUS.contains(&package)
     };
     let imports = artifact.imports().iter().any(|import| match import {

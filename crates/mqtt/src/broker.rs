@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use percent_encoding::percent_decode_str;
+use reef_egress::Way;
 use rumqttc::{
     AckMode, AsyncClient, ConnectionError, EventLoop, MqttOptions, TlsConfiguration, Transport,
 };
@@ -15,7 +16,7 @@ pub(crate) const ANSWERING: Duration = Duration::from_secs(10);
 /// How long a connection may be silent, where nothing else is said: then the broker is asked.
 const SILENT: Duration = Duration::from_secs(60);
 /// Bytes of a packet. A larger one ends the connection, as MQTT has it.
-const LARGEST: usize = 4 << 20;
+pub(crate) const LARGEST: usize = 4 << 20;
 /// Requests of ours that wait to be sent.
 const WAITING: usize = 1024;
 
@@ -27,6 +28,8 @@ pub struct Broker {
     tls: bool,
     credentials: Option<Credentials>,
     keep_alive: Duration,
+    session: Option<String>,
+    way: Way,
 }
 
 /// Who connects.
@@ -101,6 +104,8 @@ impl Broker {
             tls,
             credentials,
             keep_alive: keep_alive.unwrap_or(SILENT),
+            session: None,
+            way: Way::default(),
         })
     }
 
@@ -110,13 +115,34 @@ impl Broker {
         Self { credentials: Some(credentials), ..self }
     }
 
-    /// A connection that opens when its events are asked for, in a session that ends with it.
+    /// The same, connected to by this way.
+    #[must_use]
+    pub fn by(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+
+    /// Its name and port.
+    pub fn host(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// The same in a session that the broker keeps, by this name, while nobody is connected: with what
+    /// there is for it meanwhile. One connection at a time can have it.
+    #[must_use]
+    pub fn with_session(self, name: String) -> Self {
+        Self { session: Some(name).filter(|name| !name.is_empty()), ..self }
+    }
+
+    /// A connection that opens when its events are asked for. Without a name, its session ends with it.
     pub(crate) async fn client(&self) -> Result<(AsyncClient, EventLoop), ConnectError> {
-        let name = format!("reef{:016x}", fastrand::u64(..));
+        let kept = self.session.is_some();
+        let name = || format!("reef{:016x}", fastrand::u64(..));
+        let name = self.session.clone().unwrap_or_else(name);
         let mut options = MqttOptions::new(name, (self.host.as_str(), self.port));
         options
             .set_keep_alive(u16::try_from(self.keep_alive.as_secs()).unwrap_or(u16::MAX).max(1))
             .set_max_packet_size(LARGEST, LARGEST)
+            .set_clean_session(!kept)
             .set_ack_mode(AckMode::Manual);
         match &self.credentials {
             Some(Credentials { name, password: Some(password) }) => {
@@ -131,9 +157,18 @@ impl Broker {
             let config = reef_egress::tls_client().await.map_err(ConnectError::Tls)?;
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
         }
+        let (way, host, port) = (self.way.clone(), self.host.clone(), self.port);
+        options.set_socket_connector(move |_, _| {
+            let (way, host) = (way.clone(), host.clone());
+            async move {
+                let stream = way.connect(&host, port).await?;
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            }
+        });
         let (client, mut events) = AsyncClient::builder(options).capacity(WAITING).build();
         let mut network = events.network_options();
-        network.set_connection_timeout(CONNECTING).set_tcp_nodelay(true);
+        network.set_connection_timeout(CONNECTING);
         events.set_network_options(network);
         Ok((client, events))
     }

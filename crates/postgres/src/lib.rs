@@ -12,13 +12,12 @@ mod address;
 mod bounded;
 mod notice;
 mod pool;
-mod reach;
 mod tls;
 
 pub use address::{Address, AddressError};
 pub use notice::Notice;
 pub use pool::{Options, Pool, Pooled};
-pub use reach::{Anywhere, Granted, Reach};
+pub use reef_egress::{Anywhere, Granted, Reach};
 pub use tokio_postgres;
 
 /// Whether a connection is in a transaction.

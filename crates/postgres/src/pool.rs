@@ -12,6 +12,7 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
+use reef_egress::Reach;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -28,7 +29,6 @@ use crate::{
     address::Address,
     bounded::{Bounded, Secured, Watched},
     notice::Notice,
-    reach::Reach,
     tls,
 };
 

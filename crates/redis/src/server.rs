@@ -6,10 +6,11 @@ use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
     aio::{MultiplexedConnection, PubSub},
 };
+use reef_egress::Way;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
+    net::UnixStream,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -29,6 +30,7 @@ pub struct Server {
     address: String,
     info: ConnectionInfo,
     tls: bool,
+    way: Way,
 }
 
 /// An address that is none. It is not shown: it may hold a password.
@@ -88,7 +90,21 @@ impl Server {
         match info.addr() {
             ConnectionAddr::Tcp(host, _) if host.is_empty() => Err(wrong("it has no host")),
             ConnectionAddr::TcpTls { .. } => Err(wrong("its scheme is not known")),
-            _ => Ok(Self { address: address.to_owned(), info, tls }),
+            _ => Ok(Self { address: address.to_owned(), info, tls, way: Way::default() }),
+        }
+    }
+
+    /// The same, connected to by this way.
+    #[must_use]
+    pub fn by(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+
+    /// Its name and port; none if it is a socket of this machine.
+    pub fn host(&self) -> Option<(&str, u16)> {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) => Some((host, *port)),
+            _ => None,
         }
     }
 
@@ -127,7 +143,7 @@ impl Server {
             ConnectionAddr::Tcp(host, port) => (host.as_str(), *port),
             _ => return Err(ConnectError::Tls("its scheme is not known".to_owned())),
         };
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = self.way.connect(host, port).await?;
         stream.set_nodelay(true)?;
         if !self.tls {
             return Ok(Box::new(stream));
@@ -142,7 +158,7 @@ impl Server {
 
 impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
-        self.address == other.address
+        self.address == other.address && self.way == other.way
     }
 }
 

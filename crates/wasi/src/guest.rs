@@ -14,13 +14,13 @@ use reef_egress::{
 use reef_engine::{Confined, Limiter, Share};
 use reef_grants::{Access, Grants, Limits};
 use reef_interfaces::{Capabilities, Instance};
+use reef_messaging::Answering;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     experimental_http::Requests,
-    messaging::{Messaging, Outgoing},
     next::{Next, Onward},
     outbound::{Internal, Outbound},
     scratch::{Ledger, ModuleScratch, Scratch},
@@ -45,7 +45,6 @@ pub struct World {
     config: Arc<BTreeMap<String, Value>>,
     internal: Arc<Internal>,
     next: OnceLock<Arc<dyn Next>>,
-    messaging: OnceLock<Arc<Messaging>>,
     capabilities: OnceLock<Arc<Capabilities>>,
     /// Where nothing is linked.
     without: Arc<Capabilities>,
@@ -102,7 +101,6 @@ pub struct ComponentGuest {
     rules: Arc<SocketRules>,
     onward: Onward,
     traces: Traces,
-    messaging: Outgoing,
     pub(crate) instance: Instance,
     voice: Arc<Voice>,
     scratch: Option<Arc<Scratch>>,
@@ -188,7 +186,6 @@ impl World {
             config: Arc::new(config),
             internal: Arc::default(),
             next: OnceLock::new(),
-            messaging: OnceLock::new(),
             capabilities: OnceLock::new(),
             without,
             voice,
@@ -229,11 +226,6 @@ impl World {
     /// Has handlers answer requests to these hosts, in place of all that did so before.
     pub fn set_internal(&self, hosts: BTreeMap<String, Arc<dyn Next>>) {
         self.internal.set(hosts);
-    }
-
-    /// Lets it publish on a bus. Once: a second one is ignored.
-    pub fn set_messaging(&self, messaging: Arc<Messaging>) {
-        let _ = self.messaging.set(messaging);
     }
 
     /// Links it to capabilities. Once: a second one is ignored.
@@ -280,7 +272,6 @@ impl World {
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: Traced::default() },
             traces: Traces::default(),
-            messaging: Outgoing::new(self.name.clone(), self.messaging.get().cloned()),
             instance: Instance::new(self.capabilities().clone()).with_config(self.config.clone()),
             voice: self.voice.clone(),
             scratch: self.scratch.clone(),
@@ -446,8 +437,8 @@ impl ComponentGuest {
     }
 
     /// Lets it answer the message that it is going to handle.
-    pub fn set_reply_to(&mut self, subject: Option<String>) {
-        self.messaging.reply_to = subject;
+    pub fn set_answering(&mut self, answering: Option<Answering>) {
+        self.instance.answering = answering;
     }
 
     /// What its scratch directory is charged to, if it has one.
@@ -462,10 +453,6 @@ impl ComponentGuest {
 
     pub(crate) fn voice(&self) -> &Voice {
         &self.voice
-    }
-
-    pub(crate) fn outgoing(&self) -> &Outgoing {
-        &self.messaging
     }
 
     pub(crate) fn rules(&self) -> &SocketRules {

@@ -9,7 +9,6 @@ mod experimental_http;
 mod guest;
 mod link;
 mod logging;
-mod messaging;
 mod next;
 mod otel;
 mod outbound;
@@ -28,11 +27,12 @@ mod voice;
 pub use events::{CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error};
 pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError};
 pub use link::{PartImport, Storage, component_linker, module_linker};
-pub use messaging::{BrokerMessage, Messaging};
 pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;
-pub use reef_interfaces::{ASYNCHRONOUS, Capabilities, PARTS};
+pub use reef_interfaces::{
+    ASYNCHRONOUS, BrokerMessage, Capabilities, Letter, PARTS, StreamedMessage, Unhandled, WasiError,
+};
 pub use spin_http::{SpinHttpFault, SpinMethod, SpinRequest, SpinResponse};
 pub use stdio::{Lines, Stdio};
 pub use trace::{GuestTrace, HttpSpan, Traced, caller};

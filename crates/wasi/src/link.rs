@@ -10,8 +10,7 @@ use wasmtime_wasi::p3;
 use crate::{
     experimental_http,
     guest::{ComponentGuest, ModuleGuest},
-    logging, messaging, next, otel, preview1, preview2, response, scratch, sockets, spin_http,
-    trace,
+    logging, next, otel, preview1, preview2, response, scratch, sockets, spin_http, trace,
 };
 
 /// An import of a part of a composition, which has links of its own.
@@ -136,7 +135,6 @@ pub(crate) fn packages_linker(
         }
     }
     spin_http::add_to_linker(&mut linker, &wanted)?;
-    messaging::add_to_linker(&mut linker, &wanted)?;
     reef_interfaces::add_to_linker(&mut linker, concurrent, &wanted)?;
     logging::add_to_linker(&mut linker, &wanted)?;
     otel::add_to_linker(&mut linker, &wanted)?;

@@ -67,10 +67,6 @@ const WASI_0_3: &[&str] = &[
 /// HTTP as Spin had it before WASI.
 const SPIN_HTTP: &[&str] = &["fermyon:spin/http", "fermyon:spin/http-types"];
 
-/// Messages, in their own package until WASI has one.
-const MESSAGING: &[&str] =
-    &["wasmcloud:messaging/consumer@0.2.0", "wasmcloud:messaging/types@0.2.0"];
-
 /// Types of the events that Spin's plugins hand over: nothing to be called.
 const EVENTS: &[&str] = &[
     "fermyon:spin-cron/cron-types@2.0.0",
@@ -141,7 +137,7 @@ const WASI_0_1: &[&str] = &[
 
 /// Everything that a guest may import.
 pub fn provided() -> Vec<Provided> {
-    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(MESSAGING).chain(LOGGING).chain(OTEL);
+    let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(LOGGING).chain(OTEL);
     let capabilities = reef_interfaces::PROVIDED.iter().copied().flatten();
     let interfaces = interfaces.chain(EVENTS).chain(SPIN_HTTP).chain(capabilities);
     let interfaces = interfaces.map(|name| Provided::all(name));

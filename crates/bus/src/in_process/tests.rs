@@ -6,7 +6,7 @@ use futures::future::join_all;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Capacity, Subject};
+use crate::{Capacity, MessageError, Subject};
 
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(60);
@@ -166,15 +166,18 @@ fn a_request_has_the_first_answer() {
                 assert_eq!(published.recipients, Some(recipients), "{body}");
             }
         };
-        let (answer, ()) = futures::join!(bus.request("ask.it", "what?".into(), LONG), answering);
+        let (answer, ()) = futures::join!(bus.request(message("ask.it", "what?"), LONG), answering);
         assert_eq!(&answer.unwrap().body()[..], b"this");
-        let error = bus.request("ask.it", Bytes::new(), SOON).await.unwrap_err();
+        let error = bus.request(message("ask.it", ""), SOON).await.unwrap_err();
         assert_eq!(error, RequestError::Timeout { subject: "ask.it".into(), waited: SOON });
-        let error = bus.request("nobody", Bytes::new(), LONG).await.unwrap_err();
+        let error = bus.request(message("nobody", ""), LONG).await.unwrap_err();
         assert_eq!(error, RequestError::NoResponders { subject: "nobody".into() });
         for wrong in ["", "a..b", "a.*", ">"] {
-            let error = bus.request(wrong, Bytes::new(), LONG).await.unwrap_err();
-            assert!(matches!(error, RequestError::Publish(PublishError::Message(_))), "{error}");
+            let error = Message::new(wrong, "").unwrap_err();
+            assert!(
+                matches!(error, MessageError::Subject(_) | MessageError::Pattern(_)),
+                "{error}"
+            );
         }
     });
     // Inboxes go with those who asked.
@@ -187,7 +190,7 @@ fn requests_and_subscriptions_are_bounded() {
     let one = subscribe(&bus, "w", "a", None);
     let two = bus.0.subscribe(interest("w", "b", None, 1));
     assert_eq!(two.unwrap_err(), SubscribeError::TooMany(1));
-    let error = wait(bus.request("a", Bytes::new(), LONG)).unwrap_err();
+    let error = wait(bus.request(message("a", ""), LONG)).unwrap_err();
     assert_eq!(error, RequestError::TooMany(0));
     drop(one);
     subscribe(&bus, "w", "b", None);

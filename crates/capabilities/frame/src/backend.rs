@@ -114,6 +114,16 @@ impl<C: ?Sized> Opened<C> {
     }
 }
 
+impl<C: ?Sized> Opened<C> {
+    /// Has a backend without settings be one that is open already, for as long as somebody has it.
+    pub fn keep(&self, backend: &'static Backend<C>, opened: &Arc<C>) {
+        let key = Key { backend: backend.name, application: None, settings: Settings::default() };
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(one, _)| *one != key);
+        all.push((key, Arc::downgrade(opened)));
+    }
+}
+
 impl<C: ?Sized> Default for Opened<C> {
     fn default() -> Self {
         Self { all: Mutex::default() }

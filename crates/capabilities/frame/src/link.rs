@@ -97,8 +97,12 @@ impl<C: ?Sized> Links<C> {
         } else {
             format!("name = \"{name}\", ")
         };
+        let what = match name {
+            "" => format!("{package}: it has no link to it"),
+            name => format!("`{name}` of {package}: no link of it is called so"),
+        };
         let why = format!(
-            "{workload} may not use `{name}` of {package}: no link of it is called so; \
+            "{workload} may not use {what}; \
              add link = [{{ import = \"{package}\", {called}capability = \"{capability}\" }}]"
         );
         tracing::warn!(workload, denied = "link", grant = package, link = name, "{why}");

@@ -10,6 +10,7 @@ use reef_blob_store::BlobStore;
 use reef_capability::{Caller, Failure, Gate, Links};
 use reef_config::{CONFIG, SECRETS, Store, Value, Values};
 use reef_key_value::KeyValue;
+use reef_messaging::{Answering, Channel, Servers};
 use reef_sql::{Addresses, Sql};
 use wasmtime::{
     StoreContextMut,
@@ -21,6 +22,8 @@ use wasmtime::{
 pub struct Capabilities {
     /// Values by their keys.
     pub key_value: Links<dyn KeyValue>,
+    /// Messages.
+    pub messaging: Links<Channel>,
     /// Configuration, beyond its own.
     pub config: Links<Store>,
     /// Secrets.
@@ -29,6 +32,8 @@ pub struct Capabilities {
     pub sql: Links<dyn Sql>,
     /// Databases at addresses that guests choose; without, none of them may be connected to.
     pub addresses: Option<Addresses>,
+    /// The same for servers of Redis and MQTT.
+    pub servers: Option<Servers>,
     /// Blobs in containers.
     pub blob_store: Links<dyn BlobStore>,
     /// What parts of the component may use that were workloads of their own before they were composed in.
@@ -43,6 +48,8 @@ pub struct Instance {
     own: Arc<BTreeMap<String, Value>>,
     /// For whom it works now.
     pub caller: Caller,
+    /// The message that it handles.
+    pub answering: Option<Answering>,
     /// Links that it selected, by interface (`wasi:keyvalue/store`).
     pub(crate) selected: BTreeMap<String, String>,
     /// Bytes of blobs that it wrote before it said where they belong.
@@ -80,10 +87,12 @@ impl Capabilities {
     pub fn none(workload: &Arc<str>) -> Self {
         Self {
             key_value: Links::new(workload.clone(), reef_key_value::CAPABILITY, Vec::new()),
+            messaging: Links::new(workload.clone(), reef_messaging::CAPABILITY, Vec::new()),
             config: Links::new(workload.clone(), CONFIG, Vec::new()),
             secrets: Links::new(workload.clone(), SECRETS, Vec::new()),
             sql: Links::new(workload.clone(), reef_sql::CAPABILITY, Vec::new()),
             addresses: None,
+            servers: None,
             blob_store: Links::new(workload.clone(), reef_blob_store::CAPABILITY, Vec::new()),
             parts: BTreeMap::new(),
         }
@@ -99,7 +108,9 @@ impl Capabilities {
         let values = self.config.iter().chain(self.secrets.iter()).map(|link| &link.gate);
         let sql = self.sql.iter().map(|link| &link.gate);
         let blobs = self.blob_store.iter().map(|link| &link.gate);
-        self.key_value.iter().map(|link| &link.gate).chain(values).chain(sql).chain(blobs)
+        let messages = self.messaging.iter().map(|link| &link.gate);
+        let values = values.chain(sql).chain(blobs).chain(messages);
+        self.key_value.iter().map(|link| &link.gate).chain(values)
     }
 }
 
@@ -117,7 +128,7 @@ impl Instance {
     pub fn new(granted: Arc<Capabilities>) -> Self {
         let (own, caller) = (Arc::default(), Caller::default());
         let selected = BTreeMap::new();
-        Self { granted, own, caller, selected, unnamed: Arc::default() }
+        Self { granted, own, caller, answering: None, selected, unnamed: Arc::default() }
     }
 
     /// One whose workload has configuration of its own.

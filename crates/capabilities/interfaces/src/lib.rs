@@ -11,13 +11,17 @@ mod bus;
 mod config;
 mod instance;
 mod key_value;
+mod messaging;
 mod part;
+mod pipe;
 mod secrets;
+mod servers;
 mod sql;
 
 use wasmtime::component::{Component, HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, View};
+pub use messaging::{BrokerMessage, Letter, StreamedMessage, Unhandled, WasiError};
 pub use part::PARTS;
 
 /// The interfaces that are offered, as `inspect` names them.
@@ -26,7 +30,9 @@ pub const PROVIDED: &[&[&str]] = &[
     bus::PROVIDED,
     config::PROVIDED,
     key_value::PROVIDED,
+    messaging::PROVIDED,
     secrets::PROVIDED,
+    servers::PROVIDED,
     sql::PROVIDED,
 ];
 
@@ -34,7 +40,9 @@ pub const PROVIDED: &[&[&str]] = &[
 /// component model's concurrency.
 pub const ASYNCHRONOUS: &[&str] = &[
     "spin:key-value",
+    "spin:mqtt",
     "spin:mysql",
+    "spin:redis",
     "spin:variables",
     "wasmcloud:blobstore",
     "wasmcloud:keyvalue",
@@ -54,6 +62,8 @@ pub fn add_to_linker<T: Capable>(
     bus::add_to_linker(linker, &wanted)?;
     config::add_to_linker(linker, concurrent, &wanted)?;
     key_value::add_to_linker(linker, concurrent, &wanted)?;
+    messaging::add_to_linker(linker, concurrent, &wanted)?;
+    servers::add_to_linker(linker, concurrent, &wanted)?;
     secrets::add_to_linker(linker, concurrent, &wanted)?;
     sql::add_to_linker(linker, concurrent, &wanted)
 }

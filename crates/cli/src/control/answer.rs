@@ -183,13 +183,12 @@ async fn publish(control: &Control, query: &str, body: Bytes) -> Answer {
         |name: &str| query.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
     let bus = control.host.bus();
     let subject = value("subject").unwrap_or_default();
+    let message = match Message::new(subject, body) {
+        Ok(message) => message,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, error.to_string()),
+    };
     if value("request") != Some("true") {
-        let message = Message::new(subject, body).map_err(PublishError::from);
-        let published = match message {
-            Ok(message) => bus.publish(message).await,
-            Err(error) => Err(error),
-        };
-        return match published {
+        return match bus.publish(message).await {
             Ok(published) => said(StatusCode::OK, &json!({ "recipients": published.recipients })),
             Err(error) => refused(not_published(&error), error.to_string()),
         };
@@ -199,7 +198,7 @@ async fn publish(control: &Control, query: &str, body: Bytes) -> Answer {
         Some(Ok(timeout)) => timeout.min(LONGEST_TIMEOUT),
         Some(Err(error)) => return refused(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    match bus.request(subject, body, timeout).await {
+    match bus.request(message, timeout).await {
         Ok(answer) => {
             let body = Full::new(answer.body().clone()).boxed_unsync();
             with(StatusCode::OK, "application/octet-stream", body)

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod blobs;
+mod brokers;
 mod build;
 mod cache;
 mod capabilities;

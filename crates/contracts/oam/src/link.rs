@@ -1,8 +1,10 @@
 //! Links.
 
+mod broker;
+
 use std::collections::HashMap;
 
-use reef_app::{MessageTrigger, Name, Subject, Template};
+use reef_app::{Name, Template};
 use reef_document::{At, Diagnostic, Diagnostics};
 use reef_grants::Destination;
 
@@ -176,7 +178,9 @@ fn to_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diagno
     for secrets in [&ends.target.properties.secrets, &ends.link.target.secrets] {
         reader.settings.add_secrets(&mut values, secrets, owner, found);
     }
-    if let Some(backend) = provider.backend {
+    if provider.capability == Capability::Messaging {
+        values = broker::config(&values, &provider, found).unwrap_or_default();
+    } else if let Some(backend) = provider.backend {
         values.entry("backend".to_owned()).or_insert(Template::literal(backend).into());
     }
     // One package may be divided over several providers.
@@ -274,7 +278,16 @@ fn from_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diag
         let absent = Absent::Nothing;
         reader.settings.add(&mut values, configs, str::to_lowercase, absent, found);
     }
-    for secret in ends.source_secrets().iter().chain(&ends.source.properties.secrets) {
+    let secrets = [&ends.source.properties.secrets[..], ends.source_secrets()];
+    if provider.capability == Capability::Messaging {
+        for secrets in secrets {
+            reader.settings.add_secrets(&mut values, secrets, &ends.target.name, found);
+        }
+    }
+    for secret in secrets.into_iter().flatten() {
+        if provider.capability == Capability::Messaging {
+            break;
+        }
         let warning = format!("the secret `{}` has no effect", secret.name);
         found.push(
             placed(Diagnostic::warning(warning), &secret.name)
@@ -283,7 +296,7 @@ fn from_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diag
     }
     match provider.capability {
         Capability::HttpServer => http::route(reader, ends, &values, found),
-        Capability::Messaging => subscriptions(reader, ends, &values, found),
+        Capability::Messaging => broker::subscriptions(reader, ends, &provider, &values, found),
         _ => {
             let interfaces: Vec<_> = ends.link.interfaces.iter().map(|one| one.as_str()).collect();
             let error = format!(
@@ -297,80 +310,6 @@ fn from_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diag
                     .help("leave the link out; a timer may look for what has changed"),
             );
         }
-    }
-}
-
-/// Settings of the message brokers that are not this host's.
-const BROKER: [&str; 9] = [
-    "cluster_uris",
-    "client_jwt",
-    "client_seed",
-    "tls_ca",
-    "tls_ca_file",
-    "custom_inbox_prefix",
-    "hosts",
-    "consumer_partitions",
-    "producer_partitions",
-];
-
-fn subscriptions<'m>(
-    reader: &mut Reader<'m>,
-    ends: Ends<'m>,
-    values: &Values,
-    found: &mut Diagnostics,
-) {
-    const KNOWN: [&str; 4] = ["subscriptions", "consumers", "topic", "consumer_group"];
-    for (key, value) in values {
-        if BROKER.contains(&key.as_str()) {
-            let warning = format!("`{key}` has no effect: messages are on this host's own bus");
-            found.push(placed(Diagnostic::warning(warning), value).help("leave it out"));
-        } else if key == "consumers" {
-            let error = Diagnostic::error("this host's bus keeps no messages for `consumers`");
-            found.push(placed(error, value).help("write `subscriptions: orders.*`"));
-        } else if !KNOWN.contains(&key.as_str()) {
-            let error = format!("`{key}` is no setting of messages");
-            let known = KNOWN.into_iter().chain(BROKER);
-            found.push(placed(Diagnostic::error(error), value).help(nearest(key, known)));
-        }
-    }
-    let of = |key: &str| values.get(key).and_then(|value| Some((value, text(value)?)));
-    let list = of("subscriptions").map(|(place, list)| {
-        let each = list.split(',').map(str::trim).filter(|one| !one.is_empty());
-        (
-            place,
-            each.map(|one| one.split_once('|').map_or((one, None), |(s, q)| (s, Some(q))))
-                .collect(),
-        )
-    });
-    let topic = || {
-        let (place, topic) = of("topic")?;
-        Some((place, vec![(topic, of("consumer_group").map(|(_, group)| group))]))
-    };
-    let listed: Option<(_, Vec<_>)> = list.or_else(topic);
-    let Some((place, listed)) = listed.filter(|(_, listed)| !listed.is_empty()) else {
-        let error = format!("`{}` is sent no messages", ends.target.name);
-        return found.push(placed(Diagnostic::error(error), &ends.link.target.name).help(
-            "say which in the link's `source.config`: `subscriptions: \"orders.new, orders.*\"`",
-        ));
-    };
-    let mut triggers = Vec::new();
-    for (subject, queue) in listed {
-        let subject = subject.parse::<Subject>().map_err(|error| error.to_string());
-        let queue = queue.map(str::parse::<Name>).transpose().map_err(|error| error.to_string());
-        match (subject, queue) {
-            (Ok(subject), Ok(queue)) => triggers.push(MessageTrigger {
-                subject: place.clone().map(|_| subject),
-                queue: queue.map(|queue| place.clone().map(|_| queue)),
-            }),
-            (subject, queue) => {
-                for error in [subject.err(), queue.err()].into_iter().flatten() {
-                    found.push(placed(Diagnostic::error(error), place));
-                }
-            }
-        }
-    }
-    if let Some(workload) = reader.workload_of(ends.target.name.as_str()) {
-        workload.trigger.message.0.extend(triggers);
     }
 }
 

@@ -16,6 +16,7 @@ use reef_config::{CONFIG, SECRETS, Store};
 use reef_egress::Egress;
 use reef_grants::Destination;
 use reef_key_value::KeyValue;
+use reef_messaging::{Messaging, Servers};
 use reef_sql::{Addresses, Sql};
 use reef_wasi::{Capabilities, PARTS};
 
@@ -28,6 +29,7 @@ pub(super) struct Backends {
     /// Where applications keep their own.
     data: Option<PathBuf>,
     key_value: Opened<dyn KeyValue>,
+    pub(super) messaging: Opened<dyn Messaging>,
     pub(super) config: Opened<Store>,
     blob_store: Opened<dyn BlobStore>,
     sql: Opened<dyn Sql>,
@@ -44,12 +46,12 @@ pub(super) struct CapabilityPart {
 
 /// A link to a capability, as it was described.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct CapabilityLink {
-    capability: &'static str,
-    name: String,
-    backend: Option<String>,
+pub(crate) struct CapabilityLink {
+    pub(super) capability: &'static str,
+    pub(crate) name: String,
+    pub(super) backend: Option<String>,
     place: Option<String>,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 /// Capabilities, and the packages of interfaces that a link to each may name.
@@ -59,6 +61,7 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
         reef_key_value::CAPABILITY,
         &["wasi:keyvalue", "fermyon:spin", "spin:key-value", "wasmcloud:keyvalue", "wrpc:keyvalue"],
     ),
+    (reef_messaging::CAPABILITY, &["wasmcloud:messaging", "wasi:messaging"]),
     (SECRETS, &["wasmcloud:secrets"]),
     (
         reef_sql::CAPABILITY,
@@ -220,6 +223,7 @@ impl Host {
             (reef_key_value::BACKENDS, reef_key_value::OPERATIONS),
             &self.backends.key_value,
         )?;
+        capabilities.messaging = linker.messaging(wanted, &self.backends.messaging)?;
         let table = (reef_config::BACKENDS, reef_config::OPERATIONS);
         let opened = &self.backends.config;
         capabilities.config = linker.links(CONFIG, wanted, table, opened)?;
@@ -239,16 +243,19 @@ impl Host {
         if !egress.is_empty() {
             // A guest may name the address of a database that it may connect to.
             let (name, egress) = (name.clone(), Egress::new(egress.to_vec()));
-            let addresses = Addresses::new(name, egress, Policy::default(), runtime.clone());
-            capabilities.addresses = Some(addresses);
+            let (policy, runtime) = (Policy::default(), runtime.clone());
+            let servers =
+                Servers::new(name.clone(), egress.clone(), policy.clone(), runtime.clone());
+            capabilities.servers = Some(servers);
+            capabilities.addresses = Some(Addresses::new(name, egress, policy, runtime));
         }
         Ok(capabilities)
     }
 }
 
 /// What links of one workload are made with.
-struct Linker<'a> {
-    name: &'a Arc<str>,
+pub(super) struct Linker<'a> {
+    pub(super) name: &'a Arc<str>,
     application: &'a str,
     folder: &'a Path,
     data: Option<&'a Path>,
@@ -277,7 +284,7 @@ impl Linker<'_> {
         Ok(Links::new(self.name.clone(), capability, links))
     }
 
-    fn link<C: ?Sized>(
+    pub(super) fn link<C: ?Sized>(
         &self,
         wanted: &CapabilityLink,
         (table, operations): (&'static [Backend<C>], &'static [&'static Operation]),

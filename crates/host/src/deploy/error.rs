@@ -114,13 +114,13 @@ pub enum DeployError {
         /// What the system said.
         cause: io::Error,
     },
-    /// The bus takes no more.
+    /// What carries them does not let it subscribe.
     #[error("{workload} cannot have its messages: {cause}")]
     Subscribe {
         /// Which workload.
         workload: Arc<str>,
-        /// What the bus said.
-        cause: reef_bus::SubscribeError,
+        /// Why not.
+        cause: reef_capability::Failure,
     },
     /// No such application.
     #[error("there is no application `{application}`{}", among(.there))]

@@ -9,13 +9,11 @@ use reef_document::At;
 use reef_grants::{Access, DirGrant, Grants, Limits, VolumeGrant};
 use reef_http::{FileOptions, StaticFiles};
 use reef_wagi::routes::{DynamicRoutes, EXPORT, MAX_OUTPUT};
-use reef_wasi::Messaging;
 
 use super::{
     Chain, DeployError, Doing, Host, Order, Restart, Revision, STARTING, Stage, Unit,
     capabilities::{CapabilityLink, CapabilityPart},
-    files,
-    messaging::{self, Publishes},
+    files, messaging,
     order::{WORKER, is_http, limits, options, refuse},
     runtime,
 };
@@ -36,7 +34,6 @@ pub(super) struct Identity {
     limits: Limits,
     links: Vec<Link>,
     /// Where it may publish.
-    publishes: Option<Publishes>,
     /// What else it is linked to.
     pub(super) wanted: Vec<CapabilityLink>,
     /// What its parts are linked to that are workloads, too.
@@ -196,10 +193,6 @@ impl Host {
         identity: &Identity,
         workload: &Workload,
     ) -> Result<(), DeployError> {
-        if let Some(Publishes(subjects)) = &identity.publishes {
-            let (bus, subjects) = (self.bus.clone(), subjects.clone());
-            workload.world.set_messaging(Arc::new(Messaging { bus, subjects }));
-        }
         self.link_capabilities(order, identity, workload)
     }
 
@@ -487,7 +480,6 @@ impl<'a> Making<'a> {
             grants,
             limits: limits(described),
             links: described.links.clone(),
-            publishes: self.order.publishes(described)?,
             wanted: self.order.wanted(described)?,
             parts: self.order.parts(&artifact)?,
             files: seen,

@@ -2,73 +2,65 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reef_app::{Link, MessageTrigger, MqttTrigger, RedisTrigger, Template, Workload as Described};
-use reef_bus::{Capacity, Subject};
+use reef_app::{MessageTrigger, MqttTrigger, RedisTrigger, Template, Workload as Described};
+use reef_bus::Capacity;
+use reef_capability::{Gate, Link, Links, OpenError, Opened, POLICY, Policy, find};
 use reef_document::At;
+use reef_messaging::{BACKENDS, CAPABILITY, Channel, Messaging, OPERATIONS, TERMS, Terms};
 
-use super::{DeployError, Order};
+use super::{
+    DeployError, Order,
+    capabilities::{CapabilityLink, Linker},
+};
 use crate::{
     Workload,
     task::{Handler, Plan, Sort, Source, When},
 };
 
-/// The capability to publish on the bus.
-const CAPABILITY: &str = "messaging";
-const PACKAGE: &str = "wasmcloud:messaging";
-/// The setting that says where.
-const SUBJECTS: &str = "subjects";
 /// Messages that are handled at once, where nothing else is said.
 const AT_ONCE: u32 = 32;
 
-/// Where a workload may publish: anywhere, if nothing is said.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Publishes(pub(super) Option<Vec<Subject>>);
+impl Linker<'_> {
+    /// The links to what carries messages.
+    pub(super) fn messaging(
+        &self,
+        wanted: &[CapabilityLink],
+        opened: &Opened<dyn Messaging>,
+    ) -> Result<Links<Channel>, DeployError> {
+        let mut links = Vec::new();
+        for one in wanted.iter().filter(|one| one.capability == CAPABILITY) {
+            let link = self.channel(one, opened).map_err(|error| DeployError::Value {
+                workload: self.name.to_string(),
+                why: format!("its link `{}` of {CAPABILITY}: {error}", one.name),
+            })?;
+            links.push(Arc::new(link));
+        }
+        Ok(Links::new(self.name.clone(), CAPABILITY, links))
+    }
 
-/// Whether a link is to the bus.
-pub(super) fn is_messaging(link: &Link) -> bool {
-    let import = link
-        .import
-        .strip_prefix(PACKAGE)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest.starts_with('@'));
-    import && link.capability.as_ref().is_some_and(|name| name.as_str() == CAPABILITY)
+    fn channel(
+        &self,
+        wanted: &CapabilityLink,
+        opened: &Opened<dyn Messaging>,
+    ) -> Result<Link<Channel>, OpenError> {
+        if let Some(backend) = &wanted.backend {
+            let backend = find(BACKENDS, backend)?;
+            wanted.settings.only(&[backend.settings, TERMS, POLICY])?;
+        }
+        // What is the workload's own does not make another backend of it.
+        let mut wanted = wanted.clone();
+        let terms = Terms::take(&mut wanted.settings)?;
+        let Link { place, gate, backend } = self.link(&wanted, (BACKENDS, OPERATIONS), opened)?;
+        Ok(Link { place, gate, backend: Arc::new(Channel::new(backend, terms)?) })
+    }
 }
 
-impl Order {
-    /// Where a workload may publish, if it may.
-    pub(super) fn publishes(
-        &self,
-        described: &Described,
-    ) -> Result<Option<Publishes>, DeployError> {
-        let mut all: Option<Publishes> = None;
-        for link in described.links.iter().filter(|link| is_messaging(link)) {
-            let others: Vec<_> =
-                link.config.keys().filter(|key| *key != SUBJECTS).map(String::as_str).collect();
-            if !others.is_empty() {
-                tracing::info!(
-                    workload = described.name.as_str(),
-                    settings = others.join(","),
-                    "The bus is this host's own, which has no such settings."
-                );
-            }
-            let Some(template) = link.config.get(SUBJECTS) else {
-                all = Some(Publishes(None));
-                continue;
-            };
-            let text = self.text(template)?;
-            let subjects = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-            let subjects = subjects.map(str::parse).collect::<Result<Vec<Subject>, _>>();
-            let subjects = subjects.map_err(|error| DeployError::Value {
-                workload: described.name.to_string(),
-                why: error.to_string(),
-            })?;
-            match &mut all {
-                Some(Publishes(Some(known))) => known.extend(subjects),
-                Some(Publishes(None)) => {}
-                none => *none = Some(Publishes(Some(subjects))),
-            }
-        }
-        Ok(all)
-    }
+/// A workload's way to the bus of this host, for messages that it is given and no link of it is to.
+pub(crate) fn on_bus(workload: &Arc<str>, bus: &Arc<dyn Messaging>) -> Arc<Link<Channel>> {
+    let system = BACKENDS.first().map_or("", |backend| backend.system);
+    let names = (CAPABILITY, system);
+    let gate = Gate::new(workload.clone(), "bus".into(), names, Policy::default(), OPERATIONS);
+    Arc::new(Link { place: None, gate, backend: Arc::new(Channel::unlimited(bus.clone())) })
 }
 
 impl Order {
@@ -157,20 +149,41 @@ fn room(described: &Described) -> (Capacity, usize) {
     (capacity, limits.requests.unwrap_or(AT_ONCE) as usize)
 }
 
-/// What a trigger makes of a workload.
-pub(super) fn plan(
-    described: &Described,
-    trigger: &MessageTrigger,
-    deadline: Option<Duration>,
-) -> Plan {
-    let (capacity, most) = room(described);
-    let when = When::Message {
-        subject: trigger.subject.value.clone(),
-        queue: trigger.queue.as_ref().map(|queue| Arc::from(queue.as_str())),
-        capacity,
-        most,
-    };
-    Plan { when, args: Vec::new(), deadline }
+impl Order {
+    /// What a trigger makes of a workload.
+    pub(super) fn messages(
+        &self,
+        described: &Described,
+        trigger: &MessageTrigger,
+        deadline: Option<Duration>,
+    ) -> Result<Plan, DeployError> {
+        let (capacity, most) = room(described);
+        let link = match &trigger.link {
+            None => None,
+            Some(name) => {
+                let all = self.wanted(described)?;
+                let mut of = all.into_iter().filter(|one| one.capability == CAPABILITY);
+                let link = of.find(|one| one.name == name.as_str());
+                Some(link.ok_or_else(|| DeployError::Value {
+                    workload: described.name.to_string(),
+                    why: format!(
+                        "its messages are to come over its link `{}`, and it has none that is \
+                         called so; add link = [{{ import = \"wasmcloud:messaging\", \
+                         name = \"{}\", capability = \"messaging\", config = {{ … }} }}]",
+                        name.value, name.value
+                    ),
+                })?)
+            }
+        };
+        let when = When::Message {
+            subject: trigger.subject.value.clone(),
+            queue: trigger.queue.as_ref().map(|queue| Arc::from(queue.as_str())),
+            link,
+            capacity,
+            most,
+        };
+        Ok(Plan { when, args: Vec::new(), deadline })
+    }
 }
 
 /// Whether a workload can handle what is planned for it.

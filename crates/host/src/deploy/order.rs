@@ -13,12 +13,7 @@ use reef_document::At;
 use reef_grants::{DirGrant, Grants, Limits, PemFile};
 use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 
-use super::{
-    DeployError, Order,
-    capabilities::capability,
-    files,
-    messaging::{self, is_messaging},
-};
+use super::{DeployError, Order, capabilities::capability, files, messaging};
 use crate::{
     serve::{Mounted, Queueing, Reuse, ServeOptions},
     task::{Plan, When},
@@ -256,7 +251,7 @@ impl Order {
             plans.push(messaging::feed_plan(described, source, run));
         }
         for trigger in described.trigger.message.iter() {
-            plans.push(messaging::plan(described, trigger, run));
+            plans.push(self.messages(described, trigger, run)?);
         }
         Ok(plans)
     }
@@ -292,7 +287,7 @@ pub fn environment_name(name: &Name) -> String {
 
 /// Says no to what would otherwise be passed over in silence.
 pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
-    let known = |link: &Link| is_http(link) || is_messaging(link) || capability(link).is_some();
+    let known = |link: &Link| is_http(link) || capability(link).is_some();
     let other = |link: &&Link| link.capability.is_some() && !known(link);
     let what = if let Some(link) = described.links.iter().find(other) {
         match &link.capability {

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use reef_bus::{Bus, Capacity};
+use reef_bus::Capacity;
 use reef_http::Workers;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -99,7 +99,8 @@ impl Shared {
                     reef_redis::Event::Lost { why, pause } => self.lost(why.to_string(), pause),
                     reef_redis::Event::Message(body) => {
                         let subject = channel.clone();
-                        let delivery = Delivery { subject, body, reply_to: None };
+                        let delivery =
+                            Delivery { subject, body, headers: Vec::new(), answers: None };
                         self.push(Item { delivery, ack: None });
                     }
                 })
@@ -111,7 +112,12 @@ impl Shared {
                     reef_mqtt::Event::Lost { why, pause } => self.lost(why.to_string(), pause),
                     reef_mqtt::Event::Message(message) => {
                         let reef_mqtt::Message { topic, payload, ack } = message;
-                        let delivery = Delivery { subject: topic, body: payload, reply_to: None };
+                        let delivery = Delivery {
+                            subject: topic,
+                            body: payload,
+                            headers: Vec::new(),
+                            answers: None,
+                        };
                         self.push(Item { delivery, ack });
                     }
                 })
@@ -217,18 +223,11 @@ impl Drop for Listening {
 
 /// Hands messages on, `most` at once, until it is stopped; then waits for those that are handled. Those
 /// that wait are for whoever took the feed over; if nobody did, they are handled first.
-pub(super) async fn take(
-    run: Run,
-    feed: Feed,
-    capacity: Capacity,
-    most: usize,
-    bus: Arc<dyn Bus>,
-    workers: &Workers,
-) {
+pub(super) async fn take(run: Run, feed: Feed, capacity: Capacity, most: usize, workers: &Workers) {
     let Some(handler) = Handler::of(&run.workload, feed.0.shared.source.sort()) else { return };
     // One that was taken over had another's.
     feed.inbox().set_capacity(capacity);
-    let mut taking = Taking { run, handler, bus, feed, open: JoinSet::new() };
+    let mut taking = Taking { run, handler, feed, open: JoinSet::new() };
     let places = Arc::new(Semaphore::new(most.max(1)));
     let mut at = super::quietest(workers);
     loop {
@@ -264,7 +263,6 @@ pub(super) async fn take(
 struct Taking {
     run: Run,
     handler: Handler,
-    bus: Arc<dyn Bus>,
     feed: Feed,
     open: JoinSet<()>,
 }
@@ -277,9 +275,10 @@ impl Taking {
         workers: &Workers,
         worker: usize,
     ) {
-        let (run, bus, handler) = (self.run.clone(), self.bus.clone(), self.handler.clone());
+        let (run, handler) = (self.run.clone(), self.handler.clone());
         let handling = async move {
-            handle(&run, &*bus, &handler, item.delivery).await;
+            // How it went is in the book and in the log.
+            let _ = handle(&run, &handler, item.delivery).await;
             // One that could not be handled would be no better the next time.
             if let Some(ack) = item.ack {
                 ack.done().await;

@@ -5,18 +5,25 @@
 //! standard input, its subject as the first argument and both subjects in its environment; what it
 //! writes is the answer, where one is wanted.
 
-use std::time::Instant;
+use std::{future::poll_fn, time::Instant};
 
 use bytes::Bytes;
+use futures::{FutureExt as _, future::BoxFuture};
 use reef_artifact::{Event, Kind, visible};
-use reef_bus::{Bus, Message};
+use reef_capability::Caller;
 use reef_engine::{Paced, within};
+use reef_messaging::{Answering, Message, Publisher};
 use reef_wasi::{
-    BrokerMessage, CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error,
-    Stdio,
+    BrokerMessage, ComponentGuest, CronError, CronMetadata, Letter, MqttError, MqttMetadata,
+    Redis1Error, Redis3Error, Stdio, StreamedMessage, Unhandled, WasiError,
 };
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
-use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime::{
+    Store,
+    component::{
+        ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, Resource, StreamReader,
+    },
+};
+use wasmtime_wasi::{WasiView as _, p2::pipe::MemoryInputPipe};
 
 use super::Run;
 use crate::{
@@ -28,6 +35,7 @@ use crate::{
 
 /// Exports, but for their versions.
 const MESSAGING: &str = "wasmcloud:messaging/handler";
+const WASI: &str = "wasi:messaging/incoming-handler@0.2.0-draft";
 const REDIS_1: &str = "fermyon:spin/inbound-redis";
 const REDIS_3: &str = "spin:redis/inbound-redis@3.0.0";
 /// Functions.
@@ -54,8 +62,12 @@ pub(crate) enum Sort {
 /// How a workload handles it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Handler {
-    /// By `wasmcloud:messaging/handler`, of this name.
+    /// By `wasmcloud:messaging/handler` 0.2, of this name.
     Messaging(String),
+    /// The same of 0.3.
+    Streamed(String),
+    /// By `wasi:messaging/incoming-handler`.
+    Wasi,
     /// By Spin's exports.
     Redis1,
     Redis3,
@@ -69,7 +81,10 @@ pub(crate) enum Handler {
 pub(super) struct Delivery {
     pub(super) subject: String,
     pub(super) body: Bytes,
-    pub(super) reply_to: Option<String>,
+    /// Names and values beside it.
+    pub(super) headers: Vec<(String, String)>,
+    /// Where it is answered, if that is wanted.
+    pub(super) answers: Option<Answering>,
 }
 
 // === impl Sort ===
@@ -114,17 +129,27 @@ impl Handler {
         };
         let messaging = kinds().find_map(|kind| match kind {
             // A version of other types is another interface.
-            Kind::MessageHandler { version: Some(version) }
-                if (version.major, version.minor) == (0, 2) =>
-            {
-                Some(Self::Messaging(format!("{MESSAGING}@{version}")))
+            Kind::MessageHandler { version: Some(version) } => {
+                let name = format!("{MESSAGING}@{version}");
+                match (version.major, version.minor) {
+                    (0, 2) => Some(Self::Messaging(name)),
+                    (0, 3) => Some(Self::Streamed(name)),
+                    _ => None,
+                }
             }
             _ => None,
         });
+        let messaging = messaging.or_else(|| wasi(workload).then_some(Self::Wasi));
         own.or(messaging.filter(|_| sort != Sort::Cron)).or_else(|| {
             kinds().any(|kind| matches!(kind, Kind::Command(_))).then_some(Self::Command)
         })
     }
+}
+
+/// Whether it handles messages as WASI's draft has it.
+fn wasi(workload: &Workload) -> bool {
+    let Linked::Component(pre) = &workload.linked else { return false };
+    pre.component().get_export_index(None, WASI).is_some()
 }
 
 /// Which of the two it exports: the newer one, if both.
@@ -135,30 +160,27 @@ fn redis(workload: &Workload) -> Option<Handler> {
     all.into_iter().find_map(|(name, handler)| exports(name).then_some(handler))
 }
 
-impl From<&Message> for Delivery {
-    fn from(message: &Message) -> Self {
-        Self {
-            subject: message.subject().to_owned(),
-            body: message.body().clone(),
-            reply_to: message.reply_to().map(str::to_owned),
-        }
-    }
-}
-
 /// Handles a message; what went wrong is in the book and in the log.
-pub(super) async fn handle(run: &Run, bus: &dyn Bus, handler: &Handler, message: Delivery) {
+pub(super) async fn handle(
+    run: &Run,
+    handler: &Handler,
+    message: Delivery,
+) -> Result<i32, Failure> {
     let begun = run.book.begun();
     let subject = visible(&message.subject, 200);
     let ended = match handler {
         Handler::Messaging(export) => by_messaging(run, export, message).await,
+        Handler::Streamed(export) => by_streamed(run, export, message).await,
+        Handler::Wasi => by_wasi(run, message).await,
         Handler::Redis1 | Handler::Redis3 => by_redis(run, handler, message).await,
         Handler::Mqtt => by_mqtt(run, message).await,
         // No message is handled so.
         Handler::Cron => Ok(0),
-        Handler::Command => execute(run, bus, &message).await,
+        Handler::Command => execute(run, &message).await,
     };
     begun.ended(&ended);
     told(run, &ended, &subject, "The message was handled.");
+    ended
 }
 
 /// Handles a time of the calendar, as [`handle`] does a message.
@@ -196,9 +218,79 @@ fn told(run: &Run, ended: &Result<i32, Failure>, subject: &str, well: &str) {
 
 async fn by_messaging(run: &Run, export: &str, message: Delivery) -> Result<i32, Failure> {
     let function = function(run, Some(export), MESSAGE)?;
-    let Delivery { subject, body, reply_to } = message;
-    let message = BrokerMessage { subject, body: body.into(), reply_to: reply_to.clone() };
-    call(run, function, (message,), reply_to, |(result,): (Result<(), String>,)| result).await
+    let Delivery { subject, body, answers, .. } = message;
+    let reply_to = answers.as_ref().map(|answers| answers.subject.clone());
+    let message = BrokerMessage { subject, body: body.into(), reply_to };
+    call(run, function, (message,), answers, |(result,): (Result<(), String>,)| result).await
+}
+
+async fn by_streamed(run: &Run, export: &str, message: Delivery) -> Result<i32, Failure> {
+    let function = function(run, Some(export), MESSAGE)?;
+    let Delivery { subject, body, answers, .. } = message;
+    let reply_to = answers.as_ref().map(|answers| answers.subject.clone());
+    let calling = move |mut store: Store<ComponentGuest>, instance: Instance| {
+        async move {
+            let called = async {
+                let function = instance
+                    .get_typed_func::<(StreamedMessage,), (Result<(), Unhandled>,)>(
+                        &mut store, &function,
+                    )?;
+                let body = StreamReader::new(&mut store, Vec::from(body))?;
+                let message = StreamedMessage { subject, body, reply_to };
+                store
+                    .run_concurrent(async |accessor| {
+                        let (result,) = function.call_concurrent(accessor, (message,)).await?;
+                        // What it does after its answer is a part of it.
+                        poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                        wasmtime::error::Ok(result)
+                    })
+                    .await?
+            };
+            let called = called.await;
+            let said = called.map(|result| {
+                result.map_err(|unhandled| match unhandled {
+                    Unhandled::Retry => Said::again("it asked for another try"),
+                    Unhandled::Reject => Said::never("it rejected the message"),
+                    Unhandled::Other(why) => Said::never(why),
+                })
+            });
+            (store, said)
+        }
+        .boxed()
+    };
+    call_with(run, answers, calling).await
+}
+
+async fn by_wasi(run: &Run, message: Delivery) -> Result<i32, Failure> {
+    let function = function(run, Some(WASI), "handle")?;
+    let Delivery { subject, body, headers, answers } = message;
+    let reply_to = answers.as_ref().map(|answers| answers.subject.clone());
+    let calling = move |mut store: Store<ComponentGuest>, instance: Instance| {
+        async move {
+            let called = async {
+                let function = instance
+                    .get_typed_func::<(Resource<Letter>,), (Result<(), WasiError>,)>(
+                        &mut store, &function,
+                    )?;
+                let message = Message { subject, body, reply_to, headers };
+                let message = store.data_mut().ctx().table.push(Letter { message })?;
+                let (result,) = function.call_async(&mut store, (message,)).await?;
+                wasmtime::error::Ok(result)
+            };
+            let called = called.await;
+            let said = called.map(|result| {
+                result.map_err(|error| match error {
+                    WasiError::Timeout => Said::again("it timed out"),
+                    WasiError::Connection(why)
+                    | WasiError::PermissionDenied(why)
+                    | WasiError::Other(why) => Said::again(why),
+                })
+            });
+            (store, said)
+        }
+        .boxed()
+    };
+    call_with(run, answers, calling).await
 }
 
 async fn by_redis(run: &Run, handler: &Handler, message: Delivery) -> Result<i32, Failure> {
@@ -254,13 +346,53 @@ async fn call<P, R>(
     run: &Run,
     function: ComponentExportIndex,
     params: P,
-    reply_to: Option<String>,
+    answers: Option<Answering>,
     said: fn(R) -> Result<(), String>,
 ) -> Result<i32, Failure>
 where
     P: ComponentNamedList + Lower + Send + Sync + 'static,
     R: ComponentNamedList + Lift + Send + Sync + 'static,
 {
+    let calling = move |mut store: Store<ComponentGuest>, instance: Instance| {
+        async move {
+            let called = async {
+                let function = instance.get_typed_func::<P, R>(&mut store, &function)?;
+                function.call_async(&mut store, params).await
+            };
+            let called = called.await;
+            (store, called.map(|result| said(result).map_err(Said::again)))
+        }
+        .boxed()
+    };
+    call_with(run, answers, calling).await
+}
+
+/// What became of a call: the store that it was in, and what the guest says of how it went.
+type Called = (Store<ComponentGuest>, wasmtime::Result<Result<(), Said>>);
+
+/// What a guest says of a message that it did not handle.
+struct Said {
+    why: String,
+    /// Whether another time may go better.
+    again: bool,
+}
+
+impl Said {
+    fn again(why: impl Into<String>) -> Self {
+        Self { why: why.into(), again: true }
+    }
+
+    fn never(why: impl Into<String>) -> Self {
+        Self { why: why.into(), again: false }
+    }
+}
+
+/// Has something called in an instance of its own.
+async fn call_with(
+    run: &Run,
+    answers: Option<Answering>,
+    calling: impl FnOnce(Store<ComponentGuest>, Instance) -> BoxFuture<'static, Called> + Send + 'static,
+) -> Result<i32, Failure> {
     let (start, workload) = (Instant::now(), &run.workload);
     let name = workload.name().clone();
     let Linked::Component(pre) = &workload.linked else {
@@ -268,23 +400,23 @@ where
         return Err(Failure::NotCallable { workload: name, reason });
     };
     let mut guest = workload.world.component(&[name.to_string()], Stdio::Log)?;
-    guest.set_reply_to(reply_to);
+    // One that is linked to nothing publishes nothing, not even answers.
+    let linked = !workload.world.capabilities().messaging.is_empty();
+    guest.set_answering(answers.filter(|_| linked));
     let (mut store, activity) =
         workload.engine.store(workload.flavour, workload.world.share(), guest)?;
     workload.meter().instance_created();
     let pre = pre.clone();
     let running = Box::pin(async move {
-        let called = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            let function = instance.get_typed_func::<P, R>(&mut store, &function)?;
-            function.call_async(&mut store, params).await
-        }
-        .await;
-        match called.map(said) {
+        let (store, called) = match pre.instantiate_async(&mut store).await {
+            Ok(instance) => calling(store, instance).await,
+            Err(error) => (store, Err(error)),
+        };
+        match called {
             Ok(Ok(())) => Ok(0),
-            Ok(Err(reason)) => {
-                let reason = visible(&reason, LONGEST_REASON);
-                Err(Failure::Refused { workload: name, reason })
+            Ok(Err(Said { why, again })) => {
+                let reason = visible(&why, LONGEST_REASON);
+                Err(Failure::Refused { workload: name, reason, again })
             }
             Err(error) => Failure::ended(error, store.data().limits(), name),
         }
@@ -298,18 +430,19 @@ where
 }
 
 /// Runs the command with a message, and publishes what it wrote if that is wanted.
-async fn execute(run: &Run, bus: &dyn Bus, message: &Delivery) -> Result<i32, Failure> {
+async fn execute(run: &Run, message: &Delivery) -> Result<i32, Failure> {
     let name = run.workload.name();
     // An argument that a guest is given cannot have a zero in it.
     let subject = message.subject.replace('\0', "");
     let args = vec![name.to_string(), subject.clone()];
     let mut env = vec![("REEF_SUBJECT".to_owned(), subject)];
     let stdin = Box::new(MemoryInputPipe::new(message.body.clone()));
-    let Some(reply_to) = &message.reply_to else {
+    let Some(answers) = &message.answers else {
         let stdout = Box::new(run.workload.world.lines("stdout"));
         return start(run, Given { args, env, stdio: Stdio::Piped { stdin, stdout } }).await;
     };
-    env.push(("REEF_REPLY_TO".to_owned(), reply_to.to_owned()));
+    let reply_to = &answers.subject;
+    env.push(("REEF_REPLY_TO".to_owned(), reply_to.clone()));
     let (pipe, reader) = Pipe::new();
     let stdio = Stdio::Piped { stdin, stdout: Box::new(pipe.clone()) };
     let running = async {
@@ -327,8 +460,10 @@ async fn execute(run: &Run, bus: &dyn Bus, message: &Delivery) -> Result<i32, Fa
         reason,
     };
     let body = written.ok_or_else(|| cannot(format!("it is over {LARGEST_ANSWER} bytes")))?;
-    let answer = Message::new(reply_to, body).map_err(|error| cannot(error.to_string()))?;
-    bus.publish(answer).await.map_err(|error| cannot(error.to_string()))?;
+    let publisher = Publisher::new(answers.link.clone());
+    let answer = Message::new(reply_to, body);
+    let published = publisher.publish(&Caller::default(), answer, Some(answers)).await;
+    published.map_err(|failure| cannot(failure.to_string()))?;
     Ok(0)
 }
 

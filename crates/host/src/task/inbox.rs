@@ -112,8 +112,12 @@ mod tests {
     use super::*;
 
     fn item(size: usize) -> Item {
-        let delivery =
-            Delivery { subject: String::new(), body: vec![0; size].into(), reply_to: None };
+        let delivery = Delivery {
+            subject: String::new(),
+            body: vec![0; size].into(),
+            headers: Vec::new(),
+            answers: None,
+        };
         Item { delivery, ack: None }
     }
 

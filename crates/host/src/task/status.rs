@@ -77,9 +77,14 @@ impl Book {
                 format!("tcp {}", bound.unwrap_or(*addr))
             }
             When::Feed { source, .. } => source.to_string(),
-            When::Message { subject, queue: None, .. } => format!("message {subject}"),
-            When::Message { subject, queue: Some(queue), .. } => {
-                format!("message {subject}, shared by {queue}")
+            When::Message { subject, queue, link, .. } => {
+                let shared = queue.as_ref().map(|queue| format!(", shared by {queue}"));
+                let over = link.as_ref().map(|link| format!(" over {}", link.name));
+                format!(
+                    "message {subject}{}{}",
+                    over.unwrap_or_default(),
+                    shared.unwrap_or_default()
+                )
             }
         };
         Self(Mutex::new(TaskStatus {

@@ -12,7 +12,7 @@ use self::wasmcloud::blobstore::{
     types::{self, Error, ObjectId},
 };
 use super::{range, since_1970};
-use crate::{Capable, OfInstance, View};
+use crate::{Capable, OfInstance, View, pipe::pipe};
 
 wasmtime::component::bindgen!({
     path: "wit/wasmcloud-blobstore-0.1.0.wit",
@@ -195,7 +195,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
                 return told(Err(failure));
             }
         };
-        let (into, mut pieces) = streams::pipe();
+        let (into, mut pieces) = pipe();
         store.with(|mut access| data.pipe(&mut access, into))?;
         while let Some(piece) = pieces.recv().await {
             if let Err(failure) = writing.write(piece).await {

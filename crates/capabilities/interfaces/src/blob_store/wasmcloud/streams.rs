@@ -11,15 +11,10 @@ use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use reef_blob_store::{Blob, Listing};
 use reef_capability::Failure;
-use tokio::sync::mpsc;
-use tokio_util::sync::PollSender;
 use wasmtime::{
     StoreContextMut,
-    component::{Destination, Source, StreamConsumer, StreamProducer, StreamResult, VecBuffer},
+    component::{Destination, StreamProducer, StreamResult, VecBuffer},
 };
-
-/// Bytes that are taken from a guest at once.
-const PIECE: usize = 64 << 10;
 
 /// Something that gives one thing after another.
 trait Next: Send + Sized + 'static {
@@ -96,21 +91,12 @@ pub(super) struct Names {
     page: VecDeque<String>,
 }
 
-/// Bytes of a guest's.
-pub(super) struct In(PollSender<Bytes>);
-
 pub(super) fn bytes(blob: Blob) -> Out {
     Out { state: State::Later(Box::new(blob)), piece: Bytes::new() }
 }
 
 pub(super) fn names(listing: Listing) -> Names {
     Names { state: State::Later(Box::new(listing)), page: VecDeque::new() }
-}
-
-/// What takes a guest's bytes, and where they come out.
-pub(super) fn pipe() -> (In, mpsc::Receiver<Bytes>) {
-    let (into, out) = mpsc::channel(2);
-    (In(PollSender::new(into)), out)
 }
 
 impl<D: 'static> StreamProducer<D> for Out {
@@ -171,37 +157,5 @@ impl<D: 'static> StreamProducer<D> for Names {
             destination.set_buffer(some.into());
         }
         Poll::Ready(Ok(StreamResult::Completed))
-    }
-}
-
-impl<D: 'static> StreamConsumer<D> for In {
-    type Item = u8;
-
-    fn poll_consume(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        store: StoreContextMut<'_, D>,
-        source: Source<'_, u8>,
-        finish: bool,
-    ) -> Poll<wasmtime::Result<StreamResult>> {
-        match self.0.poll_reserve(cx) {
-            Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(_)) => return Poll::Ready(Ok(StreamResult::Dropped)),
-            Poll::Ready(Ok(())) => {}
-        }
-        let mut direct = source.as_direct(store);
-        let offered = direct.remaining();
-        if offered.is_empty() {
-            // The place stays reserved for the bytes that come next.
-            return Poll::Ready(Ok(StreamResult::Completed));
-        }
-        let length = offered.len().min(PIECE);
-        let piece = Bytes::copy_from_slice(&offered[..length]);
-        direct.mark_read(length);
-        Poll::Ready(Ok(match self.0.send_item(piece) {
-            Ok(()) => StreamResult::Completed,
-            Err(_) => StreamResult::Dropped,
-        }))
     }
 }

@@ -1,9 +1,11 @@
 //! Names to addresses that may be connected to.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
-use reef_egress::{Egress, Resolve, SystemResolver};
+use tokio::net::TcpStream;
+
+use crate::{Egress, Resolve as _, SystemResolver};
 
 /// Which addresses a host may be reached at.
 #[async_trait]
@@ -14,6 +16,10 @@ pub trait Reach: Send + Sync + 'static {
     /// When there is none, or none that is allowed: the text says what would allow it.
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String>;
 }
+
+/// The way to a server: to wherever its name leads, or as something [`Reach`]es it.
+#[derive(Clone, Default)]
+pub struct Way(Option<Arc<dyn Reach>>);
 
 /// Everywhere: for addresses that the operator wrote.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +82,43 @@ impl Reach for Granted {
             }
             _ => Ok(allowed),
         }
+    }
+}
+
+impl Way {
+    /// As something reaches it.
+    pub fn through(reach: Arc<dyn Reach>) -> Self {
+        Self(Some(reach))
+    }
+
+    /// Connects to the first of the server's addresses that takes connections.
+    ///
+    /// # Errors
+    /// When none does, or none may be connected to.
+    pub async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let Some(reach) = &self.0 else { return TcpStream::connect((host, port)).await };
+        let addresses = reach.addresses(host, port).await;
+        let addresses =
+            addresses.map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, why))?;
+        TcpStream::connect(&addresses[..]).await
+    }
+}
+
+impl PartialEq for Way {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Way {}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Way").field("restricted", &self.0.is_some()).finish()
     }
 }
 
