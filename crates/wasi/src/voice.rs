@@ -120,7 +120,7 @@ impl Voice {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let may = budget.take(now);
-        let left_out = budget.to_say(now);
+        let left_out = budget.due_to_be_said(now);
         drop(budget);
         if let Some(left_out) = left_out {
             self.say_left_out(left_out);
@@ -167,7 +167,7 @@ impl Budget {
     }
 
     /// How many were left out, if it is time to say so.
-    fn to_say(&mut self, now: Instant) -> Option<u64> {
+    fn due_to_be_said(&mut self, now: Instant) -> Option<u64> {
         let recently = self.said.is_some_and(|said| now.saturating_duration_since(said) < QUIET);
         if self.left_out == 0 || recently {
             return None;

@@ -18,11 +18,11 @@ fn what_was_left_out_is_said_once_a_second() {
     for _ in 0..10_003 {
         budget.take(start);
     }
-    assert_eq!(budget.to_say(start), Some(3));
+    assert_eq!(budget.due_to_be_said(start), Some(3));
     assert!(!budget.take(start));
-    assert_eq!(budget.to_say(start + Duration::from_millis(999)), None);
-    assert_eq!(budget.to_say(start + QUIET), Some(1));
-    assert_eq!(budget.to_say(start + 2 * QUIET), None, "all is said");
+    assert_eq!(budget.due_to_be_said(start + Duration::from_millis(999)), None);
+    assert_eq!(budget.due_to_be_said(start + QUIET), Some(1));
+    assert_eq!(budget.due_to_be_said(start + 2 * QUIET), None, "all is said");
 }
 
 #[test]
