@@ -58,7 +58,7 @@ fn other(error: impl std::fmt::Debug) -> HandleMessageError {
 /// A stream of these bytes.
 fn stream(bytes: Vec<u8>) -> StreamReader<u8> {
     let (mut writer, reader) = wit_stream::new();
-    wit_bindgen::spawn(async move {
+    wit_bindgen::spawn_local(async move {
         writer.write_all(bytes).await;
     });
     reader
