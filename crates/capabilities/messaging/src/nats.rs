@@ -103,6 +103,11 @@ impl Messaging for Nats {
         message: Message,
         within: Duration,
     ) -> Result<Option<Message>, Failure> {
+        if self.durable.is_some() {
+            // The stream would answer by itself that it has the question.
+            let why = "messages of a stream are answered by nobody: ask over a link without `durable`, `stream` and `stream-subjects`";
+            return Err(Failure::Unsupported(why.to_owned()));
+        }
         let client = self.connection.client().await?;
         let Message { subject, body, headers: beside, .. } = message;
         let size = body.len();
