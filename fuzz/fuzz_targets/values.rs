@@ -20,6 +20,15 @@ fuzz_target!(|text: &[u8]| {
     if let Ok(text) = std::str::from_utf8(text)
         && let Ok(keys) = text.parse::<Keys>()
     {
-        assert!(keys.grants(&text.split(',').map(str::trim).find(|one| !one.is_empty()).unwrap_or_default().replace('*', "")));
+        assert!(
+            keys.grants(
+                &text
+                    .split(',')
+                    .map(str::trim)
+                    .find(|one| !one.is_empty())
+                    .unwrap_or_default()
+                    .replace('*', "")
+            )
+        );
     }
 });

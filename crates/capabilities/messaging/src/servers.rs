@@ -29,8 +29,11 @@ pub struct Servers {
     policy: Policy,
     runtime: Handle,
     redis: Mutex<Vec<(Secret, RedisServer)>>,
-    mqtt: Mutex<Vec<((Secret, Secret, Secret, Duration), MqttBroker)>>,
+    mqtt: Mutex<Vec<(MqttKey, MqttBroker)>>,
 }
+
+/// Address, user, password and keep-alive.
+type MqttKey = (Secret, Secret, Secret, Duration);
 
 /// A Redis server at an address that a guest chose. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -76,13 +76,13 @@ impl Revision {
 
     /// Whether everything that was made is the other's, and nothing else is described.
     pub(super) fn is_like(&self, other: &Self) -> bool {
+        type Planned = (Arc<Unit>, Plan);
         fn alike<T>(own: &[Arc<T>], other: &[Arc<T>]) -> bool {
             own.len() == other.len()
                 && own.iter().zip(other).all(|(own, one)| Arc::ptr_eq(own, one))
         }
-        let same_plan = |(own, other): (&(Arc<Unit>, Plan), &(Arc<Unit>, Plan))| {
-            Arc::ptr_eq(&own.0, &other.0) && own.1 == other.1
-        };
+        let same_plan =
+            |(own, other): (&Planned, &Planned)| Arc::ptr_eq(&own.0, &other.0) && own.1 == other.1;
         alike(&self.units, &other.units)
             && alike(&self.chains, &other.chains)
             && self.plans.len() == other.plans.len()

@@ -48,6 +48,7 @@ impl Inbox {
     }
 
     /// Takes a message in, or gives it back. One is taken whatever its size when nothing else waits.
+    #[allow(clippy::result_large_err, reason = "a message that is given back is what it is")]
     pub(super) fn push(&self, item: Item) -> Result<(), Item> {
         let mut state = self.lock();
         if state.closed {

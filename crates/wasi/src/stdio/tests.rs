@@ -53,8 +53,7 @@ fn logged(pieces: &[&[u8]]) -> Vec<String> {
             OutputStream::write(to, Bytes::copy_from_slice(piece)).unwrap();
         }
     });
-    let logged = heard.0.lock().unwrap().clone();
-    logged
+    heard.0.lock().unwrap().clone()
 }
 
 #[test]

@@ -106,7 +106,13 @@ fn act(
         "has" => container.has_object(object)?.to_string(),
         "info" => {
             let info = container.object_info(object)?;
-            format!("{} {} {} {}", info.name, info.container, info.size, info.created_at > 1_700_000_000)
+            format!(
+                "{} {} {} {}",
+                info.name,
+                info.container,
+                info.size,
+                info.created_at > 1_700_000_000
+            )
         }
         "info-container" => container.info()?.name,
         "delete" => format!("{:?}", container.delete_object(object)?),

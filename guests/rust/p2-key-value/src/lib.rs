@@ -162,7 +162,9 @@ fn time(
     bucket: &wasi::keyvalue0_2_0_draft2::store::Bucket,
     key: &str,
 ) -> Result<String, wasi::keyvalue0_2_0_draft2::store::Error> {
-    let Some((what, Ok(times))) = operation.split_once("-times-").map(|(what, times)| (what, times.parse())) else {
+    let Some((what, Ok(times))) =
+        operation.split_once("-times-").map(|(what, times)| (what, times.parse()))
+    else {
         return Ok("how often?".to_owned());
     };
     let value = [7; TIMED];

@@ -135,10 +135,7 @@ impl batch::Guest for Cipher {
         Ok(got.into_iter().map(|(key, value)| (key, value.map(turned))).collect())
     }
 
-    fn set_many(
-        bucket: BucketBorrow<'_>,
-        key_values: Vec<(String, Vec<u8>)>,
-    ) -> Result<(), Error> {
+    fn set_many(bucket: BucketBorrow<'_>, key_values: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
         let turned: Vec<_> =
             key_values.into_iter().map(|(key, value)| (key, turned(value))).collect();
         Ok(behind::batch::set_many(&bucket.get::<Bucket>().0, &turned)?)

@@ -1,10 +1,7 @@
 //! A key-value store that a test puts in the place of a real one: entries are in this component's own memory, and it
 //! imports no store. What it keeps ends with its instance.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-};
+use std::{cell::RefCell, collections::BTreeMap};
 
 wit_bindgen::generate!({
     path: "../../../crates/capabilities/interfaces/wit/wasi-keyvalue-0.2.0-draft2.wit",
@@ -131,10 +128,7 @@ impl batch::Guest for Mock {
         Ok(bucket.get::<Bucket>().with(get))
     }
 
-    fn set_many(
-        bucket: BucketBorrow<'_>,
-        key_values: Vec<(String, Vec<u8>)>,
-    ) -> Result<(), Error> {
+    fn set_many(bucket: BucketBorrow<'_>, key_values: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
         bucket.get::<Bucket>().with(|entries| entries.extend(key_values));
         Ok(())
     }

@@ -109,10 +109,13 @@ fn scope() -> otel::types::InstrumentationScope {
 
 /// Below the request's span, each with the next one's number.
 fn spans(count: u64) -> String {
-    use otel::tracing::{SpanContext, SpanData, SpanKind, Status, on_end, on_start, outer_span_context};
+    use otel::tracing::{
+        SpanContext, SpanData, SpanKind, Status, on_end, on_start, outer_span_context,
+    };
     let outer = outer_span_context();
     for n in 1..=count {
-        let context = SpanContext { span_id: format!("{n:016x}"), is_remote: false, ..outer.clone() };
+        let context =
+            SpanContext { span_id: format!("{n:016x}"), is_remote: false, ..outer.clone() };
         on_start(&context);
         on_end(&SpanData {
             span_context: context,

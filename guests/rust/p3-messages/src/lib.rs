@@ -36,7 +36,8 @@ impl Guest for Messages {
             "print" => Ok(()),
             "answer" => answer(reply_to, format!("answer to {text}").into_bytes()).await,
             "ask" => {
-                let asked = consumer::request(variable("TO"), stream(text.into_bytes()), Some(10_000));
+                let asked =
+                    consumer::request(variable("TO"), stream(text.into_bytes()), Some(10_000));
                 let reply = asked.await.map_err(other)?;
                 answer(reply_to, reply.body.collect().await).await
             }

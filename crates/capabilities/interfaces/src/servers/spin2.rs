@@ -52,7 +52,7 @@ mod redis {
                 server
                     .ask(&caller, &about("PUBLISH", &[channel.as_bytes(), &payload]))
                     .await
-                    .and_then(|_| Ok(())),
+                    .map(|_| ()),
             )
         }
 
@@ -72,12 +72,7 @@ mod redis {
             value: Vec<u8>,
         ) -> Answer<()> {
             let (server, caller) = self.held(&connection)?;
-            told(
-                server
-                    .ask(&caller, &about("SET", &[key.as_bytes(), &value]))
-                    .await
-                    .and_then(|_| Ok(())),
-            )
+            told(server.ask(&caller, &about("SET", &[key.as_bytes(), &value])).await.map(|_| ()))
         }
 
         async fn incr(&mut self, connection: Resource<RedisServer>, key: String) -> Answer<i64> {

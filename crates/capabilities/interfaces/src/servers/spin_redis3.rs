@@ -56,7 +56,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
             server
                 .ask(&caller, &about("PUBLISH", &[channel.as_bytes(), &payload]))
                 .await
-                .and_then(|_| Ok(())),
+                .map(|_| ()),
         )
     }
 
@@ -76,12 +76,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
         value: Vec<u8>,
     ) -> Answer<()> {
         let (server, caller) = held(store, &connection)?;
-        told(
-            server
-                .ask(&caller, &about("SET", &[key.as_bytes(), &value]))
-                .await
-                .and_then(|_| Ok(())),
-        )
+        told(server.ask(&caller, &about("SET", &[key.as_bytes(), &value])).await.map(|_| ()))
     }
 
     async fn incr(

@@ -10,7 +10,7 @@ use reef_key_value::{Change, SetOptions};
 use super::{Store, bytes};
 
 /// Everything that a guest can tell. Buckets are named so that a server may have other tests' beside them.
-pub async fn conforms(store: &Store) {
+pub(crate) async fn conforms(store: &Store) {
     values(store).await;
     swaps(store).await;
     numbers(store).await;
@@ -77,7 +77,7 @@ async fn numbers(store: &Store) {
     assert!(matches!(store.add("n", "text", 1).await, Err(Failure::Invalid(_))));
 }
 
-pub async fn all_keys(store: &Store, bucket: &str, prefix: &str) -> Vec<String> {
+pub(crate) async fn all_keys(store: &Store, bucket: &str, prefix: &str) -> Vec<String> {
     let (mut found, mut from, mut rounds) = (Vec::new(), None, 0);
     loop {
         let page = store.keys(bucket, prefix, from.as_deref(), 10).await.unwrap();

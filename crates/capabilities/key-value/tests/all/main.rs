@@ -1,6 +1,6 @@
 //! Every backend: what all do alike, and what becomes of what was acknowledged when something goes wrong.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod conformance;
 mod faults;

@@ -141,10 +141,6 @@ impl Worker {
         assert_eq!(self.got.try_recv().ok(), None);
     }
 
-    pub(crate) fn incoming(&self) -> &Incoming {
-        &self.incoming
-    }
-
     /// It takes no more, as a host that ends.
     pub(crate) async fn end(self) {
         self.task.abort();

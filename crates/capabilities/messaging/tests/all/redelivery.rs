@@ -66,7 +66,7 @@ async fn is_tried_again(link: &Arc<Link<Channel>>, headers: bool) {
         ("once", 2),
     ];
     assert_eq!(seen, expected.map(|(body, attempt)| (body.to_owned(), attempt)));
-    let mut letters = vec![dead.next().await, dead.next().await];
+    let mut letters = [dead.next().await, dead.next().await];
     letters.sort_by(|a, b| a.body.cmp(&b.body));
     for (letter, (body, deliveries, why)) in
         letters.iter().zip([("never", "3", "never at all"), ("no", "1", "no use")])

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use http_body_util::StreamBody;
 
 use super::*;

@@ -106,11 +106,10 @@ proptest! {
         let mut files: HashMap<u64, u64> = HashMap::new();
         for (file, writes, offset, bytes) in steps {
             let id = (1, file);
-            if !files.contains_key(&file) {
+            let length = *files.entry(file).or_insert_with(|| {
                 ledger.opened(id, 0, Arc::downgrade(&open));
-                files.insert(file, 0);
-            }
-            let length = files[&file];
+                0
+            });
             let (change, wanted) = match writes {
                 true => (ledger.write(id, From::At(offset), bytes), length.max(offset + bytes)),
                 false => (ledger.resize(id, offset), offset),

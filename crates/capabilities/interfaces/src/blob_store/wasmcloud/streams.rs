@@ -16,13 +16,14 @@ use wasmtime::{
     component::{Destination, StreamProducer, StreamResult, VecBuffer},
 };
 
+/// What is asked for its next thing, and gives itself back with it.
+type Asking<S> = BoxFuture<'static, (Box<S>, Result<Option<<S as Next>::Item>, Failure>)>;
+
 /// Something that gives one thing after another.
 trait Next: Send + Sized + 'static {
     type Item: Send + 'static;
 
-    fn next(
-        self: Box<Self>,
-    ) -> BoxFuture<'static, (Box<Self>, Result<Option<Self::Item>, Failure>)>;
+    fn next(self: Box<Self>) -> Asking<Self>;
 }
 
 impl Next for Blob {
@@ -53,7 +54,7 @@ impl Next for Listing {
 
 enum State<S: Next> {
     Later(Box<S>),
-    Asked(BoxFuture<'static, (Box<S>, Result<Option<S::Item>, Failure>)>),
+    Asked(Asking<S>),
     Ended,
 }
 
