@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use reef_app::{Application, Manifest, Source};
+use reef_app::{Application, Manifest, Source, Workload};
 use reef_document::{Diagnostics, Source as Text};
 
 use crate::{
@@ -33,15 +33,14 @@ pub(crate) fn convert(args: &Convert) -> anyhow::Result<i32> {
         None => from.clone(),
     };
     if from != into {
-        if let Some(workload) = application.workloads.iter().find(|one| !one.files.is_empty()) {
+        let way = pathdiff::diff_paths(&from, &into).unwrap_or_else(|| from.clone());
+        if !from.starts_with(&into) && has_files(&application) {
             bail!(
-                "{} sees files of {}, and a manifest's files are below its own folder; write it there: --to {}",
-                workload.name,
+                "it has files of {}, and a manifest's files are below its own folder; write it there: --to {}",
                 from.display(),
                 from.join("reef.toml").display()
             );
         }
-        let way = pathdiff::diff_paths(&from, &into).unwrap_or(from);
         rebase(&mut application, &way);
     }
     let text = format!("# From {name}, by `reef convert`.\n{}", written(&application)?);
@@ -74,6 +73,14 @@ fn written(application: &Application) -> anyhow::Result<String> {
             bail!("this application cannot be written as reef.toml without loss; please report it")
         }
     }
+}
+
+/// Whether it takes files from beside its manifest, other than artifacts.
+fn has_files(application: &Application) -> bool {
+    let of_triggers =
+        |workload: &Workload| workload.trigger.http.iter().any(|trigger| trigger.files.is_some());
+    !application.statics.is_empty()
+        || application.workloads.iter().any(|one| !one.files.is_empty() || of_triggers(one))
 }
 
 /// Paths of a manifest that moves elsewhere.

@@ -79,7 +79,7 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
     }
     let opened = File::open(file.clone()).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => place(
-            &"another process uses it; end that one, or give this one another `--data` folder",
+            &"another process uses it, or another link with other settings; end that process, give this one another `--data` folder, or give the links the same settings",
         ),
         error => place(&error),
     })?;

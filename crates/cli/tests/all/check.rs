@@ -108,3 +108,37 @@ fn what_is_no_manifest_is_said_so() {
         assert!(ended.stderr.contains(said), "{said:?} is not in\n{}", ended.stderr);
     }
 }
+
+#[test]
+fn what_is_converted_into_another_folder_is_well_formed_there_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for folder in ["app/pub", "beside"] {
+        std::fs::create_dir_all(path(folder)).unwrap();
+    }
+    std::fs::copy(crate::support::guest("wagi-echo"), path("app/w.wasm")).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = crate::support::reef();
+        command.args(args).current_dir(dir.path());
+        crate::process::finish(command, b"")
+    };
+    let plain = "name = 'a'\n[[workload]]\nname = 'w'\nsource = 'w.wasm'\ntrigger.http.route = '/...'\n\
+        build = { command = 'make', watch = ['src/*.rs'] }\n";
+    std::fs::write(path("app/reef.toml"), plain).unwrap();
+    let ended = run(&["convert", "app", "--to", "beside/reef.toml"]);
+    assert_eq!(ended.status(), 0, "{ended:?}");
+    let written = std::fs::read_to_string(path("beside/reef.toml")).unwrap();
+    assert!(
+        written.contains("\"../app/w.wasm\"") && written.contains("../app/src/*.rs"),
+        "{written}"
+    );
+    assert_eq!(run(&["check", "beside"]).status(), 0);
+    // Files are below a manifest's own folder: above they still are, beside it they would not be.
+    let files = format!("{plain}[[static]]\nroute = '/s/...'\ndir = 'pub'\n");
+    std::fs::write(path("app/reef.toml"), files).unwrap();
+    assert_eq!(run(&["convert", "app", "--to", "reef.toml"]).status(), 0);
+    assert_eq!(run(&["check", "reef.toml"]).status(), 0);
+    let refused = run(&["convert", "app", "--to", "beside/other.toml"]);
+    assert_ne!(refused.status(), 0);
+    assert!(refused.stderr.contains("below its own folder"), "{refused:?}");
+}
