@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
+use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 use reef_capability::Failure;
 use rustix::io::Errno;
 
@@ -62,12 +62,16 @@ fn read_all(
     trim: bool,
     granted: &Keys,
 ) -> Result<Option<Vec<(String, Value)>>, Failure> {
-    let folder = dir(path)?;
-    let (folder, snapshot) = match folder.open_dir(DATA) {
-        Ok(data) => (data, true),
-        Err(_) => (folder, false),
-    };
+    let mount = dir(path)?;
     let unreadable = |error: io::Error| unreadable(path, &error);
+    let snapshot = match mount.open_dir(DATA) {
+        Ok(data) => Some(data),
+        // Removed between its link and itself: there is another one by now.
+        Err(error) if is_missing(&error) && !is_gone(&mount, DATA) => return Ok(None),
+        Err(error) if is_missing(&error) => None,
+        Err(error) => return Err(unreadable(error)),
+    };
+    let folder = snapshot.as_ref().unwrap_or(&mount);
     let (mut values, mut bytes) = (Vec::new(), 0);
     for entry in folder.entries().map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
@@ -75,20 +79,30 @@ fn read_all(
         if name.starts_with(HIDDEN) || !granted.grants(name) {
             continue;
         }
-        match read(&folder, path, name, trim)? {
-            Some(value) => {
-                bytes += value.len();
-                values.push((name.to_owned(), value));
-            }
-            // What was listed is gone: so is all of this, and there is something else in its place.
-            None if snapshot && is_gone(&folder, name) => return Ok(None),
-            None => {}
+        if let Some(value) = read(folder, path, name, trim)? {
+            bytes += value.len();
+            values.push((name.to_owned(), value));
         }
         if values.len() > MOST || bytes > LARGEST {
             few(&values, &path.display().to_string())?;
         }
     }
-    Ok(Some(values))
+    // Files are removed one by one from what was replaced: what was read of it may be a part.
+    match &snapshot {
+        Some(data) if !is_there(&mount, data).map_err(unreadable)? => Ok(None),
+        _ => Ok(Some(values)),
+    }
+}
+
+/// Whether the link of a mounted folder still leads to these files. Nothing else can have their number while they are
+/// open.
+fn is_there(mount: &Dir, data: &Dir) -> io::Result<bool> {
+    let read = data.dir_metadata()?;
+    match mount.metadata(DATA) {
+        Ok(now) => Ok((now.dev(), now.ino()) == (read.dev(), read.ino())),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_gone(folder: &Dir, name: &str) -> bool {
