@@ -4,6 +4,7 @@
 //! optimised by that; and its code is then laid out by the branches it takes. Each step that this
 //! machine cannot do is left out, and said.
 
+mod compiler;
 mod layout;
 mod loads;
 mod profile;
@@ -20,6 +21,8 @@ use crate::cache::{self, Cache, content_key};
 use crate::guests::{self, Wanted};
 use crate::process;
 use crate::workspace::Workspace;
+
+pub(crate) use compiler::stand_in;
 
 /// The target directory of what counts, and that of what is shipped.
 const INSTRUMENTED: &str = "instrumented";
@@ -135,6 +138,7 @@ impl Builder<'_> {
             always.iter().copied().chain(flags.iter().map(String::as_str)).collect();
         // With a target that is named, build scripts and macros go without the flags.
         cargo.env("RUSTFLAGS", flags.join(" "));
+        compiler::without_foreign_libraries(&mut cargo)?;
         cargo.args(["rustc", "--release", "--locked", "--package", "reef-cli", "--bin", "reef"]);
         cargo.args(["--target", host, "--"]).args(last);
         process::run(&mut cargo)?;
@@ -153,10 +157,14 @@ impl Builder<'_> {
 fn sources(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let mut sources = vec![workspace.path("Cargo.toml"), workspace.path("Cargo.lock")];
     sources.extend(["xtask/src/release", "xtask/src/release.rs"].map(|part| workspace.path(part)));
-    let crates = workspace.path("crates");
-    for folder in [crates.clone(), crates.join("contracts")] {
+    let mut folders = vec![workspace.path("crates")];
+    while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder)? {
             let member = entry?.path();
+            if !member.join("Cargo.toml").exists() {
+                folders.extend(member.is_dir().then_some(member));
+                continue;
+            }
             for part in ["Cargo.toml", "build.rs", "src"] {
                 let part = member.join(part);
                 if part.exists() {
