@@ -2,14 +2,15 @@
 
 use std::{fs, path::Path};
 
-use tempfile::TempDir;
+use tempfile::{TempDir, tempdir};
 
 use crate::{
     client::{self, Version, empty, full, request},
     host::{Host, folder},
     origin::{Behaviour, Origin},
     process::finish,
-    support::reef,
+    server::{Server, serving},
+    support::{guest, reef},
 };
 
 /// A host of this manifest, in a folder with these guests.
@@ -166,6 +167,53 @@ const CALLER: &str = r#"(module
             (call $check (call $close (global.get $handle)))
             (call $check (call $read (global.get $handle) (i32.const 2000) (i32.const 1000)
                 (i32.const 412)))))))"#;
+
+/// WAGI takes the paths of a manifest from where it was started; what is beside the manifest goes first.
+#[test]
+fn paths_of_a_module_map_may_start_where_wagi_was_started() {
+    let manifest = r#"
+        [[module]]
+        route = "/env"
+        module = "wasm/env.wasm"
+
+        [[module]]
+        route = "/status/..."
+        module = "wasm/status.wasm"
+        volumes = { "/data" = "stuff" }
+
+        [[module]]
+        route = "/both"
+        module = "both.wasm"
+    "#;
+    let dir = tempdir().unwrap();
+    let folder = |path: &str| fs::create_dir_all(dir.path().join(path)).unwrap();
+    let copy = |name: &str, to: &str| fs::copy(guest(name), dir.path().join(to)).map(drop).unwrap();
+    folder("here/wasm");
+    folder("here/stuff");
+    folder("there");
+    write(dir.path(), "there/modules.toml", manifest);
+    copy("wagi-env", "here/wasm/env.wasm");
+    copy("wagi-status", "here/wasm/status.wasm");
+    write(dir.path(), "here/both.wasm", "none");
+    copy("wagi-env", "there/both.wasm");
+    let mut command = serving("up", ["../there/modules.toml"]);
+    command.arg("--socket").arg(dir.path().join("socket")).current_dir(dir.path().join("here"));
+    let server = Server::spawn(command);
+    for path in ["/env", "/both"] {
+        assert!(server.get(path).text().contains("GATEWAY_INTERFACE=CGI/1.1"), "{path}");
+    }
+    assert_eq!(server.get("/status/").status, 200);
+
+    // From anywhere else, nothing is there.
+    let mut check = reef();
+    check.args(["check", "modules.toml"]).current_dir(dir.path().join("there"));
+    let ended = finish(check, b"");
+    assert_eq!(ended.status(), 1);
+    let said = ended.stdout + &ended.stderr;
+    for missing in ["wasm/env.wasm", "wasm/status.wasm", "stuff"] {
+        assert!(said.contains(missing), "{missing} is not in {said}");
+    }
+}
 
 #[test]
 fn a_module_sends_requests_where_its_allowed_hosts_let_it() {

@@ -55,6 +55,10 @@ pub(crate) fn with_toolchains(command: &mut Command) {
         path.extend(folder.map(|folder| folder.join("bin")));
     }
     command.env("PATH", std::env::join_paths(path).unwrap());
+    // The standard library has been compiled for other guests.
+    if let Some(folder) = toolchain("go-build", "README") {
+        command.env("GOCACHE", folder);
+    }
 }
 
 /// The folder of the cache whose name begins like this and that has this file.

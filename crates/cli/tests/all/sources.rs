@@ -17,7 +17,7 @@ use tempfile::{TempDir, tempdir};
 use crate::{
     process::{Ended, finish},
     server::{Server, serving},
-    support::{PATIENCE, guest, reef},
+    support::{PATIENCE, eventually, guest, reef},
 };
 
 /// The media types of a config and of a layer, as the tools of each layout push them.
@@ -298,6 +298,81 @@ fn an_application_is_put_together_from_several_places() {
     assert_eq!(ended.status(), 1);
     let said = ended.stdout + &ended.stderr;
     assert!(said.contains("is not a reference into a registry") && said.contains("4:"), "{said}");
+}
+
+/// An image without a scheme is in a registry, as wadm has it; one of a provider is nothing to fetch.
+#[test]
+fn a_wadm_application_has_its_component_in_a_registry() {
+    let (registry, kept) = (registry(), Kept::new());
+    let addr = registry.addr();
+    push(addr, "shop/kit", "1.0.0", ARTIFACT, &bytes_of("p2-http-kit"));
+    let manifest = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata:
+  name: shop
+  annotations: { version: v1 }
+spec:
+  components:
+    - name: kit
+      type: component
+      properties: { image: REGISTRY/shop/kit:1.0.0 }
+    - name: server
+      type: capability
+      properties: { image: ghcr.io/wasmcloud/http-server:0.27.0 }
+      traits:
+        - type: link
+          properties:
+            target: kit
+            namespace: wasi
+            package: http
+            interfaces: [incoming-handler]
+            source_config:
+              - name: address
+                properties: { address: 127.0.0.1:8080 }
+"#;
+    let manifest = manifest.replace("REGISTRY", &addr.to_string());
+    let dir = tempdir().unwrap();
+    fs::write(dir.path().join("wadm.yaml"), manifest).unwrap();
+    let mut command = serving("up", ["wadm.yaml"]);
+    kept.own(&mut command);
+    command.current_dir(dir.path()).arg("--socket").arg(dir.path().join("socket"));
+    let server = Server::spawn(command);
+    assert_eq!(server.get("/env").status, 200);
+    let log = server.log().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(log.contains(&format!("Downloaded oci://{addr}/shop/kit:1.0.0")), "{log}");
+    assert!(!log.contains("ghcr.io/wasmcloud/http-server:0.27.0 ("), "{log}");
+}
+
+/// `reef dev` runs what comes from elsewhere, and a changed manifest may name another version of it.
+#[test]
+fn what_comes_from_a_registry_is_swapped_while_developing() {
+    let (registry, kept) = (registry(), Kept::new());
+    let addr = registry.addr();
+    push(addr, "kit", "1", ARTIFACT, &bytes_of("p2-http-kit"));
+    push(addr, "kit", "2", ARTIFACT, &bytes_of("p3-http-kit"));
+    let dir = tempdir().unwrap();
+    let write = |version: &str| {
+        let manifest = format!(
+            "name = 'shop'\n[[workload]]\nname = 'kit'\nsource = 'oci://{addr}/kit:{version}'\n\
+             trigger.http.route = '/...'\n"
+        );
+        fs::write(dir.path().join("new"), manifest).unwrap();
+        fs::rename(dir.path().join("new"), dir.path().join("reef.toml")).unwrap();
+    };
+    write("1");
+    let mut command = serving("dev", [""; 0]);
+    kept.own(&mut command);
+    command.current_dir(dir.path()).arg("--socket").arg(dir.path().join("socket"));
+    let server = Server::spawn(command);
+    server.wait_for_log(&["Watching for changes."]);
+    assert!(server.get("/").text().contains("WASI 0.2"));
+    write("2");
+    eventually("the other version", || server.get("/").text().contains("WASI 0.3").then_some(()));
+    // One that is not there leaves the one that is.
+    write("3");
+    server.wait_for_log(&["check its name and its version", "What ran before goes on."]);
+    assert!(server.get("/").text().contains("WASI 0.3"));
 }
 
 #[test]
