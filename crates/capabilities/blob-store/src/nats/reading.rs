@@ -45,6 +45,8 @@ struct Reader {
     /// How many are asked for at once, and how many of those have come.
     most: usize,
     came: usize,
+    /// Messages that the server has for this yet.
+    pending: u64,
     /// The consumer's number of the next one: if it is another, one was lost on the way.
     next: u64,
     /// What removes the consumer when it is not needed any more.
@@ -124,12 +126,17 @@ impl Reader {
         };
         let consumer = bucket.stream.create_consumer(config).await;
         let consumer = consumer.map_err(|error| failed(&error))?;
-        let bucket = bucket.clone();
-        Ok(Self { bucket, consumer, batch: None, most, came: 0, next: 1, runtime })
+        let (bucket, pending) = (bucket.clone(), consumer.cached_info().num_pending);
+        Ok(Self { bucket, consumer, batch: None, most, came: 0, pending, next: 1, runtime })
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
+            // A batch that there is nothing for ends when it expires.
+            if self.pending == 0 {
+                self.batch = None;
+                return Ok(None);
+            }
             let batch = match &mut self.batch {
                 Some(batch) => batch,
                 none => {
@@ -146,6 +153,7 @@ impl Reader {
                     }
                     self.next += 1;
                     self.came += 1;
+                    self.pending = number.pending;
                     return Ok(Some(message.message.payload));
                 }
                 Some(Err(error)) => return Err(failed(&*error)),
