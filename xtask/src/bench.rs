@@ -2,6 +2,7 @@
 //! What it measures and what was promised is in `bench/README.md`; results go to `bench/runs/`.
 
 mod apps;
+mod blobs;
 mod client;
 mod compute;
 mod density;
@@ -80,6 +81,8 @@ enum Name {
     Apps,
     /// Values by their keys from inside a request, beside the servers' own clients
     KeyValue,
+    /// A large object through a guest, beside a copy
+    Blobs,
     /// A compute loop, beside wasmtime and wazero
     #[value(alias = "run")]
     Compute,
@@ -172,6 +175,7 @@ fn one(name: Name, workspace: &Workspace, tools: &Tools<'_>, effort: Effort) -> 
         Name::Stream => stream::measure,
         Name::Apps => apps::measure,
         Name::KeyValue => key_value::measure,
+        Name::Blobs => blobs::measure,
         Name::Compute => compute::measure,
     };
     measure(tools, effort, &mut bench)?;

@@ -23,6 +23,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Gets of one request where the store is in this process, and where it is a server.
 const HERE: u32 = 10_000;
 const THERE: u32 = 200;
+/// Not a backend: a component that is called in its place.
+const LINKED: &str = "linked component";
 /// Requests at once, and tasks of the client.
 const AT_ONCE: u32 = 64;
 
@@ -35,7 +37,7 @@ pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> R
 
 /// Stores of this process.
 fn here(tools: &Tools<'_>, reef: &Program, effort: Effort, bench: &mut Bench) -> Result<()> {
-    for (backend, most) in [("memory", 5.0), ("embedded", 20.0)] {
+    for (backend, most) in [("memory", 5.0), ("embedded", 20.0), (LINKED, 2.0)] {
         let server = up(tools, reef, backend, None)?;
         for _ in 0..effort.rounds {
             for (operation, metric) in [("get", "get_us"), ("set", "set_us")] {
@@ -47,9 +49,11 @@ fn here(tools: &Tools<'_>, reef: &Program, effort: Effort, bench: &mut Bench) ->
             }
         }
         server.still_runs()?;
-        bench
-            .commands
-            .insert(backend.into(), format!("reef up, a link with backend = \"{backend}\""));
+        let link = match backend {
+            LINKED => "a link to a component that keeps values in its memory".to_owned(),
+            _ => format!("a link with backend = \"{backend}\""),
+        };
+        bench.commands.insert(backend.into(), format!("reef up, {link}"));
         let what = format!("a get from inside a request: {backend}");
         bench.state(&what, ("get_us", "µs"), backend, Some(Target::Below(most)));
         let what = format!("a set from inside a request: {backend}");
@@ -160,18 +164,28 @@ fn up(tools: &Tools<'_>, reef: &Program, backend: &str, url: Option<&str>) -> Re
 
 /// A folder with an application that uses a store.
 fn application(tools: &Tools<'_>, backend: &str, url: Option<&str>) -> Result<PathBuf> {
-    let folder = tools.scratch(&format!("key-value-{backend}"));
+    let folder = tools.scratch(&format!("key-value-{}", backend.replace(' ', "-")));
     let write =
         |path: &Path, what: &[u8]| fs::write(path, what).context("cannot write to the cache");
     fs::create_dir_all(&folder).context("cannot write to the cache")?;
     let guest = fs::read(tools.guest("p2-key-value")?).context("cannot read a guest")?;
     write(&folder.join("kv.wasm"), &guest)?;
     let url = url.map(|url| format!(", url = \"{url}\"")).unwrap_or_default();
+    let (to, more) = match backend {
+        LINKED => {
+            let mock = fs::read(tools.guest("p2-kv-mock")?).context("cannot read a guest")?;
+            write(&folder.join("mock.wasm"), &mock)?;
+            let mock = "[[workload]]\nname = \"mock\"\nsource = \"mock.wasm\"\n";
+            ("workload = \"mock\"".to_owned(), mock)
+        }
+        _ => {
+            let config = format!("{{ backend = \"{backend}\"{url} }}");
+            (format!("capability = \"key-value\", config = {config}"), "")
+        }
+    };
     let manifest = format!(
         "name = \"bench\"\n[[workload]]\nname = \"kv\"\nsource = \"kv.wasm\"\n\
-         trigger.http.route = \"/...\"\n\
-         link = [{{ import = \"wasi:keyvalue\", capability = \"key-value\", \
-         config = {{ backend = \"{backend}\"{url} }} }}]\n"
+         trigger.http.route = \"/...\"\nlink = [{{ import = \"wasi:keyvalue\", {to} }}]\n{more}"
     );
     write(&folder.join("reef.toml"), manifest.as_bytes())?;
     Ok(folder)

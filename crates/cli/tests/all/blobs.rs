@@ -49,6 +49,9 @@ fn both_interfaces_do_what_they_say_over_the_same_objects() {
             assert_eq!(ask(&format!("put/{c}/large"), &large), "()");
             assert!(ask(&format!("get/{c}/large"), "") == large);
             assert_eq!(ask(&format!("copy/{c}/large"), "copied"), "()");
+            ask(&format!("through/{c}/large"), "");
+            assert_eq!(ask(&format!("get/{c}/large-2"), ""), ask(&format!("get/{c}/large"), ""));
+            ask(&format!("delete/{c}/large-2"), "");
             assert_eq!(ask(&format!("move/{c}/copied"), "moved"), "()");
             assert_eq!(ask(&format!("has/{c}/copied"), ""), "false");
             assert!(ask(&format!("get/{c}/moved"), "") == large);

@@ -119,6 +119,7 @@ fn act(
         "clear" => format!("{:?}", container.clear()?),
         "list" => list(&container)?,
         "copy" => format!("{:?}", blobstore::copy_object(&at(object), &at(&text(content)))?),
+        "through" => through(&container, object)?,
         "move" => format!("{:?}", blobstore::move_object(&at(object), &at(&text(content)))?),
         _ => "which?".to_owned(),
     })
@@ -153,6 +154,41 @@ fn copy(content: &InputStream, value: &OutgoingValue) -> Result<(), String> {
             Err(error) => return Err(format!("{error:?}")),
         }
     }
+}
+
+/// An object's bytes, through this guest, to an object whose name ends in `-2`; as many at a time as there is room for.
+fn through(container: &Container, object: &str) -> Result<String, String> {
+    let from = container.get_data(object, 0, u64::MAX)?;
+    let from = IncomingValue::incoming_value_consume_async(from)?;
+    let value = OutgoingValue::new_outgoing_value();
+    container.write_data(&format!("{object}-2"), &value)?;
+    let body = value.outgoing_value_write_body().map_err(|()| "no body")?;
+    let failed = |error: StreamError| format!("{error:?}");
+    let room = body.subscribe();
+    let mut copied = 0;
+    loop {
+        let piece = match from.blocking_read(1 << 20) {
+            Ok(piece) => piece,
+            Err(StreamError::Closed) => break,
+            Err(error) => return Err(failed(error)),
+        };
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            let permit = body.check_write().map_err(failed)?;
+            if permit == 0 {
+                room.block();
+                continue;
+            }
+            let (now, later) = rest.split_at(rest.len().min(permit as usize));
+            body.write(now).map_err(failed)?;
+            rest = later;
+        }
+        copied += piece.len() as u64;
+    }
+    body.blocking_flush().map_err(failed)?;
+    drop((room, body));
+    OutgoingValue::finish(value)?;
+    Ok(copied.to_string())
 }
 
 fn stream(value: IncomingValue, out: &OutputStream) -> Result<(), String> {

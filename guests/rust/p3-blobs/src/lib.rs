@@ -108,6 +108,10 @@ async fn act(
             let to = at(&text(content).await);
             format!("{:?}", blobstore::copy_object(at(object), to).await?)
         }
+        "through" => {
+            let from = container.get_data(whole, 0, u64::MAX).await?;
+            format!("{:?}", container.write_data(format!("{object}-2"), through(from)).await?)
+        }
         "move" => {
             let to = at(&text(content).await);
             format!("{:?}", blobstore::move_object(at(object), to).await?)
@@ -125,6 +129,24 @@ async fn text(mut content: StreamReader<u8>) -> String {
             return String::from_utf8_lossy(&all).into_owned();
         }
     }
+}
+
+/// The same bytes, by way of this guest.
+fn through(mut from: StreamReader<u8>) -> StreamReader<u8> {
+    let (mut writer, reader) = wit_stream::new();
+    wasip3::spawn_local(async move {
+        let mut room = Vec::with_capacity(1 << 20);
+        loop {
+            let (result, piece) = from.read(room).await;
+            let unwritten = writer.write_all(piece).await;
+            if !unwritten.is_empty() || !matches!(result, StreamResult::Complete(_)) {
+                return;
+            }
+            room = unwritten;
+            room.clear();
+        }
+    });
+    reader
 }
 
 fn said(text: String) -> StreamReader<u8> {
