@@ -31,7 +31,8 @@ pub use next::{Handled, Next};
 pub use outbound::Outbound;
 pub use provided::provided;
 pub use reef_interfaces::{
-    ASYNCHRONOUS, BrokerMessage, Capabilities, Letter, PARTS, StreamedMessage, Unhandled, WasiError,
+    ASYNCHRONOUS, BrokerMessage, Capabilities, Letter, PARTS, Part, StreamedMessage, Unhandled,
+    WasiError,
 };
 pub use spin_http::{SpinHttpFault, SpinMethod, SpinRequest, SpinResponse};
 pub use stdio::{Lines, Stdio};

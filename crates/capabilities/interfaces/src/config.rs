@@ -4,7 +4,7 @@
 use reef_capability::Failure;
 use wasmtime::{
     StoreContextMut,
-    component::{Accessor, ComponentType, Lift, Linker, Lower},
+    component::{Accessor, ComponentType, Lift, Linker, LinkerInstance, Lower},
 };
 
 use crate::{Capable, instance::Reader};
@@ -23,6 +23,9 @@ const SPIN_3: &str = "spin:variables/variables@3.0.0";
 /// What is offered.
 pub(crate) const PROVIDED: &[&str] =
     &[DRAFTS[0], DRAFTS[1], DRAFTS[2], DRAFTS[3], SPIN_1, SPIN_2, SPIN_3];
+
+/// What a part of a composition may have for its own.
+pub(crate) const PARTS: &[&str] = &[DRAFTS[0], DRAFTS[1], DRAFTS[2], DRAFTS[3], SPIN_2];
 
 /// `wasi:config/store.error`.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
@@ -96,35 +99,20 @@ pub(crate) fn add_to_linker<T: Capable>(
 ) -> wasmtime::Result<()> {
     if wanted("wasi:config/") {
         for draft in DRAFTS {
-            let mut instance = linker.instance(draft)?;
-            instance.func_wrap_async(
-                "get",
-                |store: StoreContextMut<'_, T>, (key,): (String,)| {
-                    let reader = Reader::of(store);
-                    Box::new(async move { Ok((get(&reader, &key).await,)) })
-                },
-            )?;
-            instance.func_wrap_async("get-all", |store: StoreContextMut<'_, T>, (): ()| {
-                let reader = Reader::of(store);
-                Box::new(async move { Ok((all(&reader).await,)) })
-            })?;
+            values(&mut linker.instance(draft)?, None)?;
         }
     }
     if wanted("fermyon:spin/variables") {
-        let mut instance = linker.instance(SPIN_2)?;
-        instance.func_wrap_async("get", |store: StoreContextMut<'_, T>, (name,): (String,)| {
-            let reader = Reader::of(store);
-            Box::new(async move { Ok((variable(&reader, name).await,)) })
-        })?;
+        variables(&mut linker.instance(SPIN_2)?, None)?;
     }
     if wanted(SPIN_1) {
         let mut instance = linker.instance(SPIN_1)?;
         instance.func_wrap_async(
             "get-config",
             |store: StoreContextMut<'_, T>, (name,): (String,)| {
-                let reader = Reader::of(store);
+                let reader = Reader::of(store, None);
                 Box::new(
-                    async move { Ok((variable(&reader, name).await.map_err(ConfigError::from),)) },
+                    async move { Ok((variable(reader, name).await.map_err(ConfigError::from),)) },
                 )
             },
         )?;
@@ -132,14 +120,53 @@ pub(crate) fn add_to_linker<T: Capable>(
     if concurrent && wanted("spin:variables/") {
         let mut instance = linker.instance(SPIN_3)?;
         instance.func_wrap_concurrent("get", |accessor: &Accessor<T>, (name,): (String,)| {
-            let reader = accessor.with(|mut access| Reader::of_data(access.data_mut()));
-            Box::pin(async move { Ok((variable(&reader, name).await,)) })
+            let reader = accessor.with(|mut access| Reader::of_data(access.data_mut(), None));
+            Box::pin(async move { Ok((variable(reader, name).await,)) })
         })?;
     }
     Ok(())
 }
 
-async fn get(reader: &Reader, key: &str) -> Result<Option<String>, Error> {
+/// Offers one of these interfaces to a part of a composition.
+pub(crate) fn add_part_to_linker<T: Capable>(
+    linker: &mut Linker<T>,
+    import: &str,
+    interface: &str,
+    part: u32,
+) -> wasmtime::Result<()> {
+    let mut instance = linker.instance(import)?;
+    match interface {
+        SPIN_2 => variables(&mut instance, Some(part)),
+        _ => values(&mut instance, Some(part)),
+    }
+}
+
+fn values<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    part: Option<u32>,
+) -> wasmtime::Result<()> {
+    instance.func_wrap_async("get", move |store: StoreContextMut<'_, T>, (key,): (String,)| {
+        let reader = Reader::of(store, part);
+        Box::new(async move { Ok((get(reader, &key).await,)) })
+    })?;
+    instance.func_wrap_async("get-all", move |store: StoreContextMut<'_, T>, (): ()| {
+        let reader = Reader::of(store, part);
+        Box::new(async move { Ok((all(reader).await,)) })
+    })
+}
+
+fn variables<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    part: Option<u32>,
+) -> wasmtime::Result<()> {
+    instance.func_wrap_async("get", move |store: StoreContextMut<'_, T>, (name,): (String,)| {
+        let reader = Reader::of(store, part);
+        Box::new(async move { Ok((variable(reader, name).await,)) })
+    })
+}
+
+async fn get(reader: Result<Reader, Failure>, key: &str) -> Result<Option<String>, Error> {
+    let reader = reader?;
     let found = reader.config().get(&reader.caller, key).await?;
     Ok(match found {
         Some(value) => Some(value.text_of(key)?.to_owned()),
@@ -148,7 +175,8 @@ async fn get(reader: &Reader, key: &str) -> Result<Option<String>, Error> {
 }
 
 /// Those that are text.
-async fn all(reader: &Reader) -> Result<Vec<(String, String)>, Error> {
+async fn all(reader: Result<Reader, Failure>) -> Result<Vec<(String, String)>, Error> {
+    let reader = reader?;
     let all = reader.config().all(&reader.caller).await?;
     let texts = all.into_iter().filter_map(|(name, value)| {
         let text = value.text()?.to_owned();
@@ -157,7 +185,8 @@ async fn all(reader: &Reader) -> Result<Vec<(String, String)>, Error> {
     Ok(texts.collect())
 }
 
-async fn variable(reader: &Reader, name: String) -> Result<String, VariableError> {
+async fn variable(reader: Result<Reader, Failure>, name: String) -> Result<String, VariableError> {
+    let reader = reader?;
     match reader.config().get(&reader.caller, &name).await? {
         Some(value) => Ok(value.text_of(&name)?.to_owned()),
         None if is_name(&name) => Err(VariableError::Undefined(format!("no variable `{name}`"))),

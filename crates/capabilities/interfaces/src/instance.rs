@@ -36,8 +36,17 @@ pub struct Capabilities {
     pub servers: Option<Servers>,
     /// Blobs in containers.
     pub blob_store: Links<dyn BlobStore>,
-    /// What parts of the component may use that were workloads of their own before they were composed in.
-    pub parts: BTreeMap<u32, Arc<Capabilities>>,
+    /// What parts of the component have that were workloads of their own before they were composed in.
+    pub parts: BTreeMap<u32, Part>,
+}
+
+/// What a part of a component has for itself.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What it may use.
+    pub granted: Arc<Capabilities>,
+    /// Its own configuration.
+    pub config: Arc<BTreeMap<String, Value>>,
 }
 
 /// What one instance may use, and what it chose.
@@ -100,7 +109,7 @@ impl Capabilities {
 
     /// What every use of each link passes through, for metrics.
     pub fn gates(&self) -> impl Iterator<Item = &Gate> {
-        let parts = self.parts.values().flat_map(|part| part.own_gates());
+        let parts = self.parts.values().flat_map(|part| part.granted.own_gates());
         self.own_gates().chain(parts)
     }
 
@@ -151,13 +160,23 @@ impl Instance {
 // === impl Reader ===
 
 impl Reader {
-    pub(crate) fn of<T: Capable>(mut store: StoreContextMut<'_, T>) -> Self {
-        Self::of_data(store.data_mut())
+    /// Of the whole component, or of a part of it.
+    pub(crate) fn of<T: Capable>(
+        mut store: StoreContextMut<'_, T>,
+        part: Option<u32>,
+    ) -> Result<Self, Failure> {
+        Self::of_data(store.data_mut(), part)
     }
 
-    pub(crate) fn of_data<T: Capable>(data: &mut T) -> Self {
-        let Instance { granted, own, caller, .. } = data.capabilities().instance;
-        Self { granted: granted.clone(), own: own.clone(), caller: caller.clone() }
+    pub(crate) fn of_data<T: Capable>(data: &mut T, part: Option<u32>) -> Result<Self, Failure> {
+        let view = data.capabilities();
+        let caller = view.instance.caller.clone();
+        if let Some(part) = part {
+            let Part { granted, config } = view.part(part)?;
+            return Ok(Self { granted, own: config, caller });
+        }
+        let Instance { granted, own, .. } = view.instance;
+        Ok(Self { granted: granted.clone(), own: own.clone(), caller })
     }
 
     pub(crate) fn config(&self) -> Values<'_> {

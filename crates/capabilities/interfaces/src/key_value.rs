@@ -110,13 +110,10 @@ fn open_of_part<T: Capable, E: From<Failure> + ComponentType + Lower + 'static>(
         "open",
         move |mut store: StoreContextMut<'_, T>, (identifier,): (String,)| {
             let mut view = store.data_mut().capabilities();
-            let opened = match view.granted_to(part) {
-                Some(granted) => {
-                    let found = granted.key_value.find(interface, None, &identifier);
-                    found.and_then(|(link, place)| Bucket::new(link, place))
-                }
-                None => Err(Failure::Denied(format!("part {part} has no links"))),
-            };
+            let opened = view.part(part).and_then(|part| {
+                let (link, place) = part.granted.key_value.find(interface, None, &identifier)?;
+                Bucket::new(link, place)
+            });
             let kept = opened.and_then(|bucket| view.keep(bucket));
             Ok((kept.map_err(E::from),))
         },

@@ -20,7 +20,7 @@ mod sql;
 
 use wasmtime::component::{Component, HasData, Linker};
 
-pub use instance::{Capabilities, Capable, Instance, View};
+pub use instance::{Capabilities, Capable, Instance, Part, View};
 pub use messaging::{BrokerMessage, Letter, StreamedMessage, Unhandled, WasiError};
 pub use part::PARTS;
 
@@ -103,7 +103,15 @@ pub fn add_part_to_linker<T: Capable>(
         wasmtime::bail!("`{interface}` cannot be a part's own");
     };
     linker.allow_shadowing(true);
-    let added = key_value::add_part_to_linker(linker, import, interface, part);
+    let added = match interface {
+        name if config::PARTS.contains(&name) => {
+            config::add_part_to_linker(linker, import, name, part)
+        }
+        name if secrets::PARTS.contains(&name) => {
+            secrets::add_part_to_linker(linker, import, name, part)
+        }
+        name => key_value::add_part_to_linker(linker, import, name, part),
+    };
     linker.allow_shadowing(false);
     added
 }

@@ -23,6 +23,9 @@ const CONCURRENT: [&str; 2] = ["wasmcloud:secrets/store@2.1.0", "wasmcloud:secre
 pub(crate) const PROVIDED: &[&str] =
     &[PLAIN[0][0], PLAIN[0][1], PLAIN[1][0], PLAIN[1][1], CONCURRENT[0], CONCURRENT[1]];
 
+/// What a part of a composition may have for its own.
+pub(crate) const PARTS: &[&str] = &[PLAIN[0][0], PLAIN[0][1], PLAIN[1][0], PLAIN[1][1]];
+
 /// A secret that a guest has not seen yet.
 #[derive(Clone, Debug)]
 struct Held(Value);
@@ -77,24 +80,8 @@ pub(crate) fn add_to_linker<T: Capable>(
         return Ok(());
     }
     for [store, reveal] in PLAIN {
-        let mut instance = linker.instance(store)?;
-        secret(&mut instance)?;
-        instance.func_wrap_async(
-            "get",
-            move |mut context: StoreContextMut<'_, T>, (key,): (String,)| {
-                Box::new(async move {
-                    let reader = Reader::of_data(context.data_mut());
-                    let found = find(&reader, store, &key).await;
-                    Ok((found.and_then(|found| keep(context.data_mut(), found)),))
-                })
-            },
-        )?;
-        linker.instance(reveal)?.func_wrap(
-            "reveal",
-            |mut context: StoreContextMut<'_, T>, (secret,): (Resource<Held>,)| {
-                Ok((show(context.data_mut(), &secret)?,))
-            },
-        )?;
+        handles(&mut linker.instance(store)?, store, None)?;
+        reveals(&mut linker.instance(reveal)?)?;
     }
     if !concurrent {
         return Ok(());
@@ -104,8 +91,8 @@ pub(crate) fn add_to_linker<T: Capable>(
     secret(&mut instance)?;
     instance.func_wrap_concurrent("get", move |accessor: &Accessor<T>, (key,): (String,)| {
         Box::pin(async move {
-            let reader = accessor.with(|mut access| Reader::of_data(access.data_mut()));
-            let found = find(&reader, store, &key).await;
+            let reader = accessor.with(|mut access| Reader::of_data(access.data_mut(), None));
+            let found = find(reader, store, &key).await;
             let kept =
                 accessor.with(|mut access| found.and_then(|found| keep(access.data_mut(), found)));
             Ok((kept,))
@@ -120,6 +107,48 @@ pub(crate) fn add_to_linker<T: Capable>(
     )
 }
 
+/// Offers one of these interfaces to a part of a composition.
+pub(crate) fn add_part_to_linker<T: Capable>(
+    linker: &mut Linker<T>,
+    import: &str,
+    interface: &'static str,
+    part: u32,
+) -> wasmtime::Result<()> {
+    let mut instance = linker.instance(import)?;
+    if interface.contains("/reveal@") {
+        // A handle is its value, whoever has it.
+        return reveals(&mut instance);
+    }
+    handles(&mut instance, interface, Some(part))
+}
+
+fn handles<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &'static str,
+    part: Option<u32>,
+) -> wasmtime::Result<()> {
+    secret(instance)?;
+    instance.func_wrap_async(
+        "get",
+        move |mut context: StoreContextMut<'_, T>, (key,): (String,)| {
+            Box::new(async move {
+                let reader = Reader::of_data(context.data_mut(), part);
+                let found = find(reader, interface, &key).await;
+                Ok((found.and_then(|found| keep(context.data_mut(), found)),))
+            })
+        },
+    )
+}
+
+fn reveals<T: Capable>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    instance.func_wrap(
+        "reveal",
+        |mut context: StoreContextMut<'_, T>, (secret,): (Resource<Held>,)| {
+            Ok((show(context.data_mut(), &secret)?,))
+        },
+    )
+}
+
 fn secret<T: Capable>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
     instance.resource("secret", ResourceType::host::<Held>(), |mut context, handle| {
         let view = T::capabilities(context.data_mut());
@@ -128,7 +157,8 @@ fn secret<T: Capable>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<
     })
 }
 
-async fn find(reader: &Reader, import: &str, key: &str) -> Result<Held, Error> {
+async fn find(reader: Result<Reader, Failure>, import: &str, key: &str) -> Result<Held, Error> {
+    let reader = reader?;
     if reader.granted.secrets.is_empty() {
         // Says what to add.
         reader.granted.secrets.named(import, "")?;

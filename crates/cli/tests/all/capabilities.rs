@@ -187,6 +187,43 @@ fn a_store_in_front_of_a_store_has_its_own_links() {
     );
 }
 
+/// What it is configured with and its secrets are its own, and not those of whom it stands in front of.
+#[test]
+fn a_store_in_front_of_a_store_has_its_own_values_and_secrets() {
+    let secrets = |value: &str| {
+        format!(
+            "{{ import = 'wasmcloud:secrets', capability = 'secrets', config.key = '{value}' }},"
+        )
+    };
+    let vault = |key: &str, secret: &str, inherit: &str| {
+        let links = link(", name = 'any', config.bucket = 'hidden'") + &secrets(secret);
+        let vault = layer("vault", "cipher.wasm", &links) + &format!("config.key = '{key}'\n");
+        let plain = link(", name = 'plain', config.bucket = 'hidden'") + &secrets("zzz");
+        layered("vault", inherit, &vault).replace(
+            "link = [{ import = 'wasi:keyvalue/store",
+            &format!("config.key = 'zzz'\nlink = [{plain}{{ import = 'wasi:keyvalue/store"),
+        )
+    };
+    let host = Host::start(folder(LAYERS, &vault("abc", "def", "")));
+    // By 'a' and 'd', turned over: 'x' is 0x78 ^ !(0x61 ^ 0x64).
+    assert_eq!(ask(&host, "/draft2/set/any/k", "x"), "()");
+    assert_eq!(ask(&host, "/draft2/get/any/k", ""), "Some(\"x\")");
+    let behind = ask(&host, "/draft/get/plain/k", "");
+    assert!(behind.starts_with("Some("), "{behind}");
+    for (key, secret, inherit) in [("d", "a", ""), ("abc", "def", ", inherit = true")] {
+        host.write("reef.toml", &vault(key, secret, inherit));
+        host.told(&["apply"]);
+        assert_eq!(ask(&host, "/draft2/get/any/k", ""), "Some(\"x\")", "{key} {secret}{inherit}");
+    }
+    for (key, secret) in [("b", "def"), ("abc", "e")] {
+        host.write("reef.toml", &vault(key, secret, ""));
+        host.told(&["apply"]);
+        let other = ask(&host, "/draft2/get/any/k", "");
+        assert!(other.starts_with("Some(") && other != "Some(\"x\")", "{key} {secret}: {other}");
+        assert_eq!(ask(&host, "/draft/get/plain/k", ""), behind, "what is behind stays");
+    }
+}
+
 #[test]
 fn a_store_in_front_without_a_link_of_its_own_is_refused_and_told_which_to_add() {
     let host =

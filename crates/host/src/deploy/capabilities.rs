@@ -18,7 +18,7 @@ use reef_grants::Destination;
 use reef_key_value::KeyValue;
 use reef_messaging::{Messaging, Servers};
 use reef_sql::{Addresses, Sql};
-use reef_wasi::{Capabilities, PARTS};
+use reef_wasi::{Capabilities, PARTS, Part};
 
 use super::{DeployError, Host, Order, make::Identity};
 use crate::Workload;
@@ -42,6 +42,7 @@ pub(super) struct CapabilityPart {
     number: u32,
     name: Arc<str>,
     wanted: Vec<CapabilityLink>,
+    config: Vec<(String, String)>,
 }
 
 /// A link to a capability, as it was described.
@@ -69,6 +70,13 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
     ),
     (reef_blob_store::CAPABILITY, &["wasi:blobstore", "wasmcloud:blobstore", "wrpc:blobstore"]),
 ];
+
+/// The first capability that has the package of an interface.
+fn capability_of(interface: &str) -> Option<&'static str> {
+    let package = interface.split(['/', '@']).next().unwrap_or_default();
+    let known = CAPABILITIES.iter().find(|(_, packages)| packages.contains(&package));
+    known.map(|(name, _)| *name)
+}
 
 /// The capability that a link is to, if it is to one that is opened here.
 pub(super) fn capability(link: &reef_app::Link) -> Option<&'static str> {
@@ -106,11 +114,12 @@ impl Order {
             let index = usize::try_from(import.part).unwrap_or(usize::MAX);
             let Some(described) = self.application.workloads.get(index) else { continue };
             let name = self.qualified_name(described, 1).into();
-            parts.push(CapabilityPart {
-                number: import.part,
-                name,
-                wanted: self.wanted(described)?,
-            });
+            let wanted = self.wanted(described)?;
+            let mut config = Vec::new();
+            for (key, template) in &described.config {
+                config.push((key.clone(), self.text(template)?));
+            }
+            parts.push(CapabilityPart { number: import.part, name, wanted, config });
         }
         Ok(parts)
     }
@@ -122,7 +131,8 @@ impl Order {
         let all = || PARTS.iter().copied().flatten().map(|name| (*name).to_owned());
         let linked = |name: &str| {
             let mut links = described.links.iter().filter(|link| capability(link).is_some());
-            links.any(|link| covers(&link.import, name))
+            let own = !described.config.is_empty() && capability_of(name) == Some(CONFIG);
+            own || links.any(|link| covers(&link.import, name))
         };
         // What it inherits is that of the other, but for what it is linked to itself.
         let imports =
@@ -198,7 +208,10 @@ impl Host {
             self.capabilities(order, workload.name(), &identity.wanted, egress)?;
         for part in &identity.parts {
             let own = self.capabilities(order, &part.name, &part.wanted, &[])?;
-            capabilities.parts.insert(part.number, Arc::new(own));
+            let config = part.config.iter();
+            let config = config.map(|(name, value)| (name.clone(), value.as_str().into()));
+            let part_own = Part { granted: Arc::new(own), config: Arc::new(config.collect()) };
+            capabilities.parts.insert(part.number, part_own);
         }
         workload.world.set_capabilities(Arc::new(capabilities));
         Ok(())

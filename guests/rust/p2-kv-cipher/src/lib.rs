@@ -1,5 +1,6 @@
 //! A key-value store in front of another: it exports `wasi:keyvalue` and imports it, and what lies in the one behind is
-//! enciphered. Not with a cipher that anybody should use: each byte is turned over.
+//! enciphered. Not with a cipher that anybody should use: each byte is turned over, and with the first bytes of what is
+//! called `key` in its configuration and in its secrets, if there are any.
 
 use std::cell::RefCell;
 
@@ -9,12 +10,35 @@ wit_bindgen::generate!({
         package reef-test:key-value-cipher;
 
         world cipher {
+            import wasi:config/store@0.2.0-rc.1;
+            import wasmcloud:secrets/store@1.0.0;
+            import wasmcloud:secrets/reveal@1.0.0;
             import wasi:keyvalue/store@0.2.0-draft2;
             import wasi:keyvalue/atomics@0.2.0-draft2;
             import wasi:keyvalue/batch@0.2.0-draft2;
             export wasi:keyvalue/store@0.2.0-draft2;
             export wasi:keyvalue/atomics@0.2.0-draft2;
             export wasi:keyvalue/batch@0.2.0-draft2;
+        }
+
+        package wasi:config@0.2.0-rc.1 {
+            interface store {
+                variant error { upstream(string), io(string) }
+                get: func(key: string) -> result<option<string>, error>;
+            }
+        }
+
+        package wasmcloud:secrets@1.0.0 {
+            interface store {
+                variant secrets-error { upstream(string), io(string), not-found }
+                variant secret-value { %string(string), bytes(list<u8>) }
+                resource secret;
+                get: func(key: string) -> result<secret, secrets-error>;
+            }
+            interface reveal {
+                use store.{secret, secret-value};
+                reveal: func(s: borrow<secret>) -> secret-value;
+            }
         }
     ",
     world: "reef-test:key-value-cipher/cipher",
@@ -39,7 +63,15 @@ struct Cas {
 }
 
 fn turned(mut value: Vec<u8>) -> Vec<u8> {
-    value.iter_mut().for_each(|byte| *byte = !*byte);
+    let key = wasi::config::store::get("key").ok().flatten();
+    let secret = wasmcloud::secrets::store::get("key").ok();
+    let secret = secret.map(|secret| match wasmcloud::secrets::reveal::reveal(&secret) {
+        wasmcloud::secrets::store::SecretValue::String(text) => text,
+        wasmcloud::secrets::store::SecretValue::Bytes(_) => String::new(),
+    });
+    let first = |text: Option<String>| text.and_then(|text| text.bytes().next()).unwrap_or(0);
+    let with = !(first(key) ^ first(secret));
+    value.iter_mut().for_each(|byte| *byte ^= with);
     value
 }
 
