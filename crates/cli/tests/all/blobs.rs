@@ -1,5 +1,7 @@
 //! Blobs: guests of both interfaces, over backends that are there anyhow.
 
+use reef_servers::{Nats, Server};
+
 use crate::{
     client,
     host::{Host, folder},
@@ -28,7 +30,9 @@ fn ask(host: &Host, path: &str, content: impl Into<Vec<u8>>) -> String {
 
 #[test]
 fn both_interfaces_do_what_they_say_over_the_same_objects() {
-    for settings in ["backend = 'file'", "backend = 'memory', max-bytes = '64MiB'"] {
+    let nats = Server::nats(Nats::Newest).unwrap();
+    let nats = format!("backend = 'nats', url = '{}'", nats.url());
+    for settings in ["backend = 'file'", "backend = 'memory', max-bytes = '64MiB'", &nats] {
         let host = Host::start(folder(GUESTS, &linked(settings)));
         let large = "0123456789abcdef".repeat(60_000);
         for guest in ["p2", "p3"] {

@@ -25,7 +25,7 @@ fn ask(host: &Host, path: &str, value: &str) -> String {
 }
 
 /// Runs a test over every backend, with a link's settings for each.
-fn over_every_backend(test: impl Fn(&str, &str)) {
+pub(crate) fn over_every_backend(test: impl Fn(&str, &str)) {
     let redis = Server::redis().unwrap();
     let (newest, oldest) =
         (Server::nats(Nats::Newest).unwrap(), Server::nats(Nats::Oldest).unwrap());
