@@ -130,7 +130,13 @@ fn serve(tools: &Tools<'_>, reef: &Program, folder: &Path) -> Result<Server> {
         command.arg(folder.join("socket")).arg("--data").arg(folder.join("data")).arg(folder);
         command
     };
-    Server::start("reef up", command, "/", START, &tools.scratch("server.log"))
+    Server::start(
+        "reef up",
+        command,
+        "/bench/exists-container/c/c",
+        START,
+        &tools.scratch("server.log"),
+    )
 }
 
 /// A folder with an application that has blobs in a folder.

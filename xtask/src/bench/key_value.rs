@@ -171,21 +171,26 @@ fn application(tools: &Tools<'_>, backend: &str, url: Option<&str>) -> Result<Pa
     let guest = fs::read(tools.guest("p2-key-value")?).context("cannot read a guest")?;
     write(&folder.join("kv.wasm"), &guest)?;
     let url = url.map(|url| format!(", url = \"{url}\"")).unwrap_or_default();
-    let (to, more) = match backend {
+    let (links, more) = match backend {
         LINKED => {
             let mock = fs::read(tools.guest("p2-kv-mock")?).context("cannot read a guest")?;
             write(&folder.join("mock.wasm"), &mock)?;
+            let link = |interface: &str| {
+                let import = format!("wasi:keyvalue/{interface}@0.2.0-draft2");
+                format!("{{ import = \"{import}\", workload = \"mock\" }}, ")
+            };
             let mock = "[[workload]]\nname = \"mock\"\nsource = \"mock.wasm\"\n";
-            ("workload = \"mock\"".to_owned(), mock)
+            (["store", "atomics", "batch"].map(link).concat(), mock)
         }
         _ => {
             let config = format!("{{ backend = \"{backend}\"{url} }}");
-            (format!("capability = \"key-value\", config = {config}"), "")
+            let import = "import = \"wasi:keyvalue\", capability = \"key-value\"";
+            (format!("{{ {import}, config = {config} }}"), "")
         }
     };
     let manifest = format!(
         "name = \"bench\"\n[[workload]]\nname = \"kv\"\nsource = \"kv.wasm\"\n\
-         trigger.http.route = \"/...\"\nlink = [{{ import = \"wasi:keyvalue\", {to} }}]\n{more}"
+         trigger.http.route = \"/...\"\nlink = [{links}]\n{more}"
     );
     write(&folder.join("reef.toml"), manifest.as_bytes())?;
     Ok(folder)
