@@ -1,4 +1,5 @@
-//! One connection for commands that many share. It is made when it is first needed, and again when it was lost.
+//! One connection for commands that all of a thread's tasks share: an answer does not have to wake another thread. It is
+//! made when it is first needed, and again when it was lost.
 
 use std::{
     fmt,
@@ -7,11 +8,17 @@ use std::{
 };
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, aio::MultiplexedConnection};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::{Handle, Id},
+    time::timeout,
+};
 
 use crate::server::{ConnectError, Server};
 
-/// A connection for commands. Cheap to clone.
+/// Runtimes that have a connection at most. There is one for each worker of a host; others come and go.
+const CONNECTIONS: usize = 64;
+
+/// Connections for commands, of which each runtime has its own. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -19,7 +26,7 @@ pub struct Client {
 
 struct Shared {
     server: Server,
-    /// What drives the connection, whoever asks first.
+    /// What drives the connection of who asks from elsewhere.
     runtime: Handle,
     answering: Duration,
     current: Mutex<Current>,
@@ -29,9 +36,16 @@ struct Shared {
 
 #[derive(Default)]
 struct Current {
-    connection: Option<MultiplexedConnection>,
+    /// The newest last.
+    connections: Vec<Numbered>,
     /// Counts connections, so that a failure ends only the one that it happened on.
     number: u64,
+}
+
+struct Numbered {
+    runtime: Id,
+    number: u64,
+    connection: MultiplexedConnection,
 }
 
 /// Why a command has no answer.
@@ -96,36 +110,39 @@ impl Client {
 
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), ConnectError> {
         let shared = &self.shared;
-        if let Some(connection) = shared.connected() {
+        let runtime = Handle::try_current().unwrap_or_else(|_| shared.runtime.clone());
+        if let Some(connection) = shared.connected(runtime.id()) {
             return Ok(connection);
         }
         let _connecting = shared.connecting.lock().await;
-        if let Some(connection) = shared.connected() {
+        if let Some(connection) = shared.connected(runtime.id()) {
             return Ok(connection);
         }
         let server = shared.server.clone();
-        // Where it is made is where it lives: who asks may be on a thread that ends before.
-        let made = shared.runtime.spawn(async move { server.commands().await });
+        // Whoever asks may be gone before it is made.
+        let made = runtime.spawn(async move { server.commands().await });
         let connection = made.await.map_err(|_| ConnectError::Closed)??;
         let mut current = shared.lock();
+        if current.connections.len() >= CONNECTIONS {
+            current.connections.remove(0);
+        }
         current.number += 1;
-        current.connection = Some(connection.clone());
-        Ok((connection, current.number))
+        let (runtime, number) = (runtime.id(), current.number);
+        current.connections.push(Numbered { runtime, number, connection: connection.clone() });
+        Ok((connection, number))
     }
 }
 
 impl Shared {
-    fn connected(&self) -> Option<(MultiplexedConnection, u64)> {
+    fn connected(&self, runtime: Id) -> Option<(MultiplexedConnection, u64)> {
         let current = self.lock();
-        current.connection.clone().map(|connection| (connection, current.number))
+        let found = current.connections.iter().find(|one| one.runtime == runtime);
+        found.map(|one| (one.connection.clone(), one.number))
     }
 
     /// A connection is of no more use.
     fn forget(&self, number: u64) {
-        let mut current = self.lock();
-        if current.number == number {
-            current.connection = None;
-        }
+        self.lock().connections.retain(|one| one.number != number);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
