@@ -123,9 +123,15 @@ impl BlobStore for File {
                 return Ok(None);
             }
             let from = file.clone();
-            let piece = blocking(&runtime, move || folder::read(&from, at, end - at)).await?;
+            // Made here and let go here: each thread that waits for the disk would keep some for itself.
+            let mut piece = Vec::with_capacity(folder::piece(end - at));
+            let piece = blocking(&runtime, move || {
+                folder::read(&from, at, &mut piece)?;
+                Ok(piece)
+            });
+            let piece = piece.await?;
             let next = at + piece.len() as u64;
-            Ok((!piece.is_empty()).then_some((piece, (file, next, runtime))))
+            Ok((!piece.is_empty()).then_some((Bytes::from(piece), (file, next, runtime))))
         });
         Ok(Reading { info, range, chunks: chunks.boxed() })
     }
@@ -197,11 +203,13 @@ impl Upload for Writing {
         let Some(mut partial) = self.partial.take() else {
             return Err(Failure::Invalid("the upload failed before".to_owned()));
         };
+        // It comes back to be let go where it was made.
         let written = blocking(&self.runtime, move || {
             partial.write(&piece)?;
-            Ok(partial)
+            Ok((partial, piece))
         });
-        self.partial = Some(written.await?);
+        let (partial, _piece) = written.await?;
+        self.partial = Some(partial);
         Ok(())
     }
 

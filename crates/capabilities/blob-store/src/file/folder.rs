@@ -16,7 +16,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use reef_capability::Failure;
 use rustix::{
     fs::{
@@ -294,20 +293,22 @@ pub(super) fn page(entries: &mut Dir) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// The next bytes of a file, as many as there are up to a limit.
-pub(super) fn read(file: &File, at: u64, most: u64) -> Result<Bytes, Failure> {
-    let mut piece = vec![0; usize::try_from(most).unwrap_or(CHUNK).min(CHUNK)];
-    let mut read = 0;
-    while read < piece.len() {
-        match file.read_at(&mut piece[read..], at + read as u64) {
+/// Bytes of the next piece, of so many.
+pub(super) fn piece(most: u64) -> usize {
+    usize::try_from(most).unwrap_or(CHUNK).min(CHUNK)
+}
+
+/// The next bytes of a file, as many as there are and as the piece has room for.
+pub(super) fn read(file: &File, at: u64, piece: &mut Vec<u8>) -> Result<(), Failure> {
+    while piece.len() < piece.capacity() {
+        let next = at + piece.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(piece), next) {
             Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(io_failed(error)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(failed(error)),
         }
     }
-    piece.truncate(read);
-    Ok(piece.into())
+    Ok(())
 }
 
 impl Partial {
@@ -339,7 +340,8 @@ impl Partial {
                 Ok(_) => self.written = to,
                 Err(Errno::INTR) => {}
                 Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL) => {
-                    let piece = self::read(from, read, size - read)?;
+                    let mut piece = Vec::with_capacity(self::piece(size - read));
+                    self::read(from, read, &mut piece)?;
                     if piece.is_empty() {
                         break;
                     }
