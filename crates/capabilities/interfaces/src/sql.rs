@@ -87,6 +87,19 @@ impl View<'_> {
         Ok(Database::new(link, place))
     }
 
+    /// The database of a guest that names none: over the link that the instance selected, else the one called
+    /// `default`, else the only one there is.
+    fn default_database(&self, import: &str) -> Result<Database, Failure> {
+        let granted = self.instance.granted();
+        let interface = import.split('@').next().unwrap_or(import);
+        let selected = self.instance.selected(interface);
+        let mut all = granted.sql.iter();
+        match (selected, all.next(), all.next()) {
+            (None, Some(only), None) => self.database(import, only.name()),
+            (selected, ..) => self.database(import, selected.unwrap_or_default()),
+        }
+    }
+
     /// The database at an address that the guest chose.
     fn at_address(
         &self,
