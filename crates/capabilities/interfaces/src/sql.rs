@@ -12,7 +12,7 @@ mod wasmcloud_draft;
 mod wasmcloud_values;
 
 use reef_capability::{Caller, Failure};
-use reef_sql::{Connection, Database, Date, Result, Server, SqlError, Time, Value};
+use reef_sql::{Addresses, Connection, Database, Date, Result, Server, SqlError, Time, Value};
 use wasmtime::component::{Linker, Resource};
 
 use crate::{Capable, OfInstance, View};
@@ -108,10 +108,9 @@ impl View<'_> {
         authority: Option<&str>,
     ) -> Result<Database> {
         let granted = self.instance.granted();
-        let addresses = granted.addresses.as_ref().ok_or_else(|| {
-            let why = "the workload may not connect to databases by itself: grant it the host with `--egress`";
-            Failure::Denied(why.to_owned())
-        })?;
+        let Some(addresses) = &granted.addresses else {
+            return Err(Addresses::refused(granted.sql.workload(), server, address));
+        };
         addresses.database(server, address, authority)
     }
 
