@@ -78,5 +78,5 @@ fn a_component_of_wstd_waits_and_fetches_what_it_may() {
     assert_eq!(get("/later").text(), "late");
     let url = format!("http://{}/config/greeting", other.server.addr);
     assert_eq!(get(&format!("/fetch/{url}")).text(), "Ok(Some(\"moin\"))");
-    assert_eq!(get("/fetch/http://127.0.0.1:1/").status, 500);
+    assert_eq!(get("/fetch/http://127.0.0.1:1/").status, 502);
 }

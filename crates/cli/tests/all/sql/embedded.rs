@@ -42,7 +42,7 @@ fn every_version_binds_reads_and_refuses() {
         query SELECT 1
           integer 1
         query SELEC 1
-        query SELECT * FROM nothing
+        query SELECT * FROM nowhere
         query ATTACH '/etc/passwd' AS other
         query SELECT 7
         open other"
@@ -60,7 +60,7 @@ fn every_version_binds_reads_and_refuses() {
             (5, "the statement has 2 parameters, and 1 were given"),
             (6, "the statement has 0 parameters, and 1 were given"),
             (7, "syntax error"),
-            (8, "no such table: nothing"),
+            (8, "no such table: nowhere"),
             (9, "ATTACH"),
         ] {
             assert!(

@@ -136,16 +136,32 @@ fn a_transaction_ends_with_its_guest_and_leaves_nothing_on_the_connection() {
 }
 
 #[test]
-fn rows_come_as_a_stream_that_is_limited() {
+fn rows_come_as_a_stream_and_what_is_too_large_is_refused() {
     let server = Server::mariadb().unwrap();
-    let host = host("spin-sql", &egress(&server));
     let script = format!(
-        "open {}\ncount SELECT seq FROM seq_1_to_20000\ncount SELECT seq FROM seq_1_to_1000001",
+        "\
+        open {}
+        query SELECT REPEAT('x', 1000) FROM seq_1_to_20000
+        query SELECT REPEAT('x', 9000000)
+        query SELECT 'seven'",
         server.url()
     );
-    let said = run(&host, "/mysql", &script);
+    for (guest, path) in &VERSIONS[1..] {
+        let host = host(guest, &egress(&server));
+        let said = run(&host, path, &script);
+        assert!(
+            said[1].contains("the result is") && said[1].contains("may be 8MiB"),
+            "{}",
+            said[1]
+        );
+        assert!(said[2].contains("may be 8MiB"), "{guest}: {}", said[2]);
+        assert!(said[3].ends_with("[[DbValue::Str(\"seven\")]]"), "{guest}: {said:?}");
+    }
+    let host = host("spin-sql", &egress(&server));
+    let said = run(&host, "/mysql", &script.replace("query SELECT REPEAT", "count SELECT REPEAT"));
     assert_eq!(said[1], "20000 rows Ok(())");
-    assert!(said[2].contains("the result has more than 1000000 rows"), "{said:?}");
+    assert!(said[2].contains("may be 8MiB"), "{}", said[2]);
+    assert!(said[3].ends_with("[[DbValue::Str(\"seven\")]]"), "{said:?}");
 }
 
 #[test]

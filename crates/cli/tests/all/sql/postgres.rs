@@ -272,16 +272,33 @@ fn a_transaction_ends_with_its_guest_and_leaves_nothing_on_the_connection() {
 }
 
 #[test]
-fn rows_come_as_a_stream_that_is_limited_and_connections_are_few() {
+fn rows_come_as_a_stream_and_what_is_too_large_is_refused() {
     let server = Server::postgres().unwrap();
-    let host = host("spin-sql", &egress(&server));
     let script = format!(
-        "open {}\ncount SELECT generate_series(1, 20000)\ncount SELECT generate_series(1, 1000001)",
+        "\
+        open {}
+        query SELECT repeat('x', 1000) FROM generate_series(1, 20000)
+        query SELECT repeat('x', 9000000)
+        query SELECT 7",
         server.url()
     );
-    let said = run(&host, "/postgres", &script);
+    for (guest, path) in &VERSIONS[1..] {
+        let host = host(guest, &egress(&server));
+        let said = run(&host, path, &script);
+        assert!(
+            said[1].contains("the result is") && said[1].contains("may be 8MiB"),
+            "{}",
+            said[1]
+        );
+        assert!(said[2].len() < 1000, "{guest}{path}");
+        assert!(said[3].ends_with("[[DbValue::Int32(7)]]"), "{guest}{path}: {said:?}");
+    }
+    let host = host("spin-sql", &egress(&server));
+    let said =
+        run(&host, "/postgres", &script.replace("query SELECT repeat", "count SELECT repeat"));
     assert_eq!(said[1], "20000 rows Ok(())");
-    assert!(said[2].contains("the result has more than 1000000 rows"), "{said:?}");
+    assert!(said[2].len() < 1000 && !said[2].contains("Ok"), "{}", said[2]);
+    assert!(said[3].ends_with("[[DbValue::Int32(7)]]"), "{said:?}");
 }
 
 #[test]
