@@ -16,7 +16,7 @@ use crate::toolchain::{clang, go, node, python, ruby, wit, zig};
 use crate::workspace::Workspace;
 
 /// Folders whose sub-folders are guests, and the Cargo workspaces that those in Rust belong to.
-const PLACES: &[&str] = &["guests", "guests/rust", "guests/spin", "examples"];
+const PLACES: &[&str] = &["guests", "guests/rust", "guests/spin", "guests/wasmcloud", "examples"];
 
 /// One guest: a folder, and how to build it.
 pub(crate) struct Guest {

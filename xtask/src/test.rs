@@ -101,6 +101,7 @@ fn format(workspace: &Workspace, cache: &Cache) -> Result<()> {
     for manifest in [
         "guests/rust/Cargo.toml",
         "guests/spin/Cargo.toml",
+        "guests/wasmcloud/Cargo.toml",
         "examples/Cargo.toml",
         "fuzz/Cargo.toml",
         "runtimes/Cargo.toml",

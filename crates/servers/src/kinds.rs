@@ -58,6 +58,8 @@ impl Kind {
                 let mut make = Command::new("mariadb-install-db");
                 make.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
                 make.arg("--skip-test-db").arg(format!("--datadir={}", data.display()));
+                // One that starts removes the temporary tables that it finds, those of others too.
+                make.env("TMPDIR", folder);
                 if rustix::process::getuid().is_root() {
                     make.arg("--user=root");
                 }
@@ -94,7 +96,7 @@ impl Kind {
             Self::MariaDb => {
                 command = Command::new(mariadbd()?);
                 command.args(["--no-defaults", "--bind-address=127.0.0.1"]);
-                command.arg(format!("--datadir={}", data.display()));
+                command.arg(format!("--datadir={}", data.display())).env("TMPDIR", folder);
                 command.arg(format!("--port={port}"));
                 command.arg(format!("--socket={}", folder.join("s").display()));
                 let first = folder.join("first.sql");

@@ -10,7 +10,7 @@ fn all() -> Vec<Guest> {
 fn every_crate_of_the_rust_guests_has_a_manifest_that_says_how_it_is_built() {
     let workspace = Workspace::find().unwrap();
     let known: BTreeSet<PathBuf> = all().into_iter().map(|guest| guest.folder).collect();
-    for place in ["guests/rust", "guests/spin", "examples"] {
+    for place in ["guests/rust", "guests/spin", "guests/wasmcloud", "examples"] {
         for entry in fs::read_dir(workspace.path(place)).unwrap() {
             let folder = entry.unwrap().path();
             if folder.join("Cargo.toml").is_file() {

@@ -79,6 +79,11 @@ impl<C: ?Sized> Links<C> {
         link.cloned().ok_or_else(|| self.refused(import, name))
     }
 
+    /// The workload that they are of.
+    pub fn workload(&self) -> &Arc<str> {
+        &self.workload
+    }
+
     /// Whether there is none at all.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()

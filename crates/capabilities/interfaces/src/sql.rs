@@ -12,7 +12,7 @@ mod wasmcloud_draft;
 mod wasmcloud_values;
 
 use reef_capability::{Caller, Failure};
-use reef_sql::{Connection, Database, Date, Result, Server, SqlError, Time, Value};
+use reef_sql::{Addresses, Connection, Database, Date, Result, Server, SqlError, Time, Value};
 use wasmtime::component::{Linker, Resource};
 
 use crate::{Capable, OfInstance, View};
@@ -87,6 +87,19 @@ impl View<'_> {
         Ok(Database::new(link, place))
     }
 
+    /// The database of a guest that names none: over the link that the instance selected, else the one called
+    /// `default`, else the only one there is.
+    fn default_database(&self, import: &str) -> Result<Database, Failure> {
+        let granted = self.instance.granted();
+        let interface = import.split('@').next().unwrap_or(import);
+        let selected = self.instance.selected(interface);
+        let mut all = granted.sql.iter();
+        match (selected, all.next(), all.next()) {
+            (None, Some(only), None) => self.database(import, only.name()),
+            (selected, ..) => self.database(import, selected.unwrap_or_default()),
+        }
+    }
+
     /// The database at an address that the guest chose.
     fn at_address(
         &self,
@@ -95,10 +108,9 @@ impl View<'_> {
         authority: Option<&str>,
     ) -> Result<Database> {
         let granted = self.instance.granted();
-        let addresses = granted.addresses.as_ref().ok_or_else(|| {
-            let why = "the workload may not connect to databases by itself: grant it the host with `--egress`";
-            Failure::Denied(why.to_owned())
-        })?;
+        let Some(addresses) = &granted.addresses else {
+            return Err(Addresses::refused(granted.sql.workload(), server, address));
+        };
         addresses.database(server, address, authority)
     }
 

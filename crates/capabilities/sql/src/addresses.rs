@@ -8,7 +8,11 @@ use reef_postgres::{Granted, Reach};
 use tokio::runtime::Handle;
 
 use crate::{
-    CAPABILITY, OPERATIONS, database::Database, error::Result, mysql, postgres, session::Sql,
+    CAPABILITY, OPERATIONS,
+    database::Database,
+    error::{Result, SqlError},
+    mysql, postgres,
+    session::Sql,
 };
 
 /// Addresses whose connections are kept.
@@ -79,15 +83,28 @@ impl Addresses {
         Ok(Database::new(link, Arc::from("")))
     }
 
+    /// What is said to a workload that was granted no address at all, and asks for this one. It is logged.
+    pub fn refused(workload: &Arc<str>, server: Server, address: &str) -> SqlError {
+        let none = Egress::new(Vec::new());
+        let asked = match server {
+            Server::Postgres => address_of_postgres(address).and_then(|address| {
+                let mut hosts = address.hosts().iter();
+                hosts.try_for_each(|(host, port)| check(workload, &none, "postgres", host, *port))
+            }),
+            Server::Mysql => address_of_mysql(address)
+                .and_then(|address| check(workload, &none, "mysql", &address.host, address.port)),
+        };
+        let nowhere = || Failure::Denied("the workload may not connect to databases".to_owned());
+        asked.err().unwrap_or_else(|| nowhere().into())
+    }
+
     fn link(&self, key: &Key) -> Result<Link<dyn Sql>> {
         let (address, authority) = (key.address.expose(), key.authority.clone());
-        let wrong = |why: String| Failure::Invalid(format!("the address {why}"));
         let (system, named, backend) = match key.server {
             Server::Postgres => {
-                let address =
-                    postgres::Address::parse(address).map_err(|error| wrong(error.to_string()))?;
+                let address = address_of_postgres(address)?;
                 for (host, port) in address.hosts() {
-                    self.check("postgres", host, *port)?;
+                    check(&self.workload, &self.egress, "postgres", host, *port)?;
                 }
                 let named = address.hosts().first().map(|(host, port)| format!("{host}:{port}"));
                 let backend = postgres::connect(
@@ -102,8 +119,8 @@ impl Addresses {
                 ("postgresql", named.unwrap_or_default(), backend)
             }
             Server::Mysql => {
-                let address = mysql::Address::parse(address).map_err(wrong)?;
-                self.check("mysql", &address.host, address.port)?;
+                let address = address_of_mysql(address)?;
+                check(&self.workload, &self.egress, "mysql", &address.host, address.port)?;
                 let named = format!("{}:{}", address.host, address.port);
                 let reach = self.reach("mysql");
                 let backend =
@@ -119,14 +136,33 @@ impl Addresses {
     fn reach(&self, scheme: &'static str) -> Arc<dyn Reach> {
         Arc::new(Granted::new(self.workload.clone(), self.egress.clone(), scheme))
     }
+}
 
-    fn check(&self, scheme: &'static str, host: &str, port: u16) -> Result<()> {
-        let reach = Granted::new(self.workload.clone(), self.egress.clone(), scheme);
-        reach.check(host, port).map_err(|why| {
-            tracing::warn!(workload = &*self.workload, denied = "egress", "{why}");
-            Failure::Denied(why).into()
-        })
-    }
+fn address_of_postgres(text: &str) -> Result<postgres::Address> {
+    postgres::Address::parse(text).map_err(|error| wrong(&error.to_string()))
+}
+
+fn address_of_mysql(text: &str) -> Result<mysql::Address> {
+    mysql::Address::parse(text).map_err(|why| wrong(&why))
+}
+
+fn wrong(why: &str) -> SqlError {
+    SqlError::invalid(format!("the address {why}"))
+}
+
+/// Whether a workload may connect to a host at all. That it may not is logged.
+fn check(
+    workload: &Arc<str>,
+    egress: &Egress,
+    scheme: &'static str,
+    host: &str,
+    port: u16,
+) -> Result<()> {
+    let granted = Granted::new(workload.clone(), egress.clone(), scheme);
+    granted.check(host, port).map_err(|why| {
+        tracing::warn!(workload = &**workload, denied = "egress", "{why}");
+        Failure::Denied(why).into()
+    })
 }
 
 impl std::fmt::Debug for Addresses {

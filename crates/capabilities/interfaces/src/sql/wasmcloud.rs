@@ -18,6 +18,9 @@ wasmtime::component::bindgen!({
 
 pg_values!(types);
 
+const QUERY: &str = "wasmcloud:postgres/query@0.2.0";
+const PREPARED: &str = "wasmcloud:postgres/prepared@0.2.0";
+
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 type Streamed = (Vec<String>, StreamReader<Vec<PgValue>>, FutureReader<Result<(), Error>>);
 
@@ -46,18 +49,20 @@ impl From<SqlError> for Error {
 /// The workload's database, and for whom it is used.
 fn database<T: Capable>(
     store: &Accessor<T, OfInstance<T>>,
+    import: &str,
 ) -> Result<(Database, Caller), SqlError> {
     store.with(|mut store| {
         let view = store.get();
-        let database = view.database("wasmcloud:postgres/query@0.2.0", "")?;
+        let database = view.default_database(import)?;
         Ok((database, view.instance.caller.clone()))
     })
 }
 
 async fn session<T: Capable>(
     store: &Accessor<T, OfInstance<T>>,
+    import: &str,
 ) -> Result<(Connection, Caller), SqlError> {
-    let (database, caller) = database(store)?;
+    let (database, caller) = database(store, import)?;
     Ok((database.connect(&caller).await?, caller))
 }
 
@@ -73,7 +78,7 @@ impl<T: Capable> query::HostWithStore<T> for OfInstance<T> {
     ) -> Answer<Streamed> {
         let begun: Result<Rows, SqlError> = async {
             let values = parameters(values)?;
-            let (session, caller) = session(store).await?;
+            let (session, caller) = session(store, QUERY).await?;
             session.query(&caller, &text, values).await
         }
         .await;
@@ -95,7 +100,7 @@ impl<T: Capable> query::HostWithStore<T> for OfInstance<T> {
 
     async fn query_batch(store: &Accessor<T, Self>, text: String) -> Answer<()> {
         let done: Result<(), SqlError> = async {
-            let (session, caller) = session(store).await?;
+            let (session, caller) = session(store, QUERY).await?;
             session.batch(&caller, &text).await
         }
         .await;
@@ -106,7 +111,7 @@ impl<T: Capable> query::HostWithStore<T> for OfInstance<T> {
 impl<T: Capable> prepared::HostWithStore<T> for OfInstance<T> {
     async fn prepare(store: &Accessor<T, Self>, text: String) -> Answer<String> {
         let done: Result<usize, SqlError> = async {
-            let (session, caller) = session(store).await?;
+            let (session, caller) = session(store, PREPARED).await?;
             session.prepare(&caller, &text).await
         }
         .await;
@@ -119,7 +124,7 @@ impl<T: Capable> prepared::HostWithStore<T> for OfInstance<T> {
         };
         let done: Result<u64, SqlError> = async {
             let values = parameters(values)?;
-            let (session, caller) = session(store).await?;
+            let (session, caller) = session(store, PREPARED).await?;
             Ok(session.execute(&caller, text, values).await?.rows)
         }
         .await;

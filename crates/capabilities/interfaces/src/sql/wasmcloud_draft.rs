@@ -17,7 +17,8 @@ wasmtime::component::bindgen!({
 
 pg_values!(types);
 
-const IMPORT: &str = "wasmcloud:postgres/query@0.1.1-draft";
+const QUERY: &str = "wasmcloud:postgres/query@0.1.1-draft";
+const PREPARED: &str = "wasmcloud:postgres/prepared@0.1.1-draft";
 
 impl From<SqlError> for QueryError {
     fn from(error: SqlError) -> Self {
@@ -34,8 +35,8 @@ impl From<SqlError> for QueryError {
 struct Use(Result<Database, Failure>, Caller);
 
 impl View<'_> {
-    fn default_database(&self) -> Use {
-        Use(self.database(IMPORT, ""), self.instance.caller.clone())
+    fn draft(&self, import: &str) -> Use {
+        Use(self.default_database(import), self.instance.caller.clone())
     }
 }
 
@@ -90,11 +91,11 @@ impl query::Host for View<'_> {
         text: String,
         values: Vec<PgValue>,
     ) -> wasmtime::Result<Result<Vec<Vec<ResultRowEntry>>, QueryError>> {
-        Ok(self.default_database().query(&text, values).await.map_err(Into::into))
+        Ok(self.draft(QUERY).query(&text, values).await.map_err(Into::into))
     }
 
     async fn query_batch(&mut self, text: String) -> wasmtime::Result<Result<(), QueryError>> {
-        Ok(self.default_database().batch(&text).await.map_err(Into::into))
+        Ok(self.draft(QUERY).batch(&text).await.map_err(Into::into))
     }
 }
 
@@ -103,7 +104,7 @@ impl prepared::Host for View<'_> {
         &mut self,
         text: String,
     ) -> wasmtime::Result<Result<String, StatementPrepareError>> {
-        let prepared = self.default_database().prepare(&text).await;
+        let prepared = self.draft(PREPARED).prepare(&text).await;
         Ok(match prepared {
             Ok(_) => Ok(prepared_token(&text)),
             Err(error) => Err(StatementPrepareError::Unexpected(error.to_string())),
@@ -118,7 +119,7 @@ impl prepared::Host for View<'_> {
         let Some(text) = prepared_text(&token) else {
             return Ok(Err(PreparedStatementExecError::UnknownPreparedQuery));
         };
-        let done = self.default_database().execute(text, values).await;
+        let done = self.draft(PREPARED).execute(text, values).await;
         Ok(done.map_err(|error| PreparedStatementExecError::QueryError(error.into())))
     }
 }

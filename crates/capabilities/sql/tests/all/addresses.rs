@@ -21,6 +21,10 @@ async fn only_what_is_granted_is_connected_to() {
         let none = granted(&[]);
         let why = failure(none.database(server, &url, None));
         assert!(matches!(&why, Failure::Denied(why) if why.contains("--egress")), "{why:?}");
+        let same = Addresses::refused(&"shop".into(), server, &url).failure;
+        assert_eq!(same, why, "without any grant it is the same");
+        let wrong = Addresses::refused(&"shop".into(), server, "nonsense").to_string();
+        assert!(wrong.starts_with("the address is no address"), "{wrong}");
         let other = granted(&[format!("127.0.0.1:{}", port + 1)]);
         assert!(matches!(failure(other.database(server, &url, None)), Failure::Denied(_)));
 
