@@ -56,9 +56,10 @@ impl Server {
         let urls = eventually("the server's addresses", || {
             let ended = server.child.try_wait().unwrap();
             assert!(ended.is_none(), "it ended: {ended:?}: {:#?}", server.log());
-            let urls: Vec<_> = server.log().iter().filter_map(url).collect();
+            let log = server.log();
             // The admin address comes last.
-            server.log().iter().any(|entry| said(entry, "Metrics and health")).then_some(urls)
+            let all = log.iter().any(|entry| said(entry, "Metrics and health"));
+            all.then(|| log.iter().filter_map(url).collect::<Vec<_>>())
         });
         server.addr = urls[0];
         server.admin = urls[urls.len() - 1];

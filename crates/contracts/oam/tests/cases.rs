@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 use reef_app::Manifest;
@@ -42,7 +42,7 @@ fn outcome(input: &str) -> String {
 
 #[test]
 fn every_case_comes_to_what_is_expected() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let cases = folder().join("tests/cases");
     let mut folders: Vec<_> =
         fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
@@ -107,7 +107,7 @@ proptest! {
         line in 0_usize..80,
         put in "[ ]{0,8}(- )?[a-z]{0,9}:? ?(1|true|~|x|[\\[{].{0,3}[\\]}]|'.{0,4}')?",
     ) {
-        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+        let cases = folder().join("tests/cases");
         let mut folders: Vec<_> =
             fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
         folders.sort();
@@ -124,4 +124,9 @@ proptest! {
             prop_assert!(one.span().is_none_or(|span| text.get(span).is_some()));
         }
     }
+}
+
+/// The crate's, where it is now: what was compiled may have been compiled for another checkout.
+fn folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
 }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 use reef_app::Manifest;
 use reef_document::{Diagnostics, Severity, Source, Syntax, parse};
@@ -41,7 +41,7 @@ fn outcome(input: &str) -> String {
 
 #[test]
 fn every_case_comes_to_what_is_expected() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let cases = folder().join("tests/cases");
     let mut folders: Vec<_> =
         fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
@@ -87,4 +87,9 @@ fn an_application_is_called_after_its_folder_or_file() {
         let application = modules::read(&source, &mut Diagnostics::default()).unwrap();
         assert_eq!(application.name.as_str(), name, "{path}");
     }
+}
+
+/// The crate's, where it is now: what was compiled may have been compiled for another checkout.
+fn folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
 }

@@ -158,7 +158,7 @@ fn cases(language: Language, ending: &str) -> Result<Option<(Vec<u8>, Vec<Case>)
     let wasm = fs::read(&file).with_context(|| {
         format!("there is no {}: `cargo xtask runtimes` makes it", file.display())
     })?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../runtimes/cases");
+    let folder = folder().join("../../../runtimes/cases");
     let mut cases = Vec::new();
     for entry in fs::read_dir(&folder)? {
         let folder = entry?.path();
@@ -251,4 +251,9 @@ fn python() -> Result<()> {
 #[test]
 fn ruby() -> Result<()> {
     whole(Language::Ruby, "rb")
+}
+
+/// The crate's, where it is now: what was compiled may have been compiled for another checkout.
+fn folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
 }
