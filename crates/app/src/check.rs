@@ -27,6 +27,7 @@ pub(crate) fn check(application: &Application, native: bool, found: &mut Diagnos
         let component = workload.links.iter().filter_map(|link| link.digest.as_ref());
         component.chain(&workload.digest).for_each(|one| digest(one, found));
         links(workload, &names, found);
+        watches(workload, found);
         tls(workload, found);
     }
     volumes(application, found);
@@ -281,6 +282,22 @@ fn paths(application: &Application, found: &mut Diagnostics) {
                     "copy what the workload needs into that folder, or grant it the directory with `dirs`",
                 ));
             }
+        }
+    }
+}
+
+fn watches(workload: &Workload, found: &mut Diagnostics) {
+    let is_store = |name: &At<Name>| name.as_str() == "key-value";
+    let linked = workload.links.iter().filter_map(|link| link.capability.as_ref()).any(is_store);
+    for trigger in workload.trigger.watch.iter() {
+        if !linked {
+            let error = format!("`{}` watches a store and is linked to none", workload.name);
+            let help = "add link = [{ import = \"wasi:keyvalue\", capability = \"key-value\" }]";
+            found.push(placed(Diagnostic::error(error), &trigger.store).help(help));
+        }
+        if let Some(zero) = trigger.max_deliver.as_ref().filter(|most| most.value == 0) {
+            let error = Diagnostic::error("a change that is told 0 times is told nobody");
+            found.push(placed(error, zero).help("write how often at most: `max-deliver = 5`"));
         }
     }
 }

@@ -32,7 +32,7 @@ pub use template::{Part, Template, TemplateError, Unresolved};
 pub use text::Written;
 pub use trigger::{
     CronTrigger, Handing, HttpTrigger, Labels, MessageTrigger, MqttTrigger, RedisTrigger,
-    ServiceTrigger, StartTrigger, TcpTrigger, TimerTrigger, Triggers,
+    ServiceTrigger, StartTrigger, TcpTrigger, TimerTrigger, Triggers, WatchTrigger,
 };
 pub use workload::{Build, Files, Limits, Ready, Scale, Spread, Tls, Workload};
 

@@ -77,6 +77,7 @@ trigger.tcp = { addr = "127.0.0.1:2323", idle = "1m" }
 trigger.message = { subject = "orders.>", queue = "jobs" }
 trigger.redis = { address = "redis://localhost", channel = "orders" }
 trigger.mqtt = { address = "mqtt://localhost", topic = "orders/#", qos = 1 }
+trigger.watch = { store = "default", prefix = "order/", max-deliver = 3, backoff = "100ms" }
 
 [[workload.link]]
 import = "wasi:http"

@@ -44,6 +44,9 @@ pub struct Triggers {
     /// Messages of an MQTT topic.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub mqtt: Many<MqttTrigger>,
+    /// Changes of a key-value store.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub watch: Many<WatchTrigger>,
 }
 
 /// Requests at a route.
@@ -218,6 +221,32 @@ pub struct MqttTrigger {
     /// How long a connection may be silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<Written<Duration>>,
+}
+
+/// Changes of a key-value store: values that are set, and keys that are deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct WatchTrigger {
+    /// Which, as the workload itself opens it: one of its links to `key-value` by name, or a bucket of the link called
+    /// `default`.
+    pub store: At<String>,
+    /// What the keys begin with whose changes it is told. All, if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// How often it is told of a change at most, until that works: 5 times if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_deliver: Option<At<u32>>,
+    /// The pause before it is told again, which doubles with each: a second if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Written<Duration>>,
+}
+
+impl WatchTrigger {
+    /// All changes of a store.
+    pub fn of(store: At<String>) -> Self {
+        Self { store, prefix: None, max_deliver: None, backoff: None }
+    }
 }
 
 impl HttpTrigger {

@@ -76,7 +76,7 @@ pub enum Kind {
         /// Of `wasmcloud:messaging`.
         version: Option<Version>,
     },
-    /// Handles events of one sort by an export of Spin's: a component.
+    /// Handles events of one sort by an export that is made for it: a component.
     EventHandler(Event),
     /// Answers HTTP requests by the interface that Spin had before WASI's: exports
     /// `fermyon:spin/inbound-http`.
@@ -98,15 +98,17 @@ pub enum Kind {
     },
 }
 
-/// What an event handler is called for. Each is a contract of Spin's, in all its versions.
+/// What an event handler is called for. Each is a contract in all its versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A time of the calendar: the function `handle-cron-event`.
+    /// A time of the calendar: Spin's function `handle-cron-event`.
     Cron,
-    /// A message of an MQTT topic: the function `handle-message`.
+    /// A message of an MQTT topic: Spin's function `handle-message`.
     Mqtt,
     /// A message of a Redis channel: `fermyon:spin/inbound-redis` or `spin:redis/inbound-redis`.
     Redis,
+    /// A change of a key-value store: `wasi:keyvalue/watcher`.
+    Watch,
 }
 
 impl Event {
@@ -116,6 +118,7 @@ impl Event {
             Event::Cron => "cron",
             Event::Mqtt => "mqtt",
             Event::Redis => "redis",
+            Event::Watch => "watch",
         }
     }
 }
@@ -219,6 +222,7 @@ fn of_component(exports: &[Export]) -> Vec<Kind> {
                 "fermyon:spin/inbound-redis" | "spin:redis/inbound-redis" => {
                     Some(Kind::EventHandler(Event::Redis))
                 }
+                "wasi:keyvalue/watcher" => Some(Kind::EventHandler(Event::Watch)),
                 "wasmcloud:messaging/handler" => {
                     Some(Kind::MessageHandler { version: export.version().cloned() })
                 }
@@ -263,6 +267,7 @@ impl fmt::Display for Kind {
                 write!(f, "message handler, wasmcloud:messaging {version}")
             }
             Kind::MessageHandler { version: None } => f.write_str("message handler"),
+            Kind::EventHandler(Event::Watch) => f.write_str("event handler, wasi:keyvalue watcher"),
             Kind::EventHandler(event) => write!(f, "event handler, Spin's {}", event.word()),
             Kind::SpinHttpHandler => f.write_str("HTTP handler, Spin 1"),
             Kind::ProxyFilter { abi } => write!(f, "proxy filter, proxy-wasm ABI {abi}"),

@@ -204,6 +204,7 @@ pub(crate) fn advice(kind: Option<&Kind>) -> &'static str {
             Event::Cron => "give it a `trigger.cron` in a reef.toml, and run that with `reef up`",
             Event::Mqtt => "give it a `trigger.mqtt` in a reef.toml, and run that with `reef up`",
             Event::Redis => "give it a `trigger.redis` in a reef.toml, and run that with `reef up`",
+            Event::Watch => "give it a `trigger.watch` in a reef.toml, and run that with `reef up`",
         },
         Some(Kind::MessageHandler { .. }) => {
             "give it a `trigger.message` in a reef.toml, and run that with `reef up`"

@@ -15,6 +15,7 @@ mod runtime;
 mod status;
 mod turn;
 mod variables;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -553,6 +554,7 @@ impl Host {
                     match error {
                         OpenError::Listen(cause) => DeployError::Listen { workload, cause },
                         OpenError::Subscribe(cause) => DeployError::Subscribe { workload, cause },
+                        OpenError::Watch(cause) => DeployError::Watch { workload, cause },
                     }
                 })?;
             bound.push(Bound { unit: unit.clone(), plan: plan.clone(), inlet });

@@ -12,6 +12,7 @@ mod messages;
 mod schedule;
 mod service;
 mod status;
+mod watch;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
@@ -21,9 +22,10 @@ use reef_bus::{Capacity, Subject};
 use reef_capability::Failure as Refused;
 use reef_engine::Background;
 use reef_http::Workers;
+use reef_key_value::{Watching, Wish};
 use reef_messaging::{Incoming, Interest, Messaging};
 use reef_wasi::Stdio;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync, task::JoinHandle};
 
 use self::status::Book;
 pub use self::status::{Phase, TaskStatus};
@@ -68,6 +70,14 @@ pub(crate) enum When {
         capacity: Capacity,
         most: usize,
     },
+    /// For each change of a store.
+    Watch {
+        store: String,
+        /// The links that it may be in.
+        links: Vec<CapabilityLink>,
+        wish: Wish,
+        most: usize,
+    },
 }
 
 /// Where a task's work comes in. It outlives the task when another takes it over, with what waits there.
@@ -76,6 +86,7 @@ pub(crate) enum Inlet {
     Connections(TcpListener),
     Feed(Feed),
     Messages(Incoming),
+    Changes(Watching),
 }
 
 /// Why nothing can come in.
@@ -84,7 +95,9 @@ pub(crate) enum OpenError {
     #[error(transparent)]
     Listen(#[from] std::io::Error),
     #[error(transparent)]
-    Subscribe(#[from] Refused),
+    Subscribe(Refused),
+    #[error(transparent)]
+    Watch(Refused),
 }
 
 /// A task that goes on until it is stopped.
@@ -92,7 +105,7 @@ pub(crate) struct Task {
     pub(crate) plan: Plan,
     book: Arc<Book>,
     inlet: Option<Inlet>,
-    stop: watch::Sender<bool>,
+    stop: sync::watch::Sender<bool>,
     handle: JoinHandle<()>,
 }
 
@@ -104,7 +117,7 @@ pub(crate) struct Run {
     args: Vec<String>,
     deadline: Option<Duration>,
     book: Arc<Book>,
-    stopped: watch::Receiver<bool>,
+    stopped: sync::watch::Receiver<bool>,
 }
 
 // === impl Plan ===
@@ -116,6 +129,7 @@ impl Plan {
             When::Feed { source, .. } => Some(source.sort()),
             When::Message { .. } => Some(Sort::Message),
             When::Cron { .. } => Some(Sort::Cron),
+            When::Watch { .. } => Some(Sort::Change),
             When::Service { .. } | When::Timer { .. } | When::Tcp { .. } => None,
         }
     }
@@ -146,7 +160,9 @@ impl Plan {
                     None => on_bus(name, bus),
                     Some(link) => {
                         let links = &workload.world.capabilities().messaging;
-                        links.named("wasmcloud:messaging", &link.name)?
+                        links
+                            .named("wasmcloud:messaging", &link.name)
+                            .map_err(OpenError::Subscribe)?
                     }
                 };
                 let interest = Interest {
@@ -157,7 +173,13 @@ impl Plan {
                     most: *most,
                     ack_wait: link.backend.terms().ack_wait,
                 };
-                Some(Inlet::Messages(Incoming::open(link, interest).await?))
+                let incoming = Incoming::open(link, interest).await;
+                Some(Inlet::Messages(incoming.map_err(OpenError::Subscribe)?))
+            }
+            When::Watch { store, wish, .. } => {
+                let bucket = watch::store(workload, store).map_err(OpenError::Watch)?;
+                let watching = Watching::open(bucket, wish.clone()).await;
+                Some(Inlet::Changes(watching.map_err(OpenError::Watch)?))
             }
             _ => None,
         })
@@ -172,7 +194,7 @@ impl Plan {
         background: Arc<Background>,
     ) -> Task {
         let book = Arc::new(Book::new(&self.when, inlet.as_ref()));
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = sync::watch::channel(false);
         let run = Run {
             workload,
             background,
@@ -201,7 +223,16 @@ impl Plan {
                     incoming.set_capacity(capacity).await;
                     messages::take(run, incoming, most, &all).await;
                 }
-                (When::Tcp { .. } | When::Feed { .. } | When::Message { .. }, _) => {}
+                (When::Watch { store, wish, most, .. }, Some(Inlet::Changes(watching))) => {
+                    watch::take(run, watching, (&store, wish), most, &all).await;
+                }
+                (
+                    When::Tcp { .. }
+                    | When::Feed { .. }
+                    | When::Message { .. }
+                    | When::Watch { .. },
+                    _,
+                ) => {}
             }
         };
         // Any worker: guests that compute for long do so in the background.
@@ -219,6 +250,7 @@ impl Inlet {
             Self::Connections(listener) => Self::Connections(listener.try_clone()?),
             Self::Feed(feed) => Self::Feed(feed.clone()),
             Self::Messages(incoming) => Self::Messages(incoming.clone()),
+            Self::Changes(watching) => Self::Changes(watching.clone()),
         })
     }
 }
@@ -232,6 +264,7 @@ impl Task {
         match &self.inlet {
             Some(Inlet::Feed(feed)) => feed.tell(&mut status),
             Some(Inlet::Messages(incoming)) => messages::tell(incoming, &mut status),
+            Some(Inlet::Changes(watching)) => watch::tell(watching, &mut status),
             _ => {}
         }
         status
@@ -254,6 +287,15 @@ impl Task {
                 When::Message { subject: own, queue: own_queue, link: own_link, .. },
                 When::Message { subject, queue, link, .. },
             ) => same_workload && own == subject && own_queue == queue && own_link == link,
+            (
+                When::Watch { store: own, links: own_links, wish: own_wish, .. },
+                When::Watch { store, links, wish, .. },
+            ) => {
+                same_workload
+                    && own == store
+                    && own_links == links
+                    && own_wish.prefix == wish.prefix
+            }
             _ => false,
         }
     }

@@ -120,6 +120,18 @@ impl HistogramSnapshot {
         self.counts.iter().sum()
     }
 
+    /// These without some of them.
+    #[must_use]
+    pub fn without(&self, some: &Self) -> Self {
+        let mut rest = self.clone();
+        for (count, less) in rest.counts.iter_mut().zip(&some.counts) {
+            // Read while they change, some may be more than all.
+            *count = count.saturating_sub(*less);
+        }
+        rest.sum_nanos = rest.sum_nanos.saturating_sub(some.sum_nanos);
+        rest
+    }
+
     /// Sum of all observations.
     #[must_use]
     pub fn sum(&self) -> Duration {

@@ -98,6 +98,8 @@ struct Shard {
     traps: AtomicU64,
     deadlines_exceeded: AtomicU64,
     latency: Cells,
+    /// Of those whose response was a [`ResponseClass::ServerError`].
+    failed: Cells,
     queue: Cells,
 }
 
@@ -148,7 +150,11 @@ impl Meter {
     pub fn finish(&self, finished: &Finished) {
         let shard = self.shards.mine();
         if let Some(status) = finished.status {
-            up(&shard.responses[ResponseClass::of(status) as usize], 1);
+            let class = ResponseClass::of(status);
+            up(&shard.responses[class as usize], 1);
+            if class == ResponseClass::ServerError {
+                shard.failed.observe(finished.latency);
+            }
         }
         shard.latency.observe(finished.latency);
         if !finished.guest_cpu.is_zero() {
@@ -243,6 +249,7 @@ impl Shard {
         add(&mut snapshot.traps, &self.traps);
         add(&mut snapshot.deadlines_exceeded, &self.deadlines_exceeded);
         self.latency.add_to(&mut snapshot.latency);
+        self.failed.add_to(&mut snapshot.failed);
         self.queue.add_to(&mut snapshot.queue);
     }
 }
@@ -270,6 +277,8 @@ pub struct MeterSnapshot {
     pub queue: HistogramSnapshot,
     /// Time from admission to the last byte.
     pub latency: HistogramSnapshot,
+    /// The same of those alone whose response was a [`ResponseClass::ServerError`].
+    pub failed: HistogramSnapshot,
     /// Bytes held by live instances.
     pub memory: u64,
     /// Most bytes ever held by live instances together.

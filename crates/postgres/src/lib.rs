@@ -16,7 +16,7 @@ mod tls;
 
 pub use address::{Address, AddressError};
 pub use notice::Notice;
-pub use pool::{Options, Pool, Pooled};
+pub use pool::{Notifications, Options, Pool, Pooled};
 pub use reef_egress::{Anywhere, Granted, Reach};
 pub use tokio_postgres;
 

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -102,7 +102,26 @@ struct Live {
 }
 
 /// Who is told of notifications.
-type Told = Mutex<Option<mpsc::Sender<String>>>;
+type Told = Mutex<Option<(mpsc::Sender<String>, Arc<AtomicU64>)>>;
+
+/// Notifications of a channel.
+#[derive(Debug)]
+pub struct Notifications {
+    waiting: mpsc::Receiver<String>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Notifications {
+    /// What the next one says. None when the connection is lost.
+    pub async fn recv(&mut self) -> Option<String> {
+        self.waiting.recv().await
+    }
+
+    /// How many there was no room for since this was asked last: they came faster than they were taken.
+    pub fn missed(&self) -> u64 {
+        self.missed.swap(0, Ordering::Relaxed)
+    }
+}
 
 // === impl Pool ===
 
@@ -215,17 +234,19 @@ impl Pooled {
     }
 
     /// The payloads of notifications from now on, for as long as this is held. It ends with the connection; those
-    /// that come faster than they are taken are lost, and logged. `channel` is a name as SQL has it.
+    /// that come faster than they are taken are lost, and counted. `channel` is a name as SQL has it.
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn listen(&self, channel: &str) -> Result<mpsc::Receiver<String>, Notice> {
+    pub async fn listen(&self, channel: &str) -> Result<Notifications, Notice> {
         let live = self.live()?;
         let (sender, receiver) = mpsc::channel(WAITING);
-        *live.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        let missed = Arc::new(AtomicU64::new(0));
+        let told = Some((sender, missed.clone()));
+        *live.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
         let listening = live.client.batch_execute(&format!("LISTEN {channel}")).await;
         listening.map_err(|error| Notice::of(&error))?;
-        Ok(receiver)
+        Ok(Notifications { waiting: receiver, missed })
     }
 
     /// Ends it: it is of no use to anybody.
@@ -434,11 +455,11 @@ where
         match said {
             Ok(AsyncMessage::Notification(said)) => {
                 let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(sender) = &*told else { continue };
+                let Some((sender, missed)) = &*told else { continue };
                 if let Err(mpsc::error::TrySendError::Full(_)) =
                     sender.try_send(said.payload().to_owned())
                 {
-                    tracing::warn!("Notifications of PostgreSQL came faster than they were taken.");
+                    missed.fetch_add(1, Ordering::Relaxed);
                 }
             }
             Ok(_) => {}

@@ -15,6 +15,6 @@ mod server;
 
 pub use client::{Client, CommandError};
 pub use listen::{Event, listen};
-pub use pattern::matching;
+pub use pattern::{Matching, matching};
 pub use redis;
 pub use server::{AddressError, ConnectError, Server};

@@ -3,6 +3,7 @@ mod client;
 mod config;
 mod export;
 mod parent;
+mod resource;
 mod span;
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,13 @@ package wasi:http@0.3.0 {
         handle: async func(request: request) -> result<response, string>;
     }
 }
+package wasi:keyvalue@0.2.0-draft2 {
+    interface store { resource bucket { delete: func(key: string); } }
+    interface watcher {
+        use store.{bucket};
+        on-delete: func(bucket: bucket, key: string);
+    }
+}
 package wasmcloud:messaging@0.2.0 {
     interface types { record broker-message { subject: string, body: list<u8> } }
     interface handler {

@@ -68,6 +68,10 @@ fn components() {
             "export wasmcloud:messaging/handler@0.2.0;",
             vec![Kind::MessageHandler { version: Some(version("0.2.0")) }],
         ),
+        (
+            "import wasi:keyvalue/store@0.2.0-draft2; export wasi:keyvalue/watcher@0.2.0-draft2;",
+            vec![Kind::EventHandler(Event::Watch)],
+        ),
         ("export handle-cron-event: func(at: u64);", vec![Kind::EventHandler(Event::Cron)]),
         ("export handle-message: func(message: list<u8>);", vec![Kind::EventHandler(Event::Mqtt)]),
         ("export add: func(a: u32, b: u32) -> u32;", vec![Kind::Library { reactor: false }]),

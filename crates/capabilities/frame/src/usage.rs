@@ -1,7 +1,10 @@
 //! What was done over a link, counted and timed.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,13 +16,15 @@ use crate::{failure::Failure, gate::Operation};
 #[derive(Debug)]
 pub struct Usage {
     operations: Box<[OfOperation]>,
+    missed: AtomicU64,
 }
 
 #[derive(Debug)]
 struct OfOperation {
     name: &'static str,
     took: Histogram,
-    failures: [AtomicU64; KINDS.len()],
+    /// Those that failed, by their kind: made when it happens.
+    failed: [OnceLock<Box<Histogram>>; KINDS.len()],
 }
 
 /// The uses of one operation until now.
@@ -29,8 +34,8 @@ pub struct UsageSnapshot {
     pub operation: &'static str,
     /// How long each use took, whatever came of it.
     pub took: HistogramSnapshot,
-    /// How many failed, by [`Failure::kind`]; only those that happened.
-    pub failures: Vec<(&'static str, u64)>,
+    /// The same of those that failed, by [`Failure::kind`]; only those that happened.
+    pub failed: Vec<(&'static str, HistogramSnapshot)>,
 }
 
 const KINDS: [&str; 12] = [
@@ -53,9 +58,19 @@ impl Usage {
         let operations = operations.iter().map(|operation| OfOperation {
             name: operation.name,
             took: Histogram::new(),
-            failures: Default::default(),
+            failed: Default::default(),
         });
-        Self { operations: operations.collect() }
+        Self { operations: operations.collect(), missed: AtomicU64::new(0) }
+    }
+
+    /// Something that somebody waited for over the link was missed, so many times: it came faster than it was taken.
+    pub fn miss(&self, count: u64) {
+        self.missed.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// How much was missed until now.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add(&self, operation: &Operation, took: Duration, failure: Option<&Failure>) {
@@ -66,9 +81,9 @@ impl Usage {
         of.took.observe(took);
         if let Some(failure) = failure {
             let kind = failure.kind();
-            let kinds = KINDS.iter().zip(&of.failures);
-            for (_, count) in kinds.filter(|(one, _)| **one == kind) {
-                count.fetch_add(1, Ordering::Relaxed);
+            let kinds = KINDS.iter().zip(&of.failed);
+            for (_, failed) in kinds.filter(|(one, _)| **one == kind) {
+                failed.get_or_init(Box::default).observe(took);
             }
         }
     }
@@ -76,13 +91,9 @@ impl Usage {
     /// What was done until now; operations that were never used are left out.
     pub fn snapshot(&self) -> Vec<UsageSnapshot> {
         let all = self.operations.iter().map(|of| {
-            let failures = KINDS.iter().zip(&of.failures);
-            let failures = failures.map(|(kind, count)| (*kind, count.load(Ordering::Relaxed)));
-            UsageSnapshot {
-                operation: of.name,
-                took: of.took.snapshot(),
-                failures: failures.filter(|(_, count)| *count > 0).collect(),
-            }
+            let failed = KINDS.iter().zip(&of.failed);
+            let failed = failed.filter_map(|(kind, took)| Some((*kind, took.get()?.snapshot())));
+            UsageSnapshot { operation: of.name, took: of.took.snapshot(), failed: failed.collect() }
         });
         all.filter(|one| one.took.count() > 0).collect()
     }

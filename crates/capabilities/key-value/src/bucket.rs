@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use reef_capability::{Caller, Failure, Link, Operation};
+use reef_capability::{Caller, Failure, Gate, Link, Operation};
 
 use crate::{
-    BATCH, Change, Entry, KeyValue, LONGEST_KEY, PAGE, Page, SetOptions, Version, cursors::CURSORS,
+    BATCH, Entry, KeyValue, LONGEST_KEY, PAGE, Page, SetOptions, Told, Version, cursors::CURSORS,
 };
 
 static GET: Operation = Operation::repeatable("get");
@@ -77,6 +77,11 @@ impl Bucket {
     pub fn new(link: Arc<Link<dyn KeyValue>>, name: Arc<str>) -> Result<Self, Failure> {
         short("name of a bucket", &name)?;
         Ok(Self { link, name })
+    }
+
+    /// What every use of it passes through.
+    pub fn gate(&self) -> &Gate {
+        &self.link.gate
     }
 
     /// Its name.
@@ -319,7 +324,7 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`get`](Self::get), and when the backend cannot tell.
-    pub async fn watch(&self, caller: &Caller) -> Result<BoxStream<'static, Change>, Failure> {
+    pub async fn watch(&self, caller: &Caller) -> Result<BoxStream<'static, Told>, Failure> {
         let attempt = || self.link.backend.watch(&self.name);
         self.link.gate.run(caller, &WATCH, attempt).await
     }

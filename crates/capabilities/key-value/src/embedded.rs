@@ -25,7 +25,7 @@ use self::{
     recent::Recent,
     writer::{Done, Write, Writer},
 };
-use crate::{Change, Entry, KeyValue, Page, SetOptions, Version, memory, watching::Watchers};
+use crate::{Entry, KeyValue, Page, SetOptions, Told, Version, memory, watchers::Watchers};
 
 const FILE: Setting =
     Setting::new("file", "where it is kept, from the manifest's folder on: `data/orders.redb`");
@@ -313,7 +313,7 @@ impl KeyValue for Embedded {
         Ok(())
     }
 
-    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Change>, Failure> {
+    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {
         Ok(self.watchers.watch(bucket))
     }
 }

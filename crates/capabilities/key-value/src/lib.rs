@@ -14,7 +14,8 @@ mod memory;
 mod nats;
 mod postgres;
 mod redis;
-mod watching;
+mod watch;
+mod watchers;
 
 use std::{fmt, time::Duration};
 
@@ -24,6 +25,7 @@ use futures::stream::BoxStream;
 use reef_capability::{Backend, Failure};
 
 pub use bucket::{Bucket, Condition, OPERATIONS, Swapped};
+pub use watch::{Noted, Outcome, State, Watching, Wish};
 
 /// What a manifest calls it.
 pub const CAPABILITY: &str = "key-value";
@@ -85,6 +87,15 @@ pub struct Change {
     pub key: String,
     /// Its value now; none if it was deleted, or its time was over and the backend has removed it.
     pub value: Option<Bytes>,
+}
+
+/// What somebody who watches is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Something happened.
+    Changed(Change),
+    /// So much happened faster than it was taken, and is not told.
+    Missed(u64),
 }
 
 /// Values by their keys, in buckets. A bucket need not be made: one that nothing was put into is empty.
@@ -175,8 +186,14 @@ pub trait KeyValue: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// What happens in a bucket from now on. It ends when the backend cannot tell any longer.
-    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Change>, Failure>;
+    /// What happens in a bucket from now on, whoever does it; of each key in its order. Of changes that follow closely
+    /// on each other, only the last may be told. It ends when the backend cannot tell any longer.
+    ///
+    /// # Errors
+    /// `Unsupported` when the backend tells nobody; the text says what would make it.
+    async fn watch(&self, _bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {
+        Err(Failure::Unsupported("the backend tells nobody of changes".to_owned()))
+    }
 }
 
 /// A number as it is kept.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting};
 
-use crate::{Change, Entry, KeyValue, Page, SetOptions, Version, sum, watching::Watchers};
+use crate::{Change, Entry, KeyValue, Page, SetOptions, Told, Version, sum, watchers::Watchers};
 
 const CAPACITY: Setting =
     Setting::new("capacity", "how much it holds, keys and values together: `64MiB`");
@@ -227,7 +227,7 @@ impl KeyValue for Memory {
         Ok(Page { keys, next })
     }
 
-    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Change>, Failure> {
+    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {
         Ok(self.watchers.watch(bucket))
     }
 }

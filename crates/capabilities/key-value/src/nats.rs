@@ -5,6 +5,7 @@
 //! 2.11 or newer and the bucket was made for that, as those are that are made here.
 
 mod names;
+mod watch;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,7 +19,7 @@ use async_nats::{
         self, ErrorCode,
         consumer::{DeliverPolicy, ReplayPolicy, push::OrderedConfig},
         context::PublishErrorKind,
-        kv::{Config, Operation, Store},
+        kv::{Config, Store},
         message::StreamMessage,
         stream::{DirectGetErrorKind, LastRawMessageErrorKind},
     },
@@ -32,7 +33,7 @@ use futures::{
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
 use reef_nats::{Connection, failed, jetstream_error, setting};
 
-use crate::{Change, Entry, KeyValue, Page, SetOptions, Version, sum};
+use crate::{Entry, KeyValue, Page, SetOptions, Told, Version, sum};
 
 const PREFIX: Setting = Setting::new("prefix", "what the names of all buckets begin with: `shop-`");
 const REPLICAS: Setting =
@@ -474,21 +475,7 @@ impl KeyValue for Nats {
         stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Change>, Failure> {
-        let bucket = self.bucket(bucket).await?;
-        let watch = bucket.store.watch_all().await.map_err(|error| failed(&error))?;
-        let changes = watch.take_while(|entry| {
-            if let Err(error) = entry {
-                tracing::warn!(%error, "A bucket of NATS is watched no more.");
-            }
-            std::future::ready(entry.is_ok())
-        });
-        let changes = changes.filter_map(|entry| async move {
-            let entry = entry.ok()?;
-            let key = names::read(&entry.key)?;
-            let value = matches!(entry.operation, Operation::Put).then_some(entry.value);
-            Some(Change { key, value })
-        });
-        Ok(changes.boxed())
+    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {
+        watch::watch(&*self.bucket(bucket).await?, self.connection.clone()).await
     }
 }

@@ -20,17 +20,17 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
 use reef_postgres::{
-    Address, Anywhere, Notice, Options, Pool, Pooled,
+    Address, Anywhere, Notice, Notifications, Options, Pool, Pooled,
     tokio_postgres::{
         Row,
         error::SqlState,
         types::{ToSql, Type},
     },
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
 use self::statements::{Statements, is_name};
-use crate::{Change, Entry, KeyValue, Page, SetOptions, Version};
+use crate::{Change, Entry, KeyValue, Page, SetOptions, Told, Version};
 
 static URL: Setting = Setting::new(
     "url",
@@ -450,7 +450,7 @@ impl KeyValue for Postgres {
         self.done(&self.statements.delete_many, parameters).await.map(drop)
     }
 
-    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Change>, Failure> {
+    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {
         if !self.told.load(Ordering::Relaxed) {
             let mut connection = self.pool.get().await.map_err(failure)?;
             if self.create {
@@ -470,14 +470,18 @@ impl KeyValue for Postgres {
 /// Somebody who watches a bucket, over a connection of their own.
 struct Watch {
     connection: Pooled,
-    said: mpsc::Receiver<String>,
+    said: Notifications,
     bucket: Arc<str>,
     get: Arc<str>,
 }
 
 impl Watch {
-    async fn next(mut self) -> Option<(Change, Self)> {
+    async fn next(mut self) -> Option<(Told, Self)> {
         loop {
+            let missed = self.said.missed();
+            if missed > 0 {
+                return Some((Told::Missed(missed), self));
+            }
             let said = match timeout(SILENT, self.said.recv()).await {
                 Ok(said) => said?,
                 // A server that is gone without a word is noticed only by asking.
@@ -494,7 +498,7 @@ impl Watch {
                 continue;
             }
             if deleted {
-                return Some((Change { key, value: None }, self));
+                return Some((Told::Changed(Change { key, value: None }), self));
             }
             // What was said is that it changed; this is what it is now.
             let (bucket, name) = (self.bucket.as_bytes(), key.as_bytes());
@@ -502,7 +506,8 @@ impl Watch {
             let rows = query(&mut self.connection, &self.get, parameters).await.ok()?;
             let Some(row) = rows.first() else { continue };
             let value = column::<Vec<u8>>(row, 0).ok()?;
-            return Some((Change { key, value: Some(value.into()) }, self));
+            let change = Change { key, value: Some(value.into()) };
+            return Some((Told::Changed(change), self));
         }
     }
 }

@@ -7,14 +7,7 @@
 
 mod names;
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,7 +20,7 @@ use reef_redis::{
 use tokio::runtime::Handle;
 
 use self::names::Names;
-use crate::{Change, Entry, KeyValue, Page, SetOptions, Version};
+use crate::{Change, Entry, KeyValue, Page, SetOptions, Told, Version};
 
 static URL: Setting =
     Setting::new("url", "the server: `redis://name:password@host:6379/0`, with TLS `rediss://…`");
@@ -61,8 +54,6 @@ struct Redis {
     client: Client,
     names: Names,
     runtime: Handle,
-    /// Whether it is known that the server tells of changes.
-    tells: AtomicBool,
 }
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
@@ -73,12 +64,7 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
     let prefix = opening.settings.get(PREFIX.name).unwrap_or_default().to_owned();
     let runtime = opening.runtime.clone();
     let client = Client::new(server, ANSWERING, runtime.clone());
-    Ok(Arc::new(Redis {
-        client,
-        names: Names::new(prefix),
-        runtime,
-        tells: AtomicBool::new(false),
-    }))
+    Ok(Arc::new(Redis { client, names: Names::new(prefix), runtime }))
 }
 
 impl Redis {
@@ -92,9 +78,6 @@ impl Redis {
 
     /// Whether the server is set to tell of changes. One that does not say is believed to be.
     async fn tells(&self) -> Result<(), Failure> {
-        if self.tells.load(Ordering::Relaxed) {
-            return Ok(());
-        }
         let mut command = cmd("CONFIG");
         command.arg("GET").arg("notify-keyspace-events");
         let flags = match self.client.ask::<Vec<String>>(&command).await {
@@ -104,10 +87,9 @@ impl Redis {
         };
         let all = flags.contains('A') || "g$x".chars().all(|flag| flags.contains(flag));
         if !flags.contains('K') || !all {
-            let why = "the Redis server tells nobody of changes: set `notify-keyspace-events` to `Kg$xe` there";
+            let why = "the Redis server tells nobody of changes; add to its configuration: notify-keyspace-events Kg$xe";
             return Err(Failure::Unsupported(why.to_owned()));
         }
-        self.tells.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -282,7 +264,7 @@ impl KeyValue for Redis {
         self.ask::<Value>(&command).await.map(drop)
     }
 
-    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Change>, Failure> {
+    async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {
         self.tells().await?;
         let server = self.client.server();
         let space = format!("__keyspace@{}__:", server.database());
@@ -296,6 +278,10 @@ impl KeyValue for Redis {
             let (space, bucket) = (space.clone(), bucket.clone());
             async move {
                 loop {
+                    let missed = messages.missed();
+                    if missed > 0 {
+                        return Some((Told::Missed(missed), messages));
+                    }
                     let (channel, event) = messages.recv().await?;
                     let name = std::str::from_utf8(&channel).ok();
                     let name = name.and_then(|channel| channel.strip_prefix(&space));
@@ -305,7 +291,7 @@ impl KeyValue for Redis {
                     let key = key.to_owned();
                     let gone = [&b"del"[..], b"expired", b"evicted", b"rename_from", b"move_from"];
                     if gone.contains(&&*event) {
-                        return Some((Change { key, value: None }, messages));
+                        return Some((Told::Changed(Change { key, value: None }), messages));
                     }
                     if *event == *b"expire" || *event == *b"persist" {
                         continue;
@@ -315,7 +301,8 @@ impl KeyValue for Redis {
                         // Gone again: the message that says so is on its way.
                         Ok(None) => {}
                         Ok(Some(value)) => {
-                            return Some((Change { key, value: Some(value.into()) }, messages));
+                            let change = Change { key, value: Some(value.into()) };
+                            return Some((Told::Changed(change), messages));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "What changed in Redis cannot be read.");

@@ -48,3 +48,4 @@ mod test_command;
 mod up;
 mod values;
 mod wasmcloud;
+mod watch;

@@ -1,8 +1,9 @@
 //! What a server tells about itself: logs, metrics, health and traces.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Text;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message as _;
 
 use crate::client::{self, BOTH, Version, ask, empty, get_over, request};
@@ -33,7 +34,9 @@ fn metrics_count_what_each_workload_did() {
         assert_eq!(server.metric("reef_responses_total", "2xx"), 6.0);
         assert_eq!(server.metric("reef_responses_total", "4xx"), 2.0);
         assert_eq!(server.metric("reef_responses_total", "5xx"), 4.0);
-        assert_eq!(of("reef_request_duration_seconds_count"), 12.0);
+        let count = "reef_request_duration_seconds_count";
+        assert_eq!(of(count), 12.0);
+        assert_eq!(server.metric(count, "error_type=\"5xx\""), 4.0);
         assert_eq!(of("reef_queue_duration_seconds_count"), 12.0);
         assert!(of("reef_guest_cpu_seconds_total") > 0.1);
         assert!(of("reef_instance_memory_peak_bytes") > 8e6);
@@ -98,12 +101,18 @@ fn logs_are_as_loud_as_asked() {
     assert!(!server.log().iter().any(|entry| crate::server::said(entry, "a line on standard")));
 }
 
-fn spans(receiver: &Origin) -> Vec<Span> {
+fn resources(receiver: &Origin) -> Vec<ResourceSpans> {
     let requests = receiver.requests();
     let batches = requests.iter().filter(|(head, _)| head.uri == "/v1/traces");
     batches
         .map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap())
         .flat_map(|batch| batch.resource_spans)
+        .collect()
+}
+
+fn spans(receiver: &Origin) -> Vec<Span> {
+    resources(receiver)
+        .into_iter()
         .flat_map(|resource| resource.scope_spans)
         .flat_map(|scope| scope.spans)
         .collect()
@@ -316,6 +325,23 @@ fn a_guests_own_spans_are_below_its_requests() {
     assert_eq!((status.code, &*status.message), (2, "as asked"));
     let keys: Vec<_> = own.attributes.iter().map(|one| one.key.as_str()).collect();
     assert_eq!(keys, ["text", "number", "list", "bytes", "reef.workload"]);
+    for resource in resources(&receiver) {
+        let attributes = resource.resource.unwrap().attributes;
+        let get = |name: &str| {
+            let one = attributes.iter().find(|one| one.key == name)?;
+            match one.value.as_ref()?.value.as_ref()? {
+                Text::StringValue(text) => Some(text.clone()),
+                _ => None,
+            }
+        };
+        let all: Vec<_> = resource.scope_spans.iter().flat_map(|scope| &scope.spans).collect();
+        let own = all.iter().filter(|span| span.name == "the guest's own").count();
+        assert!(own == 0 || own == all.len(), "the guest's are sent by themselves");
+        let service = if own > 0 { "p2-observe" } else { "reef" };
+        assert_eq!(get("service.name").as_deref(), Some(service));
+        assert_eq!(get("reef.workload").is_some(), own > 0);
+        assert!(get("service.instance.id").is_some_and(|id| id.len() == 36));
+    }
     let many = spans.iter().filter(|span| span.name == "the guest's own").count();
     assert_eq!(many, 1001, "a request has a thousand of the guest's own at most");
     assert_eq!((&logged["level"], &logged["trace_id"]), (&"WARN".into(), &trace.into()));
@@ -346,6 +372,7 @@ fn uses_of_links_are_counted_and_are_spans_below_the_request() {
     let count = "db_client_operation_duration_seconds_count";
     assert_eq!(metric(count, "db_operation_name=\"set\""), 1.0);
     assert_eq!(metric(count, "reef_workload=\"shop/kv\",reef_link=\"default\""), 3.0);
+    assert_eq!(metric(count, "error_type=\"invalid\""), 1.0);
     assert_eq!(metric("reef_link_failures_total", "error_type=\"invalid\""), 1.0);
     host.server.signal("TERM");
     host.server.ended();

@@ -297,6 +297,13 @@ fn from_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diag
     match provider.capability {
         Capability::HttpServer => http::route(reader, ends, &values, found),
         Capability::Messaging => broker::subscriptions(reader, ends, &provider, &values, found),
+        Capability::KeyValue => {
+            let error = format!("`{}` is told of no changes by this link", ends.target.name);
+            found.push(placed(Diagnostic::error(error), &ends.link.package).help(
+                "leave the link out, take the rest over with `reef convert`, and give the workload \
+                 a `trigger.watch = { store = \"default\" }`",
+            ));
+        }
         _ => {
             let interfaces: Vec<_> = ends.link.interfaces.iter().map(|one| one.as_str()).collect();
             let error = format!(

@@ -122,6 +122,14 @@ pub enum DeployError {
         /// Why not.
         cause: reef_capability::Failure,
     },
+    /// Its store cannot be watched.
+    #[error("{workload} cannot watch its store: {cause}")]
+    Watch {
+        /// Which workload.
+        workload: Arc<str>,
+        /// Why not.
+        cause: reef_capability::Failure,
+    },
     /// No such application.
     #[error("there is no application `{application}`{}", among(.there))]
     NoApplication {

@@ -141,7 +141,7 @@ pub(super) fn feed_plan(described: &Described, source: Source, deadline: Option<
 }
 
 /// How many messages wait, and how many are handled at once.
-fn room(described: &Described) -> (Capacity, usize) {
+pub(super) fn room(described: &Described) -> (Capacity, usize) {
     let limits = &described.limits;
     let waiting = limits.queue.map(|queue| queue.max(1) as usize);
     let default = Capacity::default();
@@ -194,6 +194,6 @@ pub(super) fn check(sort: Sort, workload: &Workload) -> Result<(), DeployError> 
     let kind = workload.kinds().first().map(ToString::to_string).unwrap_or_default();
     Err(DeployError::Value {
         workload: workload.name().to_string(),
-        why: format!("{}, and this is neither: {kind}", sort.wanted()),
+        why: format!("{}, and this is something else: {kind}", sort.wanted()),
     })
 }

@@ -253,6 +253,9 @@ impl Order {
         for trigger in described.trigger.message.iter() {
             plans.push(self.messages(described, trigger, run)?);
         }
+        for trigger in described.trigger.watch.iter() {
+            plans.push(self.watch(described, trigger, run)?);
+        }
         Ok(plans)
     }
 }

@@ -5,6 +5,8 @@
 //! standard input, its subject as the first argument and both subjects in its environment; what it
 //! writes is the answer, where one is wanted.
 
+mod watcher;
+
 use std::{future::poll_fn, time::Instant};
 
 use bytes::Bytes;
@@ -25,6 +27,7 @@ use wasmtime::{
 };
 use wasmtime_wasi::{WasiView as _, p2::pipe::MemoryInputPipe};
 
+pub(super) use self::watcher::handle_change;
 use super::Run;
 use crate::{
     Failure, Workload,
@@ -57,6 +60,8 @@ pub(crate) enum Sort {
     Mqtt,
     /// A time of the calendar.
     Cron,
+    /// A change of a key-value store.
+    Change,
 }
 
 /// How a workload handles it.
@@ -73,6 +78,8 @@ pub(crate) enum Handler {
     Redis3,
     Mqtt,
     Cron,
+    /// By `wasi:keyvalue/watcher`, of this name.
+    Watcher(&'static str),
     Command,
 }
 
@@ -109,6 +116,9 @@ impl Sort {
                 "times go to a command or to a component that exports `handle-cron-event` of Spin's \
                  world `spin-cron`"
             }
+            Self::Change => {
+                "changes of a store go to a component that exports `wasi:keyvalue/watcher` of 0.2.0-draft2 or 0.2.0-draft"
+            }
         }
     }
 }
@@ -118,6 +128,11 @@ impl Sort {
 impl Handler {
     /// How it does, if it can: by the contract that is made for the sort before others.
     pub(crate) fn of(workload: &Workload, sort: Sort) -> Option<Self> {
+        if sort == Sort::Change {
+            let Linked::Component(pre) = &workload.linked else { return None };
+            let exports = |name: &&str| pre.component().get_export_index(None, name).is_some();
+            return watcher::EXPORTS.into_iter().find(exports).map(Self::Watcher);
+        }
         let kinds = || workload.kinds().iter();
         let handles = |event: Event| kinds().any(|kind| *kind == Kind::EventHandler(event));
         let own = match sort {
@@ -175,7 +190,7 @@ pub(super) async fn handle(
         Handler::Redis1 | Handler::Redis3 => by_redis(run, handler, message).await,
         Handler::Mqtt => by_mqtt(run, message).await,
         // No message is handled so.
-        Handler::Cron => Ok(0),
+        Handler::Cron | Handler::Watcher(_) => Ok(0),
         Handler::Command => execute(run, &message).await,
     };
     begun.ended(&ended);

@@ -27,7 +27,7 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStatus {
     /// What it is: `service`, `cron */5 * * * *`, `timer 10s`, `tcp 127.0.0.1:7000`,
-    /// `message orders.*`, `redis orders at localhost:6379`, `mqtt orders/# at localhost:1883`.
+    /// `message orders.*`, `watch default`, `redis orders at localhost:6379`, `mqtt orders/# at localhost:1883`.
     pub trigger: String,
     /// What it is doing.
     pub phase: Phase,
@@ -37,7 +37,7 @@ pub struct TaskStatus {
     pub running: u64,
     /// Runs begun.
     pub runs: u64,
-    /// Messages of another server that there was no room for.
+    /// Messages of another server, or changes of a store, that there was no room for.
     pub dropped: u64,
     /// Runs that did not end well.
     pub failures: u64,
@@ -72,7 +72,7 @@ impl Book {
             When::Tcp { addr, .. } => {
                 let bound = inlet.and_then(|inlet| match inlet {
                     Inlet::Connections(listener) => listener.local_addr().ok(),
-                    Inlet::Feed(_) | Inlet::Messages(_) => None,
+                    Inlet::Feed(_) | Inlet::Messages(_) | Inlet::Changes(_) => None,
                 });
                 format!("tcp {}", bound.unwrap_or(*addr))
             }
@@ -86,6 +86,10 @@ impl Book {
                     shared.unwrap_or_default()
                 )
             }
+            When::Watch { store, wish, .. } => match &*wish.prefix {
+                "" => format!("watch {store}"),
+                prefix => format!("watch {store}, {prefix}*"),
+            },
         };
         Self(Mutex::new(TaskStatus {
             trigger,

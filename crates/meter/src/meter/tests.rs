@@ -43,6 +43,7 @@ struct Model {
     want: MeterSnapshot,
     queue: Vec<u64>,
     latency: Vec<u64>,
+    failed: Vec<u64>,
 }
 
 impl Model {
@@ -83,6 +84,9 @@ impl Model {
                 want.in_flight -= 1;
                 want.guest_cpu_nanos += cpu * 1_000;
                 if let Some(status) = status {
+                    if !(100..500).contains(&status) {
+                        self.failed.push(latency);
+                    }
                     let class = match status {
                         100..200 => 0,
                         200..300 => 1,
@@ -134,6 +138,9 @@ proptest! {
         prop_assert_eq!(got.latency.count(), model.latency.len() as u64);
         model.want.queue = got.queue.clone();
         model.want.latency = got.latency.clone();
+        prop_assert_eq!(got.failed.sum_nanos, model.failed.iter().sum::<u64>() * 1_000);
+        prop_assert_eq!(got.failed.count(), model.failed.len() as u64);
+        model.want.failed = got.failed.clone();
         prop_assert_eq!(got, model.want);
     }
 }

@@ -1,4 +1,5 @@
 use reef_capability::{Gate, UsageSnapshot};
+use reef_meter::HistogramSnapshot;
 
 use super::{Family, Kind, Value};
 
@@ -10,6 +11,7 @@ pub struct GateSnapshot {
     capability: &'static str,
     system: &'static str,
     usage: Vec<UsageSnapshot>,
+    missed: u64,
 }
 
 impl From<&Gate> for GateSnapshot {
@@ -20,13 +22,15 @@ impl From<&Gate> for GateSnapshot {
             capability: gate.capability(),
             system: gate.system(),
             usage: gate.usage().snapshot(),
+            missed: gate.usage().missed(),
         }
     }
 }
 
 /// Adds the uses of links: how long they took, under the name that OpenTelemetry's semantic conventions have for
 /// clients of databases (`db.client.operation.duration`) and of messaging systems
-/// (`messaging.client.operation.duration`), in the spelling of Prometheus; and how many failed, by `error_type`.
+/// (`messaging.client.operation.duration`), in the spelling of Prometheus, those that failed by `error_type`; and how
+/// many failed.
 ///
 /// Several links of one workload, name, backend and capability are told as one: a workload that is made anew
 /// beside the one that still ends has them twice.
@@ -46,6 +50,11 @@ pub fn gate_families(out: &mut Vec<Family>, gates: impl IntoIterator<Item = Gate
         Kind::Counter,
         "Uses of links that failed, by the class of the error.",
     );
+    let mut missed = Family::new(
+        "reef_link_missed_total",
+        Kind::Counter,
+        "Changes of stores that came faster than they were handled, and were missed.",
+    );
     let mut gates: Vec<_> = gates.into_iter().collect();
     gates.sort_by(|a, b| a.identity().cmp(&b.identity()));
     for gates in gates.chunk_by(|a, b| a.identity() == b.identity()) {
@@ -56,6 +65,15 @@ pub fn gate_families(out: &mut Vec<Family>, gates: impl IntoIterator<Item = Gate
                 None => all.push(one.clone()),
                 Some(known) => join(known, one),
             }
+        }
+        let misses: u64 = gates.iter().map(|gate| gate.missed).sum();
+        if misses > 0 {
+            let labels = [
+                ("reef_workload", &*first.workload),
+                ("reef_link", &*first.link),
+                ("reef_capability", first.capability),
+            ];
+            missed.push(&labels, Value::Integer(misses));
         }
         let is_messaging = first.capability == "messaging";
         let (family, system, operation) = match is_messaging {
@@ -70,21 +88,24 @@ pub fn gate_families(out: &mut Vec<Family>, gates: impl IntoIterator<Item = Gate
                 (system, first.system),
                 (operation, one.operation),
             ];
-            for (kind, count) in &one.failures {
-                let [workload, link, capability, ..] = labels;
-                let labels = [
-                    workload,
-                    link,
-                    capability,
-                    ("operation", one.operation),
-                    ("error_type", kind),
-                ];
-                failures.push(&labels, Value::Integer(*count));
+            let mut well = one.took;
+            for (kind, took) in one.failed {
+                let [workload, link, capability, system, operation] = labels;
+                let error = ("error_type", kind);
+                let of = [workload, link, capability, ("operation", one.operation), error];
+                failures.push(&of, Value::Integer(took.count()));
+                well = well.without(&took);
+                let of = [workload, link, capability, system, operation, error];
+                family.push(&of, Value::Histogram(took));
             }
-            family.push(&labels, Value::Histogram(one.took));
+            if well.count() > 0 {
+                family.push(&labels, Value::Histogram(well));
+            }
         }
     }
-    out.extend([databases, messaging, failures].into_iter().filter(|f| !f.samples.is_empty()));
+    out.extend(
+        [databases, messaging, failures, missed].into_iter().filter(|f| !f.samples.is_empty()),
+    );
 }
 
 impl GateSnapshot {
@@ -94,14 +115,18 @@ impl GateSnapshot {
 }
 
 fn join(into: &mut UsageSnapshot, other: &UsageSnapshot) {
-    for (sum, more) in into.took.counts.iter_mut().zip(&other.took.counts) {
-        *sum += more;
-    }
-    into.took.sum_nanos += other.took.sum_nanos;
-    for (kind, count) in &other.failures {
-        match into.failures.iter_mut().find(|(known, _)| known == kind) {
-            None => into.failures.push((kind, *count)),
-            Some((_, known)) => *known += count,
+    add(&mut into.took, &other.took);
+    for (kind, took) in &other.failed {
+        match into.failed.iter_mut().find(|(known, _)| known == kind) {
+            None => into.failed.push((kind, took.clone())),
+            Some((_, known)) => add(known, took),
         }
     }
+}
+
+fn add(into: &mut HistogramSnapshot, other: &HistogramSnapshot) {
+    for (sum, more) in into.counts.iter_mut().zip(&other.counts) {
+        *sum += more;
+    }
+    into.sum_nanos += other.sum_nanos;
 }

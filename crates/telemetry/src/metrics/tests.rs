@@ -151,6 +151,12 @@ fn a_meter_is_shown_under_its_workload() {
         latency: Duration::from_millis(3),
         guest_cpu: Duration::from_millis(2),
     });
+    meter.begin();
+    meter.finish(&Finished {
+        status: Some(502),
+        latency: Duration::from_millis(4),
+        guest_cpu: Duration::ZERO,
+    });
     meter.trap();
     let metrics = Metrics::new();
     let snapshot = meter.snapshot();
@@ -162,7 +168,7 @@ fn a_meter_is_shown_under_its_workload() {
     let value = |family: &str, labels: &BTreeMap<String, String>| {
         find(&families, family, family, labels).to_owned()
     };
-    assert_eq!(value("reef_requests_total", &shop), "1");
+    assert_eq!(value("reef_requests_total", &shop), "2");
     assert_eq!(value("reef_requests_total", &label("workload", "blog")), "0");
     assert_eq!(value("reef_traps_total", &shop), "1");
     assert_eq!(value("reef_guest_cpu_seconds_total", &shop), "0.002");
@@ -170,7 +176,11 @@ fn a_meter_is_shown_under_its_workload() {
     class.insert("class".to_owned(), "4xx".to_owned());
     assert_eq!(value("reef_responses_total", &class), "1");
     let count = "reef_request_duration_seconds_count";
-    assert_eq!(find(&families, "reef_request_duration_seconds", count, &shop), "1");
+    let duration = |labels| find(&families, "reef_request_duration_seconds", count, labels);
+    assert_eq!(duration(&shop), "1");
+    let mut failed = shop.clone();
+    failed.insert("error_type".to_owned(), "5xx".to_owned());
+    assert_eq!(duration(&failed), "1", "those that failed are beside the others");
 }
 
 #[test]
@@ -279,9 +289,16 @@ fn uses_of_links_have_the_names_of_the_conventions() {
         ("db_operation_name", "get"),
     ];
     let name = "db_client_operation_duration_seconds";
-    let value = |suffix: &str| find(&families, name, &format!("{name}{suffix}"), &link(&of));
-    assert_eq!(value("_count"), "4", "both gates of one name are one");
-    assert_eq!(value("_sum"), "0.015");
+    let value = |suffix: &str, error: Option<&'static str>| {
+        let of: Vec<_> = of.into_iter().chain(error.map(|kind| ("error_type", kind))).collect();
+        find(&families, name, &format!("{name}{suffix}"), &link(&of)).to_owned()
+    };
+    for (error, count, sum) in
+        [(None, "1", "0.003"), (Some("backend"), "2", "0.008"), (Some("timeout"), "1", "0.004")]
+    {
+        assert_eq!(value("_count", error), count, "both gates of one name are one: {error:?}");
+        assert_eq!(value("_sum", error), sum, "{error:?}");
+    }
     let name = "messaging_client_operation_duration_seconds";
     let of = [
         ("reef_capability", "messaging"),

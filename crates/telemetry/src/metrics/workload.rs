@@ -14,6 +14,9 @@ fn histogram(snapshot: &HistogramSnapshot) -> Value {
     Value::Histogram(snapshot.clone())
 }
 
+/// Told apart by whether they failed: `error_type`.
+const DURATION: &str = "reef_request_duration_seconds";
+
 const SHOWN: [Shown; 14] = [
     Shown {
         name: "reef_requests_total",
@@ -40,10 +43,10 @@ const SHOWN: [Shown; 14] = [
         value: |meter| Value::Integer(meter.queued),
     },
     Shown {
-        name: "reef_request_duration_seconds",
+        name: DURATION,
         kind: Kind::Histogram,
         help: "Time from admission to the last byte.",
-        value: |meter| histogram(&meter.latency),
+        value: |meter| histogram(&meter.latency.without(&meter.failed)),
     },
     Shown {
         name: "reef_queue_duration_seconds",
@@ -115,6 +118,10 @@ pub fn workload_families<'a>(
     for (workload, meter) in workloads {
         for (family, shown) in families.iter_mut().zip(&SHOWN) {
             family.push(&[("workload", workload)], (shown.value)(&meter));
+            if shown.name == DURATION && meter.failed.count() > 0 {
+                let labels = [("workload", workload), ("error_type", "5xx")];
+                family.push(&labels, histogram(&meter.failed));
+            }
         }
         for (class, count) in ResponseClass::ALL.into_iter().zip(meter.responses) {
             let labels = [("workload", workload), ("class", class.as_str())];

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
@@ -11,7 +12,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use tokio::sync::{Notify, mpsc as async_mpsc, watch};
 use tracing::{info, warn};
 
-use super::BatchLimits;
+use super::{BatchLimits, resource::Resources};
 use crate::Error;
 
 /// Least time between two complaints about lost spans.
@@ -90,10 +91,17 @@ impl Shared {
     }
 }
 
+/// A span that has ended, and whose it is.
+struct Ended {
+    span: SpanData,
+    /// The workload that made it: without, this process did.
+    workload: Option<Arc<str>>,
+}
+
 /// Queues ended spans and sends them from a thread of its own. The SDK's own batch processor cannot drive an
 /// asynchronous HTTP client, has no limit on the time of a sending, and says nothing of drops before shutdown.
 pub(super) struct Batch {
-    spans: SyncSender<SpanData>,
+    spans: SyncSender<Ended>,
     flush: async_mpsc::Sender<SyncSender<()>>,
     ended: Mutex<Receiver<()>>,
     shared: Arc<Shared>,
@@ -109,6 +117,7 @@ impl fmt::Debug for Batch {
 impl Batch {
     pub(super) fn start(
         exporter: impl SpanExporter + 'static,
+        resources: Resources,
         limits: BatchLimits,
         shared: Arc<Shared>,
     ) -> Result<Self, Error> {
@@ -119,6 +128,7 @@ impl Batch {
             queue,
             limits,
             exporter,
+            resources,
             shared: Arc::clone(&shared),
             reported: None,
             told: ExportCounts::default(),
@@ -140,6 +150,28 @@ impl Batch {
             })
             .map_err(Error::Thread)?;
         Ok(Self { spans, flush, ended: Mutex::new(ended), shared, at_once: limits.batch })
+    }
+
+    /// Takes a span that a workload made.
+    pub(super) fn pass_on(&self, span: SpanData, workload: &Arc<str>) {
+        self.push(Ended { span, workload: Some(Arc::clone(workload)) });
+    }
+
+    fn push(&self, ended: Ended) {
+        if !ended.span.span_context.is_sampled() {
+            return;
+        }
+        // Counted before it is sent, so that the worker never subtracts what was not yet added.
+        let waiting = self.shared.waiting.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.spans.try_send(ended) {
+            // The worker sleeps until a batch is full or its delay is over: ending a span wakes nobody.
+            Ok(()) if waiting == self.at_once => self.shared.full.notify_one(),
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -169,20 +201,7 @@ impl SpanProcessor for Batch {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        // Counted before it is sent, so that the worker never subtracts what was not yet added.
-        let waiting = self.shared.waiting.fetch_add(1, Ordering::Relaxed) + 1;
-        match self.spans.try_send(span) {
-            // The worker sleeps until a batch is full or its delay is over: ending a span wakes nobody.
-            Ok(()) if waiting == self.at_once => self.shared.full.notify_one(),
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        self.push(Ended { span, workload: None });
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -212,9 +231,10 @@ impl SpanProcessor for Batch {
 }
 
 struct Worker<E> {
-    queue: Receiver<SpanData>,
+    queue: Receiver<Ended>,
     limits: BatchLimits,
     exporter: E,
+    resources: Resources,
     shared: Arc<Shared>,
     /// When lost spans were last complained about, and how many there were.
     reported: Option<Instant>,
@@ -256,10 +276,28 @@ impl<E: SpanExporter> Worker<E> {
                 return;
             }
             self.shared.waiting.fetch_sub(spans, Ordering::Relaxed);
-            self.send(batch).await;
+            self.send_all(batch).await;
             if spans < self.limits.batch {
                 return;
             }
+        }
+    }
+
+    /// Sends what this process made, and then what each workload made, as its own.
+    async fn send_all(&mut self, batch: Vec<Ended>) {
+        let mut by_workload = BTreeMap::<Option<Arc<str>>, Vec<SpanData>>::new();
+        for Ended { span, workload } in batch {
+            by_workload.entry(workload).or_default().push(span);
+        }
+        for (workload, spans) in by_workload {
+            let Some(workload) = workload else {
+                self.send(spans).await;
+                continue;
+            };
+            // One exporter sends for all of them, one after the other.
+            self.exporter.set_resource(&self.resources.of(&workload));
+            self.send(spans).await;
+            self.exporter.set_resource(self.resources.own());
         }
     }
 

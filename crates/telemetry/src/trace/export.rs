@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry::{InstrumentationScope, Key};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
 
 use super::batch::{Batch, ExportCounts, Shared, SharedBatch};
 use super::client::Client;
+use super::resource::Resources;
 use super::{Sampling, TraceConfig, Tracer};
 use crate::Error;
 
@@ -32,10 +32,12 @@ impl Export {
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(config.limits.timeout)
             .build()?;
-        let resource = resource(config.service.as_deref());
+        let resources = Resources::new(config.service.as_deref());
+        let resource = resources.own().clone();
         // The SDK would do it through the processor, which has moved the exporter to its thread by then.
         exporter.set_resource(&resource);
-        let batch = Arc::new(Batch::start(exporter, config.limits, Arc::clone(&shared))?);
+        let batch =
+            Arc::new(Batch::start(exporter, resources, config.limits, Arc::clone(&shared))?);
         let ratio = Sampler::TraceIdRatioBased(config.sampling.ratio);
         let sampler = match config.sampling {
             Sampling { parent_based: true, .. } => Sampler::ParentBased(Box::new(ratio)),
@@ -66,15 +68,4 @@ impl Export {
     pub(crate) fn shutdown(&self, deadline: Duration) -> bool {
         self.provider.shutdown_with_timeout(deadline).is_ok() && !self.shared.cut_short()
     }
-}
-
-/// What the environment says, with a name in any case.
-fn resource(service: Option<&str>) -> Resource {
-    let found = Resource::builder().build();
-    let named = found
-        .get(&Key::from_static_str("service.name"))
-        .map(|name| name.to_string())
-        .filter(|name| !name.starts_with("unknown_service"));
-    let name = service.map(str::to_owned).or(named).unwrap_or_else(|| "reef".to_owned());
-    Resource::builder().with_service_name(name).build()
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, Uri};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind};
-use opentelemetry_sdk::trace::{SpanData, SpanProcessor as _};
+use opentelemetry_sdk::trace::SpanData;
 use reef_capability::{Span, Trace};
 
 use super::span::{Exported, known};
@@ -27,10 +27,11 @@ impl SpanParent {
         &self.context
     }
 
-    /// Exports a span that somebody else made, a guest. `reef.workload` is put onto it.
-    pub fn pass_on(&self, mut span: SpanData, workload: &str) {
-        span.attributes.push(KeyValue::new(attributes::WORKLOAD, workload.to_owned()));
-        self.tracer.batch.on_end(span);
+    /// Exports a span that somebody else made, a guest, as one of its workload's: in the resource, the workload is the
+    /// service. `reef.workload` is put onto the span, too.
+    pub fn pass_on(&self, mut span: SpanData, workload: &Arc<str>) {
+        span.attributes.push(KeyValue::new(attributes::WORKLOAD, workload.to_string()));
+        self.tracer.batch.pass_on(span, workload);
     }
 
     /// The span of an HTTP request that goes out, named in its `headers` as the parent of what answers it.

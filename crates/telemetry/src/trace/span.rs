@@ -40,6 +40,8 @@ pub mod attributes {
     pub const ERROR_TYPE: &str = "error.type";
     /// The workload that was called.
     pub const WORKLOAD: &str = "reef.workload";
+    /// The application that it belongs to.
+    pub const APPLICATION: &str = "reef.application";
 }
 
 /// Starts spans, or passes the caller's context on when nothing is exported. Cheap to clone.

@@ -95,7 +95,8 @@ async fn what_the_guest_does_wrong_is_not_held_against_the_backend() {
     let usage = gate.usage().snapshot();
     assert_eq!(usage.len(), 1);
     assert_eq!((usage[0].operation, usage[0].took.count()), ("get", 100));
-    assert_eq!(usage[0].failures, [("invalid", 100)]);
+    let failed: Vec<_> = usage[0].failed.iter().map(|(kind, took)| (*kind, took.count())).collect();
+    assert_eq!(failed, [("invalid", 100)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use reef_capability::Failure;
 use tokio::sync::oneshot;
 
 use super::{ENTRIES, Kept, file::File, is_there, milliseconds, now, recent::Recent};
-use crate::{Change, sum, watching::Watchers};
+use crate::{Change, sum, watchers::Watchers};
 
 /// Writes of one transaction, and their bytes.
 const MOST: (usize, usize) = (512, 16 << 20);

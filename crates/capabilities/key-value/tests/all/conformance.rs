@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use reef_capability::Failure;
-use reef_key_value::{Change, SetOptions};
+use reef_key_value::{Change, SetOptions, Told};
 
 use super::{Store, bytes};
 
@@ -243,7 +243,10 @@ async fn watch(store: &Store) {
     };
     let mut next = async || {
         let within = Duration::from_secs(10);
-        tokio::time::timeout(within, changes.next()).await.unwrap().unwrap()
+        match tokio::time::timeout(within, changes.next()).await.unwrap().unwrap() {
+            Told::Changed(change) => change,
+            Told::Missed(missed) => panic!("{missed} missed"),
+        }
     };
     store.set("w", "k", bytes("1")).await.unwrap();
     assert_eq!(next().await, Change { key: "k".into(), value: Some(bytes("1")) });

@@ -1,16 +1,15 @@
 //! Channels: messages for who is there when they are published.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use reef_capability::Failure;
-use reef_redis::{Server, matching};
-use tokio::{runtime::Handle, sync::mpsc};
+use reef_redis::{Matching, Server, matching};
+use tokio::runtime::Handle;
 
 use crate::{Delivery, Interest, Message, Subscription, Syntax};
 
 struct Channels {
     pattern: String,
-    messages: mpsc::Receiver<(Bytes, Bytes)>,
+    messages: Matching,
     ended: bool,
 }
 
@@ -51,6 +50,15 @@ impl Subscription for Channels {
                 let lost = || Err(Failure::lost("Redis: the connection was lost"));
                 return (!self.ended).then(lost);
             };
+            let missed = self.messages.missed();
+            if missed > 0 {
+                let pattern = &*self.pattern;
+                tracing::warn!(
+                    pattern,
+                    missed,
+                    "Messages of Redis came faster than they were taken."
+                );
+            }
             // One that is no text is no subject.
             let Ok(subject) = std::str::from_utf8(&channel) else { continue };
             if Syntax::Tokens.matches(&self.pattern, subject) {
