@@ -128,5 +128,5 @@ proptest! {
 
 /// The crate's, where it is now: what was compiled may have been compiled for another checkout.
 fn folder() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default()
 }

@@ -91,5 +91,5 @@ fn an_application_is_called_after_its_folder_or_file() {
 
 /// The crate's, where it is now: what was compiled may have been compiled for another checkout.
 fn folder() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default()
 }

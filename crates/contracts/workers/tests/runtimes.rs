@@ -255,5 +255,5 @@ fn ruby() -> Result<()> {
 
 /// The crate's, where it is now: what was compiled may have been compiled for another checkout.
 fn folder() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default()
 }
