@@ -1,0 +1,471 @@
+//! Whatever happens to a lattice, it settles, within its rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::{
+    world::{Network, World},
+    *,
+};
+use crate::{
+    Action, Amount, Host, MOST_INSTANCES, Packing, Quota, Reason, Rollout, Schedule,
+    Strategy as Steps, plan, shares::shares,
+};
+
+const HOSTS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// What happens between two looks.
+#[derive(Clone, Debug)]
+enum Event {
+    Quiet(u64),
+    Crash(usize),
+    Back(usize, bool),
+    Schedule(usize, Schedule),
+    Label(usize, usize),
+    Want(usize, Box<Workload>),
+    Revise(usize, u64, u64),
+    Drop(usize),
+    Crashing(usize, u64),
+}
+
+#[derive(Clone, Debug)]
+struct Scenario {
+    hosts: Vec<(usize, u64)>,
+    workloads: Vec<Workload>,
+    quota: Option<u64>,
+    events: Vec<Event>,
+    loss: u32,
+    twice: u32,
+    delay: u64,
+    seed: u64,
+}
+
+fn zone(at: usize) -> Labels {
+    labels(["zone=a disk=ssd", "zone=b disk=ssd", "zone=c", "disk=ssd"][at % 4])
+}
+
+use crate::Labels;
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let spread = prop_oneof![
+        3 => Just(Vec::new()),
+        1 => (0u32..4, 0u32..4, 0u32..4).prop_map(|(a, b, c)| {
+            vec![part("a", "zone=a", a), part("b", "zone=b", b), part("any", "", c)]
+        }),
+        1 => (1u32..4, 1u32..4).prop_map(|(a, b)| vec![part("ssd", "disk=ssd", a), part("b", "zone=b", b)]),
+    ];
+    let topology = prop_oneof![
+        3 => Just(None),
+        1 => (1u32..3, any::<bool>()).prop_map(|(skew, required)| zones(skew, required)),
+    ];
+    let required = prop_oneof![
+        4 => Just(Vec::new()),
+        1 => Just(vec![one_of("disk", &["ssd"])]),
+        1 => Just(vec![Constraint::NotIn("zone".into(), BTreeSet::from(["c".into()]))]),
+    ];
+    let preferred = prop_oneof![
+        3 => Just(Vec::new()),
+        1 => Just(vec![(Constraint::Exists("disk".into()), 5), (one_of("zone", &["b"]), 1)]),
+    ];
+    let packing = prop_oneof![3 => Just(Packing::Even), 1 => Just(Packing::BinPack)];
+    let per_host = prop_oneof![4 => Just(None), 1 => (1u32..4).prop_map(Some)];
+    (spread, required, preferred, topology, per_host, packing).prop_map(
+        |(spread, required, preferred, topology, per_host, packing)| Rules {
+            spread,
+            required,
+            preferred,
+            topology,
+            per_host,
+            packing,
+        },
+    )
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    prop_oneof![(0u32..3).prop_map(Amount::Count), (0u32..60).prop_map(Amount::Percent)]
+}
+
+fn steps() -> impl Strategy<Value = Steps> {
+    let hold = std::time::Duration::from_millis(500);
+    prop_oneof![
+        1 => Just(Steps::AllAtOnce),
+        4 => (amount(), amount())
+            .prop_map(|(max_unavailable, max_surge)| Steps::Rolling { max_unavailable, max_surge }),
+        1 => Just(Steps::BlueGreen { hold }),
+        1 => prop::collection::vec(0u32..120, 0..3).prop_map(move |weights| {
+            let steps = weights.into_iter().map(|weight| crate::CanaryStep { weight, hold });
+            Steps::Canary { steps: steps.collect() }
+        }),
+    ]
+}
+
+fn some_workload() -> impl Strategy<Value = Workload> {
+    let scale = prop_oneof![5 => (0u32..12).prop_map(Scale::Instances), 1 => (1u32..3).prop_map(Scale::Daemon)];
+    let missing = prop_oneof![2 => Just(None), 1 => amount().prop_map(Some)];
+    (scale, rules(), steps(), missing, 0i32..2, 1u64..4).prop_map(
+        |(scale, rules, strategy, max_unavailable, priority, size)| {
+            let mut revision = revision(1);
+            revision.requests.memory *= size;
+            let rollout = Rollout { strategy, ..Rollout::default() };
+            Workload { rules, rollout, max_unavailable, priority, ..Workload::new(revision, scale) }
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let host = 0..HOSTS.len();
+    let workload = 0usize..3;
+    let schedule =
+        prop_oneof![Just(Schedule::Open), Just(Schedule::Cordoned), Just(Schedule::Draining),];
+    prop_oneof![
+        4 => (1u64..15).prop_map(Event::Quiet),
+        1 => host.clone().prop_map(Event::Crash),
+        2 => (host.clone(), any::<bool>()).prop_map(|(host, empty)| Event::Back(host, empty)),
+        2 => (host.clone(), schedule).prop_map(|(host, schedule)| Event::Schedule(host, schedule)),
+        1 => (host, 0usize..4).prop_map(|(host, labels)| Event::Label(host, labels)),
+        1 => (workload.clone(), some_workload()).prop_map(|(at, one)| Event::Want(at, Box::new(one))),
+        3 => (workload.clone(), 1u64..5, 1u64..4).prop_map(|(at, number, size)| Event::Revise(at, number, size)),
+        1 => workload.clone().prop_map(Event::Drop),
+        1 => (workload, 1u64..5).prop_map(|(at, number)| Event::Crashing(at, number)),
+    ]
+}
+
+fn scenario() -> impl Strategy<Value = Scenario> {
+    (
+        prop::collection::vec((0usize..4, 4u64..20), 0..HOSTS.len()),
+        prop::collection::vec(some_workload(), 0..3),
+        prop_oneof![3 => Just(None), 1 => (0u64..20).prop_map(Some)],
+        prop::collection::vec(event(), 0..8),
+        prop_oneof![Just(0u32), 0u32..50],
+        prop_oneof![Just(0u32), 0u32..50],
+        prop_oneof![Just(0u64), 0u64..6],
+        any::<u64>(),
+    )
+        .prop_map(|(hosts, workloads, quota, events, loss, twice, delay, seed)| Scenario {
+            hosts,
+            workloads,
+            quota,
+            events,
+            loss,
+            twice,
+            delay,
+            seed,
+        })
+}
+
+fn name(at: usize) -> WorkloadKey {
+    key(["one", "two", "three"][at % 3])
+}
+
+fn begin(scenario: &Scenario) -> World {
+    let hosts = HOSTS.iter().zip(&scenario.hosts).map(|(id, (labels, size))| {
+        let capacity = Resources::new(size * 64 * MIB, 2000);
+        (Id::from(id), Host { labels: zone(*labels), capacity, ..Host::default() })
+    });
+    let workloads = scenario.workloads.iter().cloned().enumerate();
+    let mut desired = Desired {
+        workloads: workloads.map(|(at, one)| (name(at), one)).collect(),
+        ..Desired::default()
+    };
+    if scenario.quota.is_some() {
+        let quota = Quota { instances: scenario.quota, ..Quota::default() };
+        desired.quotas.insert("default".into(), quota);
+    }
+    let mut world = World::new(desired, Observed { hosts: hosts.collect(), ..Observed::default() });
+    let Scenario { loss, twice, delay, .. } = *scenario;
+    world.network = Network { loss, twice, delay };
+    world.seed(scenario.seed);
+    world
+}
+
+fn happen(world: &mut World, event: &Event) {
+    match event {
+        Event::Quiet(_) => {}
+        Event::Crash(host) => world.crash(HOSTS[*host]),
+        Event::Back(host, empty) => world.come_back(HOSTS[*host], *empty),
+        Event::Schedule(host, schedule) => {
+            if let Some(host) = world.observed.hosts.get_mut(HOSTS[*host]) {
+                host.schedule = *schedule;
+            }
+        }
+        Event::Label(host, labels) => {
+            if let Some(host) = world.observed.hosts.get_mut(HOSTS[*host]) {
+                host.labels = zone(*labels);
+            }
+        }
+        Event::Want(at, workload) => {
+            let revision = world.desired.workloads.get(&name(*at)).map(|one| one.revision.clone());
+            let mut workload = (**workload).clone();
+            workload.revision = revision.unwrap_or(workload.revision);
+            world.desired.workloads.insert(name(*at), workload);
+        }
+        Event::Revise(at, number, size) => {
+            if let Some(workload) = world.desired.workloads.get_mut(&name(*at)) {
+                if workload.revision.number != *number {
+                    let mut next = revision(*number);
+                    next.requests.memory *= size;
+                    workload.previous = Some(std::mem::replace(&mut workload.revision, next));
+                    world.observed.rollouts.remove(&name(*at));
+                }
+            }
+        }
+        Event::Drop(at) => {
+            world.desired.workloads.remove(&name(*at));
+            world.observed.weights.remove(&name(*at));
+            world.observed.rollouts.remove(&name(*at));
+        }
+        Event::Crashing(at, number) => {
+            world.crashing.insert((name(*at), *number));
+        }
+    }
+    (0..if let Event::Quiet(ticks) = event { *ticks } else { 1 }).for_each(|_| {
+        world.tick();
+        check_plan(world);
+    });
+}
+
+/// What holds of every plan, however bad things are.
+fn check_plan(world: &World) {
+    let (desired, observed, plan) = (&world.desired, &world.observed, &world.last);
+    let mut starting: BTreeMap<&Id, Resources> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for action in &plan.actions {
+        let Action::Scale { host: id, workload, revision, from, to } = action else { continue };
+        let host = &observed.hosts[id];
+        assert!(seen.insert((id, workload, revision)), "told twice: {action}");
+        assert_eq!(host.reach, crate::Reach::Reachable, "{action}");
+        if to > from {
+            assert_eq!(host.schedule, Schedule::Open, "{action}");
+            let wanted = &desired.workloads[workload];
+            let all = [Some(&wanted.revision), wanted.previous.as_ref()];
+            let found = all.into_iter().flatten().find(|one| one.number == *revision);
+            let requests = found.map(|one| one.requests).unwrap_or_default();
+            let sum = starting.entry(id).or_default();
+            *sum = sum.plus(requests.times((to - from).into()));
+            assert!(fits(host, &wanted.rules), "against the rules: {action}");
+        }
+    }
+    for (id, starting) in starting {
+        let host = &observed.hosts[id];
+        let used = host
+            .placements
+            .iter()
+            .fold(starting, |sum, one| sum.plus(one.requests.times(one.instances.into())));
+        assert!(
+            used.memory <= host.capacity.memory && used.cpu <= host.capacity.cpu,
+            "{id} is too full"
+        );
+    }
+    for (workload, status) in &plan.workloads {
+        check_budget(world, workload, status);
+        if status.phase == Phase::Deployed {
+            assert_eq!((status.running, status.ready), (status.wanted, status.wanted));
+            assert!(status.reasons.is_empty());
+        }
+    }
+}
+
+/// Stopping leaves as many ready as there have to be, if there were so many.
+fn check_budget(world: &World, key: &WorkloadKey, status: &Status) {
+    let Some(workload) = world.desired.workloads.get(key) else { return };
+    let Steps::Rolling { max_unavailable, .. } = workload.rollout.strategy else { return };
+    let short =
+        |reason: &Reason| matches!(reason, Reason::NoHost(_) | Reason::DaemonWithoutRoom { .. });
+    if workload.max_unavailable.is_some()
+        || status.reasons.iter().any(short)
+        || world.desired.quotas.contains_key("default")
+    {
+        return;
+    }
+    let floor = status.wanted - max_unavailable.down(status.wanted).min(status.wanted);
+    let (mut before, mut after) = (0, 0);
+    for (id, host) in &world.observed.hosts {
+        if host.reach != crate::Reach::Reachable {
+            continue;
+        }
+        for one in host.placements.iter().filter(|one| &one.workload == key) {
+            before += one.ready;
+            let told = world.last.actions.iter().find_map(|action| match action {
+                Action::Scale { host, workload, revision, to, .. }
+                    if (host, workload, *revision) == (id, key, one.revision) =>
+                {
+                    Some(*to)
+                }
+                _ => None,
+            });
+            after += told.map_or(one.ready, |to| one.ready.min(to));
+        }
+    }
+    assert!(after >= before.min(floor), "{key}: {before} ready, then {after}, {floor} have to be");
+}
+
+fn fits(host: &Host, rules: &Rules) -> bool {
+    let satisfied = |constraint: &Constraint| match constraint {
+        Constraint::In(label, values) => {
+            host.labels.get(label).is_some_and(|value| values.contains(value))
+        }
+        Constraint::NotIn(label, values) => {
+            !host.labels.get(label).is_some_and(|value| values.contains(value))
+        }
+        Constraint::Exists(label) => host.labels.contains_key(label),
+        Constraint::Missing(label) => !host.labels.contains_key(label),
+    };
+    let part =
+        rules.spread.is_empty() || rules.spread.iter().any(|part| is_in(host, &part.requirements));
+    let topology = rules.topology.as_ref().filter(|topology| topology.required);
+    part && rules.required.iter().all(satisfied)
+        && topology.is_none_or(|topology| host.labels.contains_key(&topology.label))
+}
+
+fn is_in(host: &Host, requirements: &Labels) -> bool {
+    requirements.iter().all(|(label, value)| host.labels.get(label) == Some(value))
+}
+
+/// What holds once nothing is left to be done.
+fn check_settled(world: &World) {
+    let again = plan(&world.desired, &world.observed, world.now);
+    assert_eq!(actions(&again), Vec::<String>::new());
+    for (key, status) in &again.workloads {
+        let Some(workload) = world.desired.workloads.get(key) else {
+            continue;
+        };
+        let text = status.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let mut live: BTreeMap<&Id, u32> = BTreeMap::new();
+        for (id, host) in &world.observed.hosts {
+            let is_lost = host.reach != crate::Reach::Reachable;
+            for one in host.placements.iter().filter(|one| &one.workload == key && !is_lost) {
+                *live.entry(id).or_default() += one.instances;
+            }
+        }
+        let total: u32 = live.values().sum();
+        let explained = !status.reasons.is_empty();
+        let ready = status.ready == total;
+        if total != status.wanted || !ready {
+            let crashing = world.crashing.iter().any(|(one, _)| one == key);
+            assert!(explained || crashing, "{key}: {total} of {} and no reason", status.wanted);
+        }
+        for id in live.keys() {
+            let host = &world.observed.hosts[*id];
+            let held = explained || world.crashing.iter().any(|(one, _)| one == key);
+            assert!(fits(host, &workload.rules) || held, "{key} on {id} against the rules");
+            assert!(
+                !matches!(host.schedule, Schedule::Draining | Schedule::Drained) || held,
+                "{key} is still on {id}: {text}"
+            );
+        }
+        if !explained && ready {
+            assert!(total == status.wanted);
+            check_rules(world, workload, status, &live);
+        }
+    }
+}
+
+/// Parts of the spread have their shares, domains are even, no host has too many.
+fn check_rules(world: &World, workload: &Workload, status: &Status, live: &BTreeMap<&Id, u32>) {
+    if let Scale::Daemon(_) = workload.scale {
+        return;
+    }
+    let rules = &workload.rules;
+    let limit = rules.per_host.unwrap_or(MOST_INSTANCES);
+    assert!(live.values().all(|count| *count <= limit));
+    // Any set of parts has, on its hosts, at least the shares of those parts.
+    let weights: Vec<u32> = rules.spread.iter().map(|part| part.weight).collect();
+    let shares = shares(status.wanted, &weights);
+    for set in 0..1usize << rules.spread.len() {
+        let parts = || (0..rules.spread.len()).filter(|at| set >> at & 1 == 1);
+        let of_set = |id: &Id| {
+            parts().any(|at| is_in(&world.observed.hosts[id], &rules.spread[at].requirements))
+        };
+        let there: u32 = live.iter().filter(|(id, _)| of_set(id)).map(|(_, count)| *count).sum();
+        assert!(there >= parts().map(|at| shares[at]).sum(), "{set:b} has {there}");
+    }
+    if let Some(topology) = rules.topology.as_ref().filter(|topology| topology.required) {
+        let mut domains: BTreeMap<&Id, u32> = BTreeMap::new();
+        for (id, host) in &world.observed.hosts {
+            let open = host.schedule == Schedule::Open && host.reach == crate::Reach::Reachable;
+            if let Some(domain) =
+                host.labels.get(&topology.label).filter(|_| open && fits(host, rules))
+            {
+                *domains.entry(domain).or_default() += live.get(id).copied().unwrap_or(0);
+            }
+        }
+        let all = || domains.values().copied();
+        let skew = all().max().unwrap_or(0) - all().min().unwrap_or(0);
+        assert!(skew <= topology.max_skew, "{domains:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_it_settles_within_its_rules(scenario in scenario()) {
+        let mut world = begin(&scenario);
+        for event in &scenario.events {
+            happen(&mut world, event);
+        }
+        world.settle();
+        check_settled(&world);
+    }
+
+    /// What a plan is for is what the next one finds, once it is there.
+    #[test]
+    fn what_was_planned_is_planned_again(scenario in scenario()) {
+        let mut world = begin(&Scenario { loss: 0, twice: 0, delay: 0, ..scenario.clone() });
+        for event in scenario.events.iter().take(3) {
+            happen(&mut world, event);
+        }
+        world.observed.rollouts.clear();
+        world.desired.workloads.values_mut().for_each(|one| one.previous = None);
+        world.observed.hosts.values_mut().for_each(|host| host.reach = crate::Reach::Reachable);
+        let first = plan(&world.desired, &world.observed, world.now);
+        prop_assert_eq!(&first, &plan(&world.desired, &world.observed, world.now));
+        place_targets(&mut world, &first);
+        let second = plan(&world.desired, &world.observed, world.now);
+        for (key, status) in &first.workloads {
+            let again = second.workloads.get(key).map(|status| &status.targets);
+            prop_assert!(again.unwrap_or(&Vec::new()) == &status.targets, "{}: {:?} {:?}", key, status, again);
+        }
+        let scales = second.actions.iter().filter(|action| matches!(action, Action::Scale { .. }));
+        prop_assert_eq!(scales.count(), 0, "{:#?}", second.actions);
+    }
+
+    /// What a lost host ran is all that starts, and nothing stops.
+    #[test]
+    fn a_lost_host_moves_only_what_it_ran(counts in prop::collection::vec(0u32..30, 1..4), lost in 0usize..4) {
+        let all = [("a", "zone=a"), ("b", "zone=b"), ("c", "zone=c"), ("d", "zone=a")];
+        let mut world = World::new(Desired::default(), hosts(&all));
+        for (at, count) in counts.iter().enumerate() {
+            let mut one = workload(*count, Rules::default());
+            one.revision.requests = Resources::new(1, 1);
+            world.desired.workloads.insert(name(at), one);
+        }
+        world.settle();
+        let gone = world.observed.hosts.remove(all[lost].0).unwrap_or_default();
+        let gone: u32 = gone.placements.iter().map(|one| one.instances).sum();
+        let plan = plan(&world.desired, &world.observed, world.now);
+        let mut started = 0;
+        for action in &plan.actions {
+            if let Action::Scale { from, to, .. } = action {
+                prop_assert!(to > from);
+                started += to - from;
+            }
+        }
+        prop_assert_eq!(started, gone);
+    }
+}
+
+fn place_targets(world: &mut World, first: &crate::Plan) {
+    world.observed.hosts.values_mut().for_each(|host| host.placements.clear());
+    for (workload, status) in &first.workloads {
+        for target in &status.targets {
+            let host = world.observed.hosts.get_mut(&target.host);
+            let requests = world.desired.workloads[workload].revision.requests;
+            let (workload, revision, instances) =
+                (workload.clone(), target.revision, target.instances);
+            let one = Placement { workload, revision, instances, ready: instances, requests };
+            host.into_iter().for_each(|host| host.placements.push(one.clone()));
+        }
+    }
+}
