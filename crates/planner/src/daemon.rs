@@ -10,34 +10,35 @@ use crate::{
     resources::Resources,
 };
 
-/// How many hosts have a daemon: those that the rules allow, that take instances or have some.
-pub(crate) fn hosts_of(hosts: &Hosts<'_>, ask: &Ask<'_>) -> Vec<u32> {
-    let all = allowed(hosts, ask.rules, hosts.usable());
-    let runs = |host: &u32| {
-        ask.running.get(host).is_some_and(|running| match hosts.standing(*host) {
-            Standing::Cordoned => running.wanted > 0,
-            _ => running.wanted + running.replaced > 0,
-        })
+/// How many instances each host is to have: as many as are wanted, where it takes new ones, and else those that it has.
+pub(crate) fn wanted(hosts: &Hosts<'_>, ask: &Ask<'_>) -> Vec<(u32, u32)> {
+    let limit = ask.rules.per_host.unwrap_or(u32::MAX).min(ask.instances);
+    let here = |host: u32| {
+        let running = ask.running.get(&host).copied().unwrap_or_default();
+        match hosts.standing(host) {
+            Standing::Open => limit,
+            Standing::Cordoned => running.wanted.min(limit),
+            Standing::Silent => (running.wanted + running.replaced).min(limit),
+            Standing::Leaving | Standing::Lost => 0,
+        }
     };
-    all.iter().filter(|host| hosts.standing(*host) == Standing::Open || runs(host)).collect()
+    let all = allowed(hosts, ask.rules, hosts.usable());
+    all.iter().map(|host| (host, here(host))).filter(|(_, here)| *here > 0).collect()
 }
 
-/// Places `ask.instances` on each of those hosts, and `most` in all: those that have some come first.
+/// Places them, and `most` in all: hosts that have some come first.
 pub(crate) fn place(hosts: &mut Hosts<'_>, ask: &Ask<'_>, most: u32) -> Placed {
-    let mut all = hosts_of(hosts, ask);
-    let wanted = u64::from(ask.instances) * all.len() as u64;
+    let mut all = wanted(hosts, ask);
+    let wanted: u64 = all.iter().map(|(_, here)| u64::from(*here)).sum();
     let has = |host: &u32| ask.running.get(host).is_some_and(|one| one.wanted + one.replaced > 0);
-    all.sort_by_key(|host| (!has(host), *host));
-    let limit = ask.rules.per_host.unwrap_or(u32::MAX).min(ask.instances);
+    all.sort_by_key(|(host, _)| (!has(host), *host));
     let mut placed = Placed::default();
     let mut left = most;
     let mut without_room: Option<(u32, Id)> = None;
-    for host in all {
-        let running = ask.running.get(&host).copied().unwrap_or_default();
-        let here = limit.min(left);
+    for (host, here) in all {
+        let here = here.min(left);
         let room = match hosts.standing(host) {
-            Standing::Silent => here.min(running.wanted + running.replaced),
-            Standing::Cordoned => here.min(running.wanted),
+            Standing::Silent => here,
             _ => hosts.free(host).room(ask.requests, here),
         };
         if room < here && hosts.standing(host) == Standing::Open {

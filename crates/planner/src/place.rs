@@ -57,6 +57,13 @@ pub(crate) struct Placed {
     pub(crate) reasons: Vec<Reason>,
 }
 
+impl Ask<'_> {
+    /// Whether a host needs room for one more than it is to have.
+    pub(crate) fn reserves(&self, host: u32) -> bool {
+        self.surge_first && self.running.get(&host).is_some_and(|running| running.replaced > 0)
+    }
+}
+
 /// Finds a place for so many instances. What they use today is not planned for in `hosts`; what they are to use is
 /// afterwards.
 pub(crate) fn place(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
@@ -176,8 +183,7 @@ fn rooms(cell: &Cell, kept: &[Kept], more: impl Fn(u32) -> u32) -> Room {
 /// How many instances a host can have in all.
 fn slots(hosts: &Hosts<'_>, ask: &Ask<'_>, host: u32) -> u32 {
     let limit = ask.rules.per_host.unwrap_or(MOST_INSTANCES).min(MOST_INSTANCES);
-    let running = ask.running.get(&host).copied().unwrap_or_default();
-    let spare = u32::from(ask.surge_first && running.replaced > 0);
+    let spare = u32::from(ask.reserves(host));
     hosts.free(host).room(ask.requests, MOST_INSTANCES).saturating_sub(spare).min(limit)
 }
 

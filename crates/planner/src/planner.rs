@@ -134,7 +134,8 @@ fn grant(desired: &Desired, hosts: &Hosts<'_>, entries: &mut [Entry<'_>]) {
             Scale::Daemon(count) => {
                 let running = running(&entry.live, entry.workload.revision.number, true);
                 let ask = ask(entry.workload, &entry.workload.revision, count, &running);
-                u64::from(count) * daemon::hosts_of(hosts, &ask).len() as u64
+                let wanted = daemon::wanted(hosts, &ask);
+                wanted.iter().map(|(_, here)| u64::from(*here)).sum()
             }
         };
         if wanted > MOST_INSTANCES.into() {

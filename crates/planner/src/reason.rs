@@ -127,6 +127,8 @@ pub struct Shortage {
     pub cpu: u32,
     /// Those that have as many as the rules allow on one host.
     pub full: u32,
+    /// Those that need room for one more, so that a new one is ready before the old one that it replaces stops.
+    pub surge: u32,
     /// Those in a failure domain that is too far ahead of another one.
     pub skew: u32,
     /// The emptiest failure domain that holds the others up, where that is so.
@@ -267,6 +269,10 @@ impl fmt::Display for Shortage {
             &format_args!("lack CPU ({} cores are asked for)", Cores(self.requests.cpu)),
         )?;
         lack(self.full, &"have as many as may be on one host")?;
+        lack(
+            self.surge,
+            &"have no room for a new one beside the old (allow some to be unavailable)",
+        )?;
         lack(self.skew, &"are in a failure domain too far ahead of the emptiest")?;
         match &self.domain {
             Some(domain) => write!(f, "; {domain} is the emptiest"),

@@ -48,6 +48,7 @@ pub(crate) fn shortage(
             Standing::Open if count >= limit => &mut found.full,
             Standing::Open if free.memory < ask.requests.memory => &mut found.memory,
             Standing::Open if free.cpu < ask.requests.cpu => &mut found.cpu,
+            Standing::Open if ask.reserves(host) => &mut found.surge,
             Standing::Open => &mut found.skew,
         };
         *lacking += 1;
