@@ -17,15 +17,17 @@ const LEVELS: [u32; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, u32::MAX];
 
 // What a unit costs, from what matters least to what matters most. Each is more than any way through the network can
 // make up for with what is before it.
-const PENALTY: i64 = 1 << 5;
-const UNEVEN: i64 = 1 << 16;
+const PENALTY: i64 = 1 << 4;
+const UNEVEN: i64 = 1 << 15;
+const REPLACED: i64 = 1 << 24;
 const KEPT: i64 = 1 << 36;
-const LEAST: i64 = 1 << 52;
+const LEAST: i64 = 1 << 50;
 
-/// How many instances may stay in a cell, and how many more there may be, by level.
+/// How many instances may stay in a cell, be replaced there, and be put there, by level.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Room {
     kept: [u64; LEVELS.len()],
+    replaced: [u64; LEVELS.len()],
     more: [u64; LEVELS.len()],
 }
 
@@ -41,19 +43,24 @@ pub(crate) struct Apportioned {
 }
 
 impl Room {
-    /// Adds a host where `kept` stay and `more` can be put.
-    pub(crate) fn add(&mut self, kept: u32, more: u32) {
-        let full = kept.saturating_add(more);
-        let mut low = 0;
-        for (at, high) in LEVELS.into_iter().enumerate() {
-            self.kept[at] += u64::from(kept.min(high).saturating_sub(low));
-            self.more[at] += u64::from(full.min(high).saturating_sub(low.max(kept)));
-            low = high;
+    /// Adds a host where `kept` stay, `replaced` give way to others, and `more` can be put.
+    pub(crate) fn add(&mut self, kept: u32, replaced: u32, more: u32) {
+        let mut from = 0u32;
+        let kinds =
+            [(&mut self.kept, kept), (&mut self.replaced, replaced), (&mut self.more, more)];
+        for (levels, count) in kinds {
+            let to = from.saturating_add(count);
+            let mut low = 0;
+            for (level, high) in levels.iter_mut().zip(LEVELS) {
+                *level += u64::from(to.min(high).saturating_sub(from.max(low)));
+                low = high;
+            }
+            from = to;
         }
     }
 
     fn kept(&self) -> u64 {
-        self.kept.iter().sum()
+        self.kept.iter().chain(&self.replaced).sum()
     }
 
     fn all(&self) -> u64 {
@@ -154,15 +161,14 @@ fn flow(
         let to = bounded.map_or(sink, domain);
         let outside = if !bounds.is_empty() && bounded.is_none() { 3 * UNEVEN } else { 0 };
         let mut out = Vec::new();
-        for (level, (kept, more)) in (0i64..).zip(room.kept.into_iter().zip(room.more)) {
-            let level = if even { level } else { 0 };
-            let penalty = i64::from(one.penalty) * PENALTY + outside;
-            for (capacity, cost) in [(kept, level - KEPT), (more, level + penalty)] {
-                if capacity > 0 {
-                    let edge = network.edge(cell(at), to, capacity, cost);
-                    priced.push((edge, cost));
-                    out.push(edge);
-                }
+        let penalty = i64::from(one.penalty) * PENALTY + outside;
+        let kinds = [(&room.kept, -KEPT), (&room.replaced, -REPLACED), (&room.more, penalty)];
+        for (levels, cost) in kinds {
+            for (level, capacity) in (0i64..).zip(levels).filter(|(_, capacity)| **capacity > 0) {
+                let cost = if even { cost + level } else { cost };
+                let edge = network.edge(cell(at), to, *capacity, cost);
+                priced.push((edge, cost));
+                out.push(edge);
             }
         }
         edges.push(out);

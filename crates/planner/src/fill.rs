@@ -8,47 +8,61 @@ use crate::{cells::Cell, desired::Packing, hosts::Hosts};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept {
     pub(crate) host: u32,
-    /// How many may stay.
+    /// How many may stay, or be replaced there.
     pub(crate) keep: u32,
-    /// Those of them that are not ready.
+    /// Those of them that are of the revision that is wanted.
+    pub(crate) wanted: u32,
+    /// Those of the wanted that are not ready.
     pub(crate) unready: u32,
 }
 
-/// Leaves `wanted` of the instances that may stay: those that are not ready go first, then those of the hosts with the
-/// most (or, where hosts are packed, of those that are used least).
-pub(crate) fn shed(hosts: &Hosts<'_>, packing: Packing, kept: &mut [Kept], wanted: u32) {
-    let sum = |kept: &[Kept]| kept.iter().map(|one| u64::from(one.keep)).sum::<u64>();
-    let mut surplus = sum(kept).saturating_sub(wanted.into());
-    if surplus == 0 {
+/// Leaves `left` of the instances that may stay. First go those that are to be replaced anyway, so that a new instance
+/// that was started somewhere stays there; then those that are not ready; then others. Each time the hosts with the
+/// most give first (or, where hosts are packed, those that are used least).
+pub(crate) fn shed(hosts: &Hosts<'_>, packing: Packing, kept: &mut [Kept], left: u32) {
+    let sum = kept.iter().map(|one| u64::from(one.keep)).sum::<u64>();
+    if sum <= u64::from(left) {
         return;
     }
-    // The most used last, as they are looked at from the end.
     kept.sort_by_key(|one| hosts.use_of(one.host));
-    let take = |one: &mut Kept, most: u32, surplus: &mut u64| {
-        let less = u32::try_from(*surplus).unwrap_or(u32::MAX).min(most);
-        one.keep -= less;
-        *surplus -= u64::from(less);
-    };
-    for one in kept.iter_mut().rev() {
-        take(one, one.unready.min(one.keep), &mut surplus);
-    }
-    match packing {
-        Packing::BinPack => kept.iter_mut().for_each(|one| take(one, one.keep, &mut surplus)),
-        Packing::Even if surplus > 0 => {
-            let under = |level: u32| {
-                kept.iter().map(|one| u64::from(one.keep.min(level))).sum::<u64>()
-                    <= u64::from(wanted)
-            };
-            let highest = kept.iter().map(|one| one.keep).max().unwrap_or(0);
-            let level = greatest(highest, under);
-            let mut more = u64::from(wanted)
-                - kept.iter().map(|one| u64::from(one.keep.min(level))).sum::<u64>();
-            for one in kept.iter_mut().filter(|one| one.keep > level) {
-                one.keep = if more > 0 { level + 1 } else { level };
-                more = more.saturating_sub(1);
-            }
+    let floors: [fn(&Kept) -> u32; 3] =
+        [|one| one.wanted.min(one.keep), |one| one.keep.saturating_sub(one.unready), |_| 0];
+    for floor in floors {
+        match packing {
+            Packing::BinPack => drop_from_first(kept, left, floor),
+            Packing::Even => lower(kept, left, floor),
         }
-        Packing::Even => {}
+    }
+}
+
+/// Lowers the hosts one after the other, none below its floor.
+fn drop_from_first(kept: &mut [Kept], left: u32, floor: fn(&Kept) -> u32) {
+    let sum = kept.iter().map(|one| u64::from(one.keep)).sum::<u64>();
+    let mut surplus = sum.saturating_sub(left.into());
+    for one in kept {
+        let spare = one.keep.saturating_sub(floor(one));
+        let less = u32::try_from(surplus).unwrap_or(u32::MAX).min(spare);
+        one.keep -= less;
+        surplus -= u64::from(less);
+    }
+}
+
+/// Lowers the hosts with the most to one level, none below its floor.
+fn lower(kept: &mut [Kept], left: u32, floor: fn(&Kept) -> u32) {
+    let at = |one: &Kept, level: u32| one.keep.min(level.max(floor(one)));
+    let sum = |level: u32| kept.iter().map(|one| u64::from(at(one, level))).sum::<u64>();
+    let highest = kept.iter().map(|one| one.keep).max().unwrap_or(0);
+    let level = greatest(highest, |level| sum(level) <= u64::from(left));
+    // Those used least have what does not go into whole levels.
+    let mut more = u64::from(left).saturating_sub(sum(level));
+    for one in kept {
+        let lowered = at(one, level);
+        if more > 0 && at(one, level.saturating_add(1)) > lowered {
+            one.keep = lowered + 1;
+            more -= 1;
+        } else {
+            one.keep = lowered;
+        }
     }
 }
 

@@ -42,8 +42,8 @@ pub(crate) struct Running {
     pub(crate) wanted: u32,
     /// Instances of others, which it replaces.
     pub(crate) replaced: u32,
-    /// Those of both that are ready.
-    pub(crate) ready: u32,
+    /// Those of the wanted that are not ready.
+    pub(crate) unready: u32,
 }
 
 /// Where it is to be.
@@ -92,9 +92,9 @@ fn find(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
     for (host, running) in ask.running {
         if let Some(cell) = cells.iter().position(|cell| cell.hosts.contains(*host)) {
             let keep = keep(hosts, ask, *host, *running);
-            let all = running.wanted + running.replaced;
-            let unready = all.saturating_sub(running.ready).min(keep);
-            kept[cell].push(Kept { host: *host, keep, unready });
+            let wanted = running.wanted.min(keep);
+            let unready = running.unready.min(wanted);
+            kept[cell].push(Kept { host: *host, keep, wanted, unready });
         }
     }
     let may_stay = |kept: &[Kept]| kept.iter().map(|one| u64::from(one.keep)).sum::<u64>();
@@ -162,19 +162,19 @@ fn find(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
 /// The room of a cell for what is there.
 fn room_of_kept(kept: &[Kept]) -> Room {
     let mut room = Room::default();
-    kept.iter().for_each(|one| room.add(one.keep, 0));
+    kept.iter().for_each(|one| room.add(one.wanted, one.keep - one.wanted, 0));
     room
 }
 
 /// The room of a cell.
 fn rooms(cell: &Cell, kept: &[Kept], more: impl Fn(u32) -> u32) -> Room {
-    let has: BTreeMap<u32, u32> = kept.iter().map(|one| (one.host, one.keep)).collect();
+    let has: BTreeMap<u32, &Kept> = kept.iter().map(|one| (one.host, one)).collect();
     let mut room = Room::default();
     for host in cell.hosts.iter() {
-        let keep = *has.get(&host).unwrap_or(&0);
+        let (keep, wanted) = has.get(&host).map_or((0, 0), |one| (one.keep, one.wanted));
         let more = more(host);
         if keep > 0 || more > 0 {
-            room.add(keep, more);
+            room.add(wanted, keep - wanted, more);
         }
     }
     room

@@ -336,7 +336,9 @@ fn running(
         let one = running.entry(*host).or_default();
         let count = if *number == revision { &mut one.wanted } else { &mut one.replaced };
         *count = count.saturating_add(live.instances).min(MOST_INSTANCES);
-        one.ready = one.ready.saturating_add(live.ready);
+        if *number == revision {
+            one.unready = live.instances - live.ready;
+        }
     }
     running
 }
