@@ -210,7 +210,8 @@ pub enum Amount {
     Percent(u32),
 }
 
-/// What a namespace may have in all. Instances beyond those wanted that are there for the time of a move or a rollout
+/// What a namespace may have in all, which is given to its workloads in the order of priority and age: one that is
+/// scaled beyond takes from those after it, so whoever scales it should look first. Instances beyond those wanted that are there for the time of a move or a rollout
 /// do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {

@@ -27,8 +27,8 @@
 //!
 //! # What is not done
 //!
-//! Nothing that runs is stopped to make room for something else, not even for something of higher priority, and
-//! nothing is moved to make whole what is left of many hosts.
+//! Nothing that runs is stopped to make room on a host for something else, not even for something of higher priority,
+//! and nothing is moved to make whole what is left of many hosts. (A quota is given in order, whatever runs.)
 //!
 //! ```
 //! use reef_planner::{Action, Desired, Host, Observed, Resources, Revision, Scale, Time, Workload, WorkloadKey, plan};

@@ -98,7 +98,6 @@ fn find(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
         }
     }
     let may_stay = |kept: &[Kept]| kept.iter().map(|one| u64::from(one.keep)).sum::<u64>();
-    let has: BTreeMap<u32, u32> = kept.iter().flatten().map(|one| (one.host, one.keep)).collect();
     let simple = cells.len() == 1 && domains.is_empty() && parts.len() == 1;
     let solve = |rooms: &[Room]| {
         let even = rules.packing == Packing::Even;
@@ -119,6 +118,8 @@ fn find(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
         hosts.reorder();
     }
     let hosts = &*hosts;
+    let before = kept.iter().flatten().filter(|_| as_is.is_none());
+    let has: BTreeMap<u32, u32> = before.map(|one| (one.host, one.keep)).collect();
     let room = |host: u32| more(hosts, ask, host, *has.get(&host).unwrap_or(&0));
     let (wanted, mut placed) = match as_is {
         Some(found) => found,
@@ -129,12 +130,14 @@ fn find(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
             (found.cells, found.parts)
         }
     };
-    let mut targets = BTreeMap::new();
+    for (kept, wanted) in kept.iter_mut().zip(&wanted) {
+        shed(hosts, rules.packing, kept, *wanted);
+    }
+    let mut targets: BTreeMap<u32, u32> =
+        kept.iter().flatten().map(|one| (one.host, one.keep)).collect();
     let mut given = Vec::new();
-    for ((cell, kept), wanted) in cells.iter().zip(&mut kept).zip(wanted) {
-        shed(hosts, rules.packing, kept, wanted);
+    for ((cell, kept), wanted) in cells.iter().zip(&kept).zip(wanted) {
         let staying = u32::try_from(may_stay(kept)).unwrap_or(u32::MAX);
-        targets.extend(kept.iter().map(|one| (one.host, one.keep)));
         if staying < wanted {
             given.extend(fill(hosts, rules.packing, cell, &targets, wanted - staying, room));
         }

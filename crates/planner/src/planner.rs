@@ -154,7 +154,6 @@ fn grant(desired: &Desired, hosts: &Hosts<'_>, entries: &mut [Entry<'_>]) {
         let Some(quota) = desired.quotas.get(namespace) else { continue };
         let claim = |at: &usize| Claim {
             wanted: entries[*at].granted,
-            running: count(&entries[*at].live),
             requests: entries[*at].workload.revision.requests,
         };
         let claims: Vec<Claim> = members.iter().map(claim).collect();

@@ -12,34 +12,24 @@ use crate::{
 pub(crate) struct Claim {
     /// Instances that are wanted.
     pub(crate) wanted: u32,
-    /// Instances that are there.
-    pub(crate) running: u32,
     /// What one of them asks for.
     pub(crate) requests: Resources,
 }
 
-/// Grants what a quota allows: first what is there, then the rest, each in the order of the claims. What runs is not
-/// stopped for what comes later; where the quota has become too small, the last ones go.
+/// Grants what a quota allows, in the order of the claims. What runs has no say in it: a rollout or a move would change
+/// what is granted by having more instances for a while, and what is granted would change the rollout.
 pub(crate) fn grant(quota: &Quota, claims: &[Claim]) -> Vec<u32> {
     let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
     let mut instances = limit(quota.instances);
     let mut left = Resources::new(limit(quota.memory), limit(quota.cpu));
-    let mut granted = vec![0; claims.len()];
-    let mut give = |granted: &mut u32, claim: &Claim, upto: u32| {
-        let wanted = upto.saturating_sub(*granted);
+    let give = |claim: &Claim| {
         let few = u32::try_from(instances).unwrap_or(u32::MAX);
-        let more = left.room(claim.requests, wanted.min(few));
-        *granted += more;
-        instances -= u64::from(more);
-        left = left.minus(claim.requests.times(more.into()));
+        let granted = left.room(claim.requests, claim.wanted.min(few));
+        instances -= u64::from(granted);
+        left = left.minus(claim.requests.times(granted.into()));
+        granted
     };
-    for (granted, claim) in granted.iter_mut().zip(claims) {
-        give(granted, claim, claim.wanted.min(claim.running));
-    }
-    for (granted, claim) in granted.iter_mut().zip(claims) {
-        give(granted, claim, claim.wanted);
-    }
-    granted
+    claims.iter().map(give).collect()
 }
 
 /// Why a claim was granted in part only: what is left of the quota once everything was granted.

@@ -58,7 +58,7 @@ pub(crate) fn course<'a>(workload: &'a Workload, facts: &Facts<'_>) -> Course<'a
         return course;
     };
     let known = facts.state.filter(|state| state.revision == new.number);
-    let mut state = known.cloned().unwrap_or_else(|| RolloutState {
+    let mut state = known.cloned().unwrap_or(RolloutState {
         revision: new.number,
         step: 0,
         serving: false,
@@ -264,5 +264,5 @@ fn weight(steps: &[CanaryStep], state: &RolloutState, facts: &Facts<'_>) -> u32 
         let serves = state.serving && *at == present && facts.ready > 0;
         serves || facts.ready >= canaries(**step, facts.instances).max(1)
     };
-    steps.filter(carried).last().map_or(0, |(_, step)| step.weight)
+    steps.rev().find(carried).map_or(0, |(_, step)| step.weight)
 }

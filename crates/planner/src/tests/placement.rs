@@ -257,7 +257,7 @@ fn a_daemon_is_on_each_host_that_fits_and_takes_what_is_not_closed() {
 }
 
 #[test]
-fn a_quota_is_for_what_is_there_and_then_in_order() {
+fn a_quota_is_given_in_order() {
     let mut desired = desired(workload(4, Rules::default()));
     let late = Workload { accepted: 1, ..workload(4, Rules::default()) };
     desired.workloads.insert(key("another"), late);
@@ -272,16 +272,14 @@ fn a_quota_is_for_what_is_there_and_then_in_order() {
          scale something down"
     );
     reach(&mut observed, &first);
-    // What is scaled up takes nothing from what runs.
-    desired.workloads.insert(key("web"), workload(9, Rules::default()));
     let second = plan(&desired, &observed, NOW);
-    assert_eq!(targets(&second), "a:4");
-    assert_eq!(web(&second).phase, Phase::Waiting);
     assert!(second.is_settled());
+    assert_eq!(second.workloads[&key("another")].phase, Phase::Waiting);
     let memory = Quota { memory: Some(5 * 64 * MIB), ..Quota::default() };
     desired.quotas.insert("default".into(), memory);
     let third = plan(&desired, &observed, NOW);
-    assert!(reasons(&third).contains("320MiB of memory"), "{}", reasons(&third));
+    let reason = third.workloads[&key("another")].reasons[0].to_string();
+    assert!(reason.starts_with("3 instances") && reason.contains("320MiB of memory"), "{reason}");
 }
 
 #[test]

@@ -201,13 +201,12 @@ fn happen(world: &mut World, event: &Event) {
             world.desired.workloads.insert(name(*at), workload);
         }
         Event::Revise(at, number, size) => {
-            if let Some(workload) = world.desired.workloads.get_mut(&name(*at)) {
-                if workload.revision.number != *number {
-                    let mut next = revision(*number);
-                    next.requests.memory *= size;
-                    workload.previous = Some(std::mem::replace(&mut workload.revision, next));
-                    world.observed.rollouts.remove(&name(*at));
-                }
+            let workload = world.desired.workloads.get_mut(&name(*at));
+            if let Some(workload) = workload {
+                let mut next = revision(workload.revision.number + number);
+                next.requests.memory *= size;
+                workload.previous = Some(std::mem::replace(&mut workload.revision, next));
+                world.observed.rollouts.remove(&name(*at));
             }
         }
         Event::Drop(at) => {
@@ -354,9 +353,45 @@ fn check_settled(world: &World) {
                 "{key} is still on {id}: {text}"
             );
         }
+        for reason in &status.reasons {
+            check_shortage(world, &again, workload, &live, reason);
+        }
         if !explained && ready && total == status.wanted {
             check_rules(world, workload, status, &live);
         }
+    }
+}
+
+/// Where instances have no host, no host that fits has room for one, and takes it.
+fn check_shortage(
+    world: &World,
+    plan: &crate::Plan,
+    workload: &Workload,
+    live: &BTreeMap<&Id, u32>,
+    reason: &Reason,
+) {
+    let Reason::NoHost(shortage) = reason else { return };
+    // What is about to be started or stopped, and cannot yet, has a say in what is free.
+    let waits =
+        |reason: &Reason| matches!(reason, Reason::NotYetFree { .. } | Reason::Budget { .. });
+    let waits = plan.workloads.values().any(|status| status.reasons.iter().any(waits));
+    let even = workload.rules.topology.as_ref().is_some_and(|topology| topology.required);
+    if waits || even || !world.crashing.is_empty() || shortage.surge > 0 {
+        return;
+    }
+    for (id, host) in &world.observed.hosts {
+        let open = host.schedule == Schedule::Open && host.reach == crate::Reach::Reachable;
+        if !open || !fits(host, &workload.rules) || !is_in(host, &shortage.requirements) {
+            continue;
+        }
+        let used = host
+            .placements
+            .iter()
+            .fold(shortage.requests, |sum, one| sum.plus(one.requests.times(one.instances.into())));
+        let full = used.memory > host.capacity.memory || used.cpu > host.capacity.cpu;
+        let limit = workload.rules.per_host.unwrap_or(MOST_INSTANCES);
+        let many = live.get(id).is_some_and(|count| *count >= limit);
+        assert!(full || many, "{id} has room, and still: {reason}");
     }
 }
 
@@ -380,14 +415,15 @@ fn check_rules(world: &World, workload: &Workload, status: &Status, live: &BTree
         assert!(there >= parts().map(|at| shares[at]).sum(), "{set:b} has {there}");
     }
     if let Some(topology) = rules.topology.as_ref().filter(|topology| topology.required) {
-        let mut domains: BTreeMap<&Id, u32> = BTreeMap::new();
-        for (id, host) in &world.observed.hosts {
-            let open = host.schedule == Schedule::Open && host.reach == crate::Reach::Reachable;
-            if let Some(domain) =
-                host.labels.get(&topology.label).filter(|_| open && fits(host, rules))
-            {
-                *domains.entry(domain).or_default() += live.get(id).copied().unwrap_or(0);
-            }
+        let fitting = || world.observed.hosts.iter().filter(|(_, host)| fits(host, rules));
+        let is_open =
+            |host: &Host| host.schedule == Schedule::Open && host.reach == crate::Reach::Reachable;
+        let open = fitting().filter(|(_, host)| is_open(host));
+        let open = open.filter_map(|(_, host)| host.labels.get(&topology.label));
+        let mut domains: BTreeMap<&Id, u32> = open.map(|domain| (domain, 0)).collect();
+        for (id, host) in fitting() {
+            let domain = host.labels.get(&topology.label).and_then(|one| domains.get_mut(one));
+            domain.into_iter().for_each(|count| *count += live.get(id).copied().unwrap_or(0));
         }
         let all = || domains.values().copied();
         let skew = all().max().unwrap_or(0) - all().min().unwrap_or(0);

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Action, Desired, Host, Id, Observed, Placement, Plan, Reach, Resources, Schedule, Time,
-    WorkloadKey, plan,
+    Action, Crashes, Desired, Host, Id, Observed, Placement, Plan, Reach, Resources, Schedule,
+    Time, WorkloadKey, plan,
 };
 
 /// Milliseconds between two looks of the controller.
@@ -92,7 +92,8 @@ impl World {
                 Some(wake) => self.now = self.now.max(Time(wake.0.saturating_sub(TICK))),
             }
         }
-        panic!("not settled after {patience} ticks: {:#?}", self.last.actions);
+        let (actions, wake) = (&self.last.actions, self.last.wake);
+        assert!(self.last.is_settled() && wake.is_none(), "after {patience} ticks: {actions:#?}");
     }
 
     /// A host ends without a word, and what it ran with it.
@@ -108,6 +109,10 @@ impl World {
         if let Some(host) = self.observed.hosts.get_mut(id) {
             if empty {
                 host.placements.clear();
+            }
+            for one in &host.placements {
+                let place = (Id::from(id), one.workload.clone(), one.revision);
+                self.warm.insert(place, self.tick + 2);
             }
             host.reach = Reach::Reachable;
         }
@@ -125,10 +130,9 @@ impl World {
                 self.observed.weights.remove(&workload);
             }
             Action::Release { host } => {
-                if let Some(host) = self.observed.hosts.get_mut(&host) {
-                    if host.schedule == Schedule::Draining {
-                        host.schedule = Schedule::Drained;
-                    }
+                let host = self.observed.hosts.get_mut(&host);
+                if let Some(host) = host.filter(|host| host.schedule == Schedule::Draining) {
+                    host.schedule = Schedule::Drained;
                 }
             }
             Action::Scale { host: id, workload, revision, to, .. } => {
@@ -152,6 +156,11 @@ impl World {
         let due = self.warm.extract_if(.., |_, due| *due <= self.tick).collect::<Vec<_>>();
         for ((host, workload, revision), _) in due {
             let crashes = self.crashing.contains(&(workload.clone(), revision));
+            if crashes {
+                let all = self.observed.crashes.entry(workload.clone()).or_default();
+                let crashes = all.entry(revision).or_default();
+                *crashes = Crashes { count: crashes.count + 1, last: self.now };
+            }
             let placements = self.observed.hosts.get_mut(&host).map(|host| &mut host.placements);
             for placement in placements.into_iter().flatten() {
                 if !crashes && (&placement.workload, placement.revision) == (&workload, revision) {
