@@ -62,10 +62,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn timed(desired: &Desired, observed: &Observed) -> (Plan, Duration) {
     let mut best = Duration::MAX;
     let mut last = Plan::default();
-    for _ in 0..5 {
+    let all = Instant::now();
+    for round in 0..50 {
+        if round > 2 && all.elapsed() > Duration::from_secs(2) {
+            break;
+        }
         let begun = Instant::now();
-        last = black_box(plan(black_box(desired), black_box(observed), Time(0)));
+        let one = black_box(plan(black_box(desired), black_box(observed), Time(0)));
         best = best.min(begun.elapsed());
+        last = one;
     }
     (last, best)
 }

@@ -59,6 +59,11 @@ impl Room {
         }
     }
 
+    /// Whether so many instances could be put on hosts without any: more room makes no difference.
+    pub(crate) fn has_cheapest(&self, instances: u32) -> bool {
+        self.more[0] >= u64::from(instances)
+    }
+
     fn kept(&self) -> u64 {
         self.kept.iter().chain(&self.replaced).sum()
     }

@@ -2,14 +2,14 @@
 
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// A name: of a host, a namespace, an application, a workload, a digest. Copies share their text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(Arc<str>);
 
-/// Which workload: its name within its application, within its namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Which workload: its name within its application, within its namespace. Written as `namespace/app/workload`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkloadKey {
     /// The namespace, whose quota it counts towards.
     pub namespace: Id,
@@ -85,5 +85,22 @@ impl<'de> Deserialize<'de> for Id {
 impl fmt::Display for WorkloadKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.namespace, self.app, self.workload)
+    }
+}
+
+impl Serialize for WorkloadKey {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WorkloadKey {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let mut parts = text.splitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(namespace), Some(app), Some(workload)) => Ok(Self::new(namespace, app, workload)),
+            _ => Err(D::Error::custom("a workload is written as `namespace/app/workload`")),
+        }
     }
 }

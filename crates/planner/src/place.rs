@@ -3,7 +3,7 @@
 //! What runs stays, as far as the rules, the host and the number of instances allow. The rest is put where the rules
 //! prefer it. What is found does not depend on the order of anything but the hosts' ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     apportion::{Room, apportion},
@@ -125,7 +125,7 @@ fn find(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
         Some(found) => found,
         None if simple => (vec![ask.instances], vec![0]),
         None => {
-            let of = |(cell, kept): (&Cell, &Vec<Kept>)| rooms(cell, kept, room);
+            let of = |(cell, kept): (&Cell, &Vec<Kept>)| rooms(cell, kept, ask.instances, room);
             let found = solve(&cells.iter().zip(&kept).map(of).collect::<Vec<_>>());
             (found.cells, found.parts)
         }
@@ -169,16 +169,18 @@ fn room_of_kept(kept: &[Kept]) -> Room {
     room
 }
 
-/// The room of a cell.
-fn rooms(cell: &Cell, kept: &[Kept], more: impl Fn(u32) -> u32) -> Room {
-    let has: BTreeMap<u32, &Kept> = kept.iter().map(|one| (one.host, one)).collect();
+/// The room of a cell, as far as `instances` can need it.
+fn rooms(cell: &Cell, kept: &[Kept], instances: u32, more: impl Fn(u32) -> u32) -> Room {
     let mut room = Room::default();
-    for host in cell.hosts.iter() {
-        let (keep, wanted) = has.get(&host).map_or((0, 0), |one| (one.keep, one.wanted));
-        let more = more(host);
-        if keep > 0 || more > 0 {
-            room.add(wanted, keep - wanted, more);
+    for one in kept {
+        room.add(one.wanted, one.keep - one.wanted, more(one.host));
+    }
+    let has: BTreeSet<u32> = kept.iter().map(|one| one.host).collect();
+    for host in cell.hosts.iter().filter(|host| !has.contains(host)) {
+        if room.has_cheapest(instances) {
+            break;
         }
+        room.add(0, 0, more(host));
     }
     room
 }

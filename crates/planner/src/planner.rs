@@ -180,7 +180,7 @@ fn one(
     let of_new = |((_, revision), _): &(&(u32, u64), &Live)| *revision == number;
     let facts = Facts {
         instances: *granted,
-        ready: live.iter().filter(of_new).map(|(_, live)| live.ready).sum(),
+        ready: live.iter().filter(of_new).fold(0, |sum, (_, live)| sum.saturating_add(live.ready)),
         others: live.keys().any(|(_, revision)| *revision != number),
         state: observed.rollouts.get(key),
         measure: observed.measures.get(key),

@@ -51,8 +51,14 @@ impl Resources {
             if used == 0 {
                 return 0;
             }
-            let share = (u128::from(used) * 1_000_000).checked_div(u128::from(all));
-            share.map_or(u32::MAX, |share| u32::try_from(share).unwrap_or(u32::MAX))
+            // Wide division takes several times as long, and numbers are seldom so great.
+            match used.checked_mul(1_000_000) {
+                Some(share) => share.checked_div(all),
+                None => (u128::from(used) * 1_000_000)
+                    .checked_div(u128::from(all))
+                    .map(|share| u64::try_from(share).unwrap_or(u64::MAX)),
+            }
+            .map_or(u32::MAX, |share| u32::try_from(share).unwrap_or(u32::MAX))
         };
         of(self.memory, capacity.memory).max(of(self.cpu, capacity.cpu))
     }

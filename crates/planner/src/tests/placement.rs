@@ -307,3 +307,15 @@ fn there_are_no_hosts() {
     let plan = plan(&desired(workload(1, Rules::default())), &Observed::default(), NOW);
     assert_eq!(reasons(&plan), "1 instances have no host: there are no hosts; start one");
 }
+
+#[test]
+fn what_goes_in_can_be_written_and_read() -> Result<(), serde_json::Error> {
+    let desired = desired(workload(2, overlapping()));
+    let mut observed = hosts(&FOUR);
+    run_web(&mut observed, &[1, 1]);
+    let read: Desired = serde_json::from_str(&serde_json::to_string(&desired)?)?;
+    assert_eq!(read, desired);
+    let read: Observed = serde_json::from_str(&serde_json::to_string(&observed)?)?;
+    assert_eq!(read, observed);
+    Ok(())
+}

@@ -431,6 +431,19 @@ fn check_rules(world: &World, workload: &Workload, status: &Status, live: &BTree
     }
 }
 
+/// Numbers at which something may go wrong.
+fn edge() -> impl Strategy<Value = u64> {
+    let most = u64::from(u32::MAX);
+    prop_oneof![
+        0u64..4,
+        Just(most),
+        Just(most - 1),
+        Just(u64::MAX),
+        Just(u64::MAX / 2),
+        any::<u64>()
+    ]
+}
+
 /// A thousand, unless `PROPTEST_CASES` says otherwise.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)
@@ -474,6 +487,53 @@ proptest! {
         }
         let scales = second.actions.iter().filter(|action| matches!(action, Action::Scale { .. }));
         prop_assert_eq!(scales.count(), 0, "{:#?}", second.actions);
+    }
+
+    /// No numbers are too great, too small or at odds with each other to be planned with.
+    #[test]
+    fn every_input_has_a_plan(
+        mut scenario in scenario(),
+        numbers in prop::collection::vec(edge(), 24),
+        now: u64,
+    ) {
+        let mut next = numbers.iter().copied().cycle();
+        let mut number = || next.next().unwrap_or(0);
+        let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        for workload in &mut scenario.workloads {
+            workload.revision.requests = Resources::new(number(), number());
+            workload.previous = Some(Revision { number: number(), ..revision(0) });
+            workload.scale = match workload.scale {
+                Scale::Instances(_) => Scale::Instances(small(number())),
+                Scale::Daemon(_) => Scale::Daemon(small(number())),
+            };
+            workload.max_unavailable = Some(Amount::Percent(small(number())));
+            workload.rules.spread.iter_mut().for_each(|part| part.weight = small(number()));
+            let topology = workload.rules.topology.iter_mut();
+            topology.for_each(|topology| topology.max_skew = small(number()));
+        }
+        let mut world = begin(&scenario);
+        let keys: Vec<WorkloadKey> = (0..3).map(name).collect();
+        for host in world.observed.hosts.values_mut() {
+            host.capacity = Resources::new(number(), number());
+            for workload in keys.iter().cycle().take(4).cloned() {
+                host.placements.push(Placement {
+                    workload,
+                    revision: number() % 3,
+                    instances: small(number()),
+                    ready: small(number()),
+                    requests: Resources::new(number(), number()),
+                });
+            }
+        }
+        for key in keys {
+            let crashes = crate::Crashes { count: small(number()), last: Time(number()) };
+            world.observed.crashes.insert(key, BTreeMap::from([(1, crashes)]));
+        }
+        let plan = plan(&world.desired, &world.observed, Time(now));
+        prop_assert!(serde_json::to_string(&plan).is_ok());
+        for status in plan.workloads.values() {
+            prop_assert!(status.reasons.iter().all(|reason| !reason.to_string().is_empty()));
+        }
     }
 
     /// What a lost host ran is all that starts, and nothing stops.
