@@ -110,23 +110,23 @@ fn stop(hosts: &Hosts<'_>, way: &Way<'_>, actions: &mut Vec<Action>, reasons: &m
         let wanted = way.wanted.iter().find(|wanted| wanted.revision == revision);
         wanted.and_then(|wanted| wanted.targets.get(&host)).copied().unwrap_or(0)
     };
+    let beyond = way.live.iter().filter_map(|((host, revision), live)| {
+        let surplus = live.instances.saturating_sub(target(*host, *revision));
+        let reached = hosts.standing(*host) != Standing::Silent;
+        (surplus > 0 && reached).then_some((*host, *revision, live, surplus))
+    });
     // What leaves a host goes first, so that the host can.
-    let mut surplus: Vec<_> = way.live.iter().collect();
-    surplus.sort_by_key(|((host, _), _)| hosts.standing(*host) != Standing::Leaving);
+    let mut beyond: Vec<_> = beyond.collect();
+    beyond.sort_by_key(|(host, ..)| hosts.standing(*host) != Standing::Leaving);
     let mut kept = 0u32;
-    for ((host, revision), live) in surplus {
-        let target = target(*host, *revision);
-        let surplus = live.instances.saturating_sub(target);
-        if surplus == 0 || hosts.standing(*host) == Standing::Silent {
-            continue;
-        }
+    for (host, revision, live, surplus) in beyond {
         let idle = (live.instances - live.ready).min(surplus);
         let serving = u32::try_from(may).unwrap_or(u32::MAX).min(surplus - idle);
         may -= u64::from(serving);
         kept = kept.saturating_add(surplus - idle - serving);
         if idle + serving > 0 {
             let to = live.instances - idle - serving;
-            actions.push(scale(hosts, way, *host, *revision, live.instances, to));
+            actions.push(scale(hosts, way, host, revision, live.instances, to));
         }
     }
     if kept > 0 {
