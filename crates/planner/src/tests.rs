@@ -3,6 +3,7 @@
 mod placement;
 mod properties;
 mod rollouts;
+mod scenario;
 mod shares;
 mod world;
 

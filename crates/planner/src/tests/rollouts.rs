@@ -270,3 +270,27 @@ fn a_daemon_is_rolled_out_host_by_host() {
     }
     assert_eq!((ready(&world, 1), ready(&world, 2)), (0, 3));
 }
+
+#[test]
+fn from_one_host_to_three_zones_by_the_manifest_alone() {
+    let ids = [("a", "zone=a"), ("b", "zone=b"), ("c", "zone=c")];
+    let mut world = World::new(desired(workload(12, Rules::default())), hosts(&ids[..1]));
+    world.settle();
+    world.observed.hosts.extend(hosts(&ids[1..]).hosts);
+    let spread = vec![part("a", "zone=a", 1), part("b", "zone=b", 1), part("c", "zone=c", 1)];
+    world.desired = desired(workload(12, Rules { spread, ..Rules::default() }));
+    let mut deployed = false;
+    for _ in 0..60 {
+        world.tick();
+        let counts: Vec<u32> = world.observed.hosts.values().map(instances).collect();
+        let total: u32 = counts.iter().sum();
+        assert!((12..=15).contains(&total) && ready(&world, 1) >= 12, "{counts:?}");
+        deployed = web(&world.last).phase == Phase::Deployed;
+        assert_eq!(deployed, counts == [4, 4, 4] && ready(&world, 1) == 12, "{counts:?}");
+    }
+    assert!(deployed);
+}
+
+fn instances(host: &crate::Host) -> u32 {
+    host.placements.iter().map(|one| one.instances).sum()
+}
