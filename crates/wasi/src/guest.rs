@@ -8,9 +8,7 @@ use std::{
 };
 
 use reef_config::Value;
-use reef_egress::{
-    Client, ClientConfig, Egress, Identity, IdentityError, Sockets, Tls, certificates,
-};
+use reef_egress::{Client, ClientConfig, Egress, PemError, Sockets, Tls, TlsClient};
 use reef_engine::{Confined, Limiter, Share};
 use reef_grants::{Access, Grants, Limits};
 use reef_interfaces::{Capabilities, Instance};
@@ -41,6 +39,7 @@ pub struct World {
     limits: Limits,
     share: Arc<Share>,
     client: Client,
+    tls: TlsClient,
     sockets: Arc<SocketRules>,
     config: Arc<BTreeMap<String, Value>>,
     internal: Arc<Internal>,
@@ -116,20 +115,16 @@ pub struct ModuleGuest {
 
 /// Whom requests trust, and as whom they come; or the file that cannot be used, and why.
 fn tls(given: &reef_grants::Tls) -> Result<Tls, (PathBuf, String)> {
-    let roots = given
-        .roots
-        .as_ref()
-        .map(|file| certificates(&file.text).map_err(|why| (file.path.clone(), why)));
-    let identity = given.identity.as_ref().map(|(cert, key)| {
-        Identity::from_pem(&cert.text, &key.text).map_err(|error| match error {
-            IdentityError::Cert(why) => (cert.path.clone(), why),
-            IdentityError::Key(why) => (key.path.clone(), why),
-        })
-    });
-    Ok(Tls {
-        extra_roots: Vec::new(),
-        only_roots: roots.transpose()?,
-        identity: identity.transpose()?,
+    let roots = given.roots.as_ref();
+    let (cert, key) = given.identity.as_ref().map(|(cert, key)| (cert, key)).unzip();
+    let identity = cert.zip(key).map(|(cert, key)| (&*cert.text, &*key.text));
+    Tls::from_pem(roots.map(|file| &*file.text), identity).map_err(|error| {
+        let (file, why) = match error {
+            PemError::Roots(why) => (roots, why),
+            PemError::Cert(why) => (cert, why),
+            PemError::Key(why) => (key, why),
+        };
+        (file.map(|file| file.path.clone()).unwrap_or_default(), why)
     })
 }
 
@@ -164,7 +159,7 @@ impl World {
         let sockets = Sockets::new(config.egress.clone(), config.resolver.clone());
         let sockets =
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
-        let client = Client::new(config);
+        let (tls, client) = (TlsClient::new(config.tls.clone()), Client::new(config));
         let config = grants.config.iter();
         let config = config.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let without = Arc::new(Capabilities::none(&name));
@@ -182,6 +177,7 @@ impl World {
             limits,
             share,
             client,
+            tls,
             sockets,
             config: Arc::new(config),
             internal: Arc::default(),
@@ -216,6 +212,11 @@ impl World {
     /// The workload's way out.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whom the workload trusts and as whom it comes, where it is not HTTP that it speaks.
+    pub fn tls(&self) -> &TlsClient {
+        &self.tls
     }
 
     /// Puts a handler behind this one, which then is a middleware. Once: a second one is ignored.
