@@ -148,7 +148,7 @@ impl Shared {
         tcp: TcpStream,
         target: &Target,
     ) -> Result<TlsStream<TcpStream>, String> {
-        let config = self.encryption.get_or_try_init(|| self.tls.config(&[b"h2", b"http/1.1"])).await?;
+        let config = self.encryption.get_or_try_init(|| self.tls.http_config()).await?;
         let name = match target {
             Target::Address(address) => ServerName::from(*address),
             Target::Name(name) => {

@@ -8,10 +8,11 @@ use rustls::{AlertDescription as Alert, CertificateError};
 
 use crate::error::chain;
 
-const UNKNOWN: &str = "no authority that is trusted here issued its certificate: name a file with the authority's own \
-                       as `tls-roots` in the link's settings, or as `tls.roots` of the workload";
-const NOT_ACCEPTED: &str = "if the server wants to know who connects, name a certificate that it accepts, and its key, as \
-                            `tls-cert` and `tls-key` in the link's settings, or as `tls.cert` and `tls.key` of the workload";
+const UNKNOWN: &str = "if its authority is to be trusted, name that one's certificate as `tls-roots` in the link's \
+                       settings (`tls.roots` of a workload)";
+/// What to do about a server that wants a client's certificate, for one that says so in its own protocol.
+pub const CLIENT_CERTIFICATE: &str = "if it wants a certificate of who connects, name one as `tls-cert`, and its key \
+                                      as `tls-key`, in the link's settings (`tls.cert` and `tls.key` of a workload)";
 
 /// An error and its causes in one line; where it is one of TLS that a setting is missing for, with that.
 pub fn explained(error: &(dyn Error + 'static)) -> String {
@@ -40,7 +41,7 @@ fn advice(error: &(dyn Error + 'static)) -> Option<&'static str> {
             | Alert::CertificateExpired
             | Alert::CertificateUnknown
             | Alert::UnknownCA,
-        ) => Some(NOT_ACCEPTED),
+        ) => Some(CLIENT_CERTIFICATE),
         _ => None,
     }
 }

@@ -30,7 +30,7 @@ pub use backoff::Backoff;
 pub use body::Body;
 pub use client::{Client, ClientConfig, Timeouts};
 pub use error::SendError;
-pub use explained::{explained, tls_failure};
+pub use explained::{CLIENT_CERTIFICATE, explained, tls_failure};
 pub use policy::{Egress, Refusal};
 pub use reach::{Anywhere, Granted, Reach, Way};
 pub use resolver::{Lookup, LookupError, Resolve, SystemResolver};

@@ -61,6 +61,7 @@ pub struct TlsClient(Arc<Made>);
 struct Made {
     tls: Tls,
     config: OnceCell<Arc<ClientConfig>>,
+    roots: OnceCell<Arc<RootCertStore>>,
 }
 
 // === impl Tls ===
@@ -89,32 +90,30 @@ impl Tls {
         })
     }
 
-    /// The certificates that it trusts.
-    ///
-    /// # Errors
-    /// When there is none. The text is for people.
-    pub async fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+    /// The certificates that it trusts: none where the machine has none. The error is for people.
+    async fn roots(&self) -> Result<Arc<RootCertStore>, String> {
         let (known, more) = match &self.only_roots {
             Some(only) => (Arc::new(RootCertStore::empty()), only),
             None => (native_roots().await, &self.extra_roots),
         };
-        let roots =
-            if more.is_empty() { known } else { store(Arc::unwrap_or_clone(known), more)?.into() };
-        if roots.is_empty() {
-            return Err("this machine has no root certificates; install them (package \
-                        `ca-certificates`) or set `SSL_CERT_FILE`"
-                .to_owned());
-        }
-        Ok(roots)
+        Ok(if more.is_empty() { known } else { store(Arc::unwrap_or_clone(known), more)?.into() })
     }
 
-    /// A configuration that offers these protocols. The error is for people.
-    pub(crate) async fn config(&self, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, String> {
+    /// A configuration for HTTP. The error is for people.
+    pub(crate) async fn http_config(&self) -> Result<Arc<ClientConfig>, String> {
+        self.config(trusting(self.roots().await?)?, &[b"h2", b"http/1.1"])
+    }
+
+    fn config(
+        &self,
+        roots: Arc<RootCertStore>,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| chain_of(&error))?
-            .with_root_certificates(self.roots().await?);
+            .with_root_certificates(roots);
         let mut config = match &self.identity {
             Some(Identity(shown)) => {
                 let key = SingleCertAndKey::from(Arc::clone(&shown.certified));
@@ -167,7 +166,7 @@ impl fmt::Debug for Identity {
 impl TlsClient {
     /// A client that trusts and comes as `tls` says.
     pub fn new(tls: Tls) -> Self {
-        Self(Arc::new(Made { tls, config: OnceCell::new() }))
+        Self(Arc::new(Made { tls, ..Made::default() }))
     }
 
     /// What it was made of.
@@ -180,7 +179,25 @@ impl TlsClient {
     /// # Errors
     /// When there is nobody to trust. The text is for people.
     pub async fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        self.0.config.get_or_try_init(|| self.0.tls.config(&[])).await.cloned()
+        trusting(self.roots().await?)?;
+        self.config_in_case().await
+    }
+
+    /// The same for who needs one before it is known whether there will be TLS: where there is nobody to trust, nobody
+    /// is trusted.
+    ///
+    /// # Errors
+    /// When the library refuses to make one. The text is for people.
+    pub async fn config_in_case(&self) -> Result<Arc<ClientConfig>, String> {
+        let made = self.0.config.get_or_try_init(|| async {
+            let roots = self.roots().await?;
+            self.0.tls.config(roots, &[])
+        });
+        made.await.cloned()
+    }
+
+    async fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+        self.0.roots.get_or_try_init(|| self.0.tls.roots()).await.cloned()
     }
 }
 
@@ -207,6 +224,16 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err("there is no certificate in it".to_owned());
     }
     Ok(all)
+}
+
+/// The same certificates, if there are any.
+fn trusting(roots: Arc<RootCertStore>) -> Result<Arc<RootCertStore>, String> {
+    if roots.is_empty() {
+        return Err("this machine has no root certificates; install them (package \
+                    `ca-certificates`) or set `SSL_CERT_FILE`"
+            .to_owned());
+    }
+    Ok(roots)
 }
 
 fn store(

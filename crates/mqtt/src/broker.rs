@@ -234,7 +234,11 @@ mod tests {
         ] {
             let broker = Broker::parse(address, None);
             let broker = broker.unwrap_or_else(|error| panic!("{address}: {error}"));
-            assert_eq!((broker.to_string(), broker.wants_tls()), (shown.to_owned(), tls), "{address}");
+            assert_eq!(
+                (broker.to_string(), broker.wants_tls()),
+                (shown.to_owned(), tls),
+                "{address}"
+            );
             assert!(!format!("{broker:?} {:?}", broker.credentials).contains("hunter2"));
         }
     }

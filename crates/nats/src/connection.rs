@@ -62,6 +62,9 @@ impl Connection {
     ) -> Result<Self, SettingError> {
         let servers = servers(settings.required(&setting::URL)?)?;
         let (connected, _) = watch::channel(false);
+        if settings.flag(setting::TLS.name)? == Some(false) {
+            settings.no_tls("leave `tls = \"false\"` out")?;
+        }
         let tls = settings.tls(folder)?;
         // Who says whom to trust wants TLS.
         let must = tls.is_some();
@@ -71,12 +74,10 @@ impl Connection {
         let tell = connected.clone();
         let options = move || {
             let tell = tell.clone();
-            Ok(options(&settings, of_url.clone(), must)?.name(&name).event_callback(
-                move |event| {
-                    noticed(&tell, &event);
-                    std::future::ready(())
-                },
-            ))
+            Ok(options(&settings, of_url.clone(), must)?.name(&name).event_callback(move |event| {
+                noticed(&tell, &event);
+                std::future::ready(())
+            }))
         };
         // What is wrong with the settings is told now.
         options()?;
@@ -141,23 +142,17 @@ impl Shared {
         // It is made on its own runtime, on which it stays.
         let (servers, tls) = (self.servers.clone(), self.tls.clone());
         let connecting = self.runtime.spawn(async move {
-            // Without it, the library takes a provider of its own choice. Where nothing is to be trusted, it may
-            // still be that nothing has to be.
-            let options = match tls.config().await {
-                Ok(config) => options.tls_client_config(Arc::unwrap_or_clone(config)),
-                Err(why) => {
-                    tracing::debug!(why, "NATS cannot be connected to over TLS.");
-                    options
-                }
-            };
-            options.connect(servers).await
+            // Whether there is TLS is for the server to say. Without this, the library takes what it finds.
+            let config = tls.config_in_case().await.map_err(Failure::unreachable)?;
+            let options = options.tls_client_config(Arc::unwrap_or_clone(config));
+            options.connect(servers).await.map_err(|error| refused(&error))
         });
         match connecting.await {
             Ok(Ok(client)) => {
                 self.connected.send_replace(true);
                 Ok(client)
             }
-            Ok(Err(error)) => Err(refused(&error)),
+            Ok(Err(failure)) => Err(failure),
             Err(_) => Err(Failure::unreachable("the host is ending")),
         }
     }
@@ -247,11 +242,7 @@ fn options(
         Some((token, None)) => options.token(token.expose().to_owned()),
         None => options,
     };
-    let asked = settings.flag(setting::TLS.name)?;
-    if asked == Some(false) {
-        settings.no_tls("leave `tls = \"false\"` out")?;
-    }
-    if must_tls || asked == Some(true) {
+    if must_tls || settings.flag(setting::TLS.name)? == Some(true) {
         options = options.require_tls(true);
     }
     Ok(options)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reef_egress::explained;
+use reef_egress::{CLIENT_CERTIFICATE, explained};
 use tokio_postgres::error::{DbError, SqlState};
 
 /// What went wrong.
@@ -55,6 +55,10 @@ impl Notice {
     /// What an error while connecting means.
     pub(crate) fn of_connecting(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
+            // The server takes anybody's hand first, and asks for the certificate when somebody signs in.
+            Some(said) if is_login(said.code()) && said.message().contains("certificate") => {
+                Self::Login(format!("{}; {CLIENT_CERTIFICATE}", said.message()))
+            }
             Some(said) if is_login(said.code()) => Self::Login(said.message().to_owned()),
             Some(said) => Self::Unreachable(said.message().to_owned()),
             None => {

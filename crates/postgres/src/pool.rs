@@ -361,7 +361,7 @@ impl Connector {
         <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<TcpStream>>::TlsConnect,
         Notice,
     > {
-        let config = self.options.tls.config().await.map_err(Notice::Unreachable)?;
+        let config = self.options.tls.config_in_case().await.map_err(Notice::Unreachable)?;
         let mut make = MakeRustlsConnect::new(Arc::unwrap_or_clone(config));
         let connect =
             tokio_postgres::tls::MakeTlsConnect::<TcpStream>::make_tls_connect(&mut make, host);

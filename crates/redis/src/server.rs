@@ -217,7 +217,11 @@ mod tests {
         ] {
             let server = Server::parse(address);
             let server = server.unwrap_or_else(|error| panic!("{address}: {error}"));
-            assert_eq!((server.to_string(), server.wants_tls()), (shown.to_owned(), tls), "{address}");
+            assert_eq!(
+                (server.to_string(), server.wants_tls()),
+                (shown.to_owned(), tls),
+                "{address}"
+            );
             assert!(!format!("{server:?}").contains("hunter2"));
         }
     }

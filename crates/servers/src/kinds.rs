@@ -107,12 +107,7 @@ impl Kind {
         }
     }
 
-    pub(crate) fn command(
-        self,
-        folder: &Path,
-        port: u16,
-        tls: Option<Clients>,
-    ) -> Result<Command> {
+    pub(crate) fn command(self, folder: &Path, port: u16, tls: Option<Clients>) -> Result<Command> {
         let data = folder.join("data");
         let (own, Certificates { ca, .. }) = (Own::of(folder), Certificates::of(folder));
         let certified = tls == Some(Clients::Certified);

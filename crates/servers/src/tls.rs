@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 
 /// Whom a server with TLS lets in, beside what it asks of everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,15 +51,17 @@ impl Own {
 /// Makes all of them: the server's is for `localhost` and 127.0.0.1.
 pub(crate) fn issue(folder: &Path) -> Result<()> {
     let mut params = CertificateParams::new(Vec::new())?;
+    // Without a name of its own, every certificate looks as if it were its own authority.
+    params.distinguished_name.push(DnType::CommonName, "authority of a test");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     let (own, clients) = (Own::of(folder), Certificates::of(folder));
     fs::write(&clients.ca, authority.pem())?;
-    for (name, cert, key) in
-        [("localhost", own.cert, own.key), ("reef", clients.cert, clients.key)]
+    for (name, cert, key) in [("localhost", own.cert, own.key), ("reef", clients.cert, clients.key)]
     {
         let pair = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         fs::write(cert, params.signed_by(&pair, &authority)?.pem())?;
         private(&key, &pair.serialize_pem())?;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_mqtt::{
     Ack, Broker, Client, ConnectError, Credentials, Event, PublishError, QoS, Topic, listen,
 };

@@ -6,7 +6,9 @@ mod streams;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_redis::{Client, CommandError, Server, redis::cmd};
 use tokio::runtime::Handle;
 

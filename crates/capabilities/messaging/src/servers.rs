@@ -197,7 +197,8 @@ mod tests {
     async fn only_what_was_granted_is_connected_to() {
         let egress = Egress::new(vec!["redis://127.0.0.1:1".parse().unwrap()]);
         let runtime = Handle::current();
-        let servers = Servers::new("w".into(), (egress, Tls::default()), Policy::default(), runtime);
+        let servers =
+            Servers::new("w".into(), (egress, Tls::default()), Policy::default(), runtime);
         assert!(servers.redis("redis://127.0.0.1:1").is_ok());
         for denied in ["redis://127.0.0.1:2", "redis://localhost:1", "redis+unix:///run/redis.sock"]
         {

@@ -89,7 +89,7 @@ impl Shared {
 
     async fn pool(&self) -> Result<Pool, HttpError> {
         let unusable = |why: String| HttpError::new_boxed(HttpErrorKind::Connect, why.into());
-        let tls = Arc::unwrap_or_clone(self.tls.config().await.map_err(unusable)?);
+        let tls = Arc::unwrap_or_clone(self.tls.config_in_case().await.map_err(unusable)?);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT));

@@ -17,7 +17,17 @@ const SERVICE_ACCOUNT: Setting =
 pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
     name: "gcs",
     system: "gcp.storage",
-    settings: &[BUCKET, ENDPOINT, PREFIX, SERVICE_ACCOUNT, PART_SIZE, TLS_ROOTS, TLS_CERT, TLS_KEY, MAX_OBJECT],
+    settings: &[
+        BUCKET,
+        ENDPOINT,
+        PREFIX,
+        SERVICE_ACCOUNT,
+        PART_SIZE,
+        TLS_ROOTS,
+        TLS_CERT,
+        TLS_KEY,
+        MAX_OBJECT,
+    ],
     private: false,
     open,
 };

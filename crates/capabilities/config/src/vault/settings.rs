@@ -33,8 +33,8 @@ const LOGIN: Setting =
     Setting::new("login-mount", "where the way to log in is: `approle`, `kubernetes`");
 
 pub(super) const ALL: &[Setting] = &[
-    URL, MOUNT, VERSION, PATH, PREFIX, FIELD, NAMESPACE, TLS_ROOTS, TLS_CERT, TLS_KEY, TOKEN, TOKEN_FILE, ROLE_ID, SECRET_ID,
-    KUBERNETES, JWT, LOGIN, KEYS, CACHE,
+    URL, MOUNT, VERSION, PATH, PREFIX, FIELD, NAMESPACE, TLS_ROOTS, TLS_CERT, TLS_KEY, TOKEN,
+    TOKEN_FILE, ROLE_ID, SECRET_ID, KUBERNETES, JWT, LOGIN, KEYS, CACHE,
 ];
 
 /// Where Kubernetes puts the service account's token.

@@ -99,8 +99,7 @@ pub(crate) fn connect(
     rows: u64,
     runtime: &Handle,
 ) -> Result<Arc<dyn Sql>> {
-    let connector =
-        Connector { address, tls, reach, limit: CONNECT, runtime: runtime.clone() };
+    let connector = Connector { address, tls, reach, limit: CONNECT, runtime: runtime.clone() };
     let pool = Pool::new(connector, connections)?;
     Ok(Arc::new(Mysql { pool, rows, runtime: runtime.clone() }))
 }

@@ -8,7 +8,7 @@ use std::{
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
 use mysql_async::{ClientIdentity, Conn, SslOpts, prelude::Queryable as _};
 use reef_capability::Failure;
-use reef_egress::{Reach, Tls, explained};
+use reef_egress::{CLIENT_CERTIFICATE, Reach, Tls, explained};
 use tokio::{runtime::Handle, time::timeout};
 
 use super::Address;
@@ -187,8 +187,13 @@ impl Connector {
                     if matches!(said.code, 1044 | 1045 | 1049 | 1698) =>
                 {
                     let why = said.message;
+                    // It does not say that it wants a certificate.
+                    let more = match *tls == Some(true) && self.tls.identity.is_none() {
+                        true => format!("; {CLIENT_CERTIFICATE}"),
+                        false => String::new(),
+                    };
                     return Err(Failure::Backend(format!(
-                        "the server does not let one in ({why}): check user, password and database"
+                        "the server does not let one in ({why}): check user, password and database{more}"
                     ))
                     .into());
                 }
