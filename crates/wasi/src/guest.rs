@@ -16,6 +16,7 @@ use reef_messaging::Answering;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_tls::WasiTlsCtx;
 
 use crate::{
     experimental_http::Requests,
@@ -25,6 +26,7 @@ use crate::{
     sockets::SocketRules,
     stdin::Stdin,
     stdio::{Lines, Stdio},
+    tls,
     trace::{Traced, Traces},
     voice::Voice,
 };
@@ -96,6 +98,7 @@ pub struct ComponentGuest {
     wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     http: WasiHttpCtx,
+    tls: WasiTlsCtx,
     outbound: Outbound,
     rules: Arc<SocketRules>,
     onward: Onward,
@@ -113,8 +116,11 @@ pub struct ModuleGuest {
     scratch: Option<ModuleScratch>,
 }
 
-/// Whom requests trust, and as whom they come; or the file that cannot be used, and why.
-fn tls(given: &reef_grants::Tls) -> Result<Tls, (PathBuf, String)> {
+/// Whom a workload trusts, and as whom it comes.
+///
+/// # Errors
+/// The file that cannot be used, and why.
+pub fn trust(given: &reef_grants::Tls) -> Result<Tls, (PathBuf, String)> {
     let roots = given.roots.as_ref();
     let (cert, key) = given.identity.as_ref().map(|(cert, key)| (cert, key)).unzip();
     let identity = cert.zip(key).map(|(cert, key)| (&*cert.text, &*key.text));
@@ -150,7 +156,7 @@ impl World {
         }
         let mut config = ClientConfig::new(&*name, Egress::new(grants.egress.clone()));
         if let Some(given) = &grants.tls {
-            config.tls = tls(given).map_err(|(path, why)| WorldError::Tls {
+            config.tls = trust(given).map_err(|(path, why)| WorldError::Tls {
                 workload: name.clone(),
                 path,
                 why,
@@ -269,6 +275,7 @@ impl World {
             wasi: self.context(args, env, stdio)?.build(),
             table,
             http: WasiHttpCtx::new(),
+            tls: tls::context(&self.name, &self.tls),
             outbound: Outbound::new(self.name.clone(), self.client.clone(), self.internal.clone()),
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: Traced::default() },
@@ -435,6 +442,10 @@ impl ComponentGuest {
 
     pub(crate) fn onward(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.onward, table: &mut self.table, ctx: &mut self.http }
+    }
+
+    pub(crate) fn tls_parts(&mut self) -> (&mut WasiTlsCtx, &mut ResourceTable) {
+        (&mut self.tls, &mut self.table)
     }
 
     /// Lets it answer the message that it is going to handle.

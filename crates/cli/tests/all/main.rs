@@ -46,3 +46,4 @@ mod tasks;
 mod test_command;
 mod up;
 mod values;
+mod wasi_tls;
