@@ -20,11 +20,12 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::error::{SendError, chain};
+use crate::error::SendError;
+use crate::explained::explained;
 use crate::policy::{Egress, Refusal};
 use crate::resolver::Resolve;
 use crate::slots::{Slot, Slots};
-use crate::tls::{self, Tls};
+use crate::tls::Tls;
 use reef_grants::Target;
 
 /// How long one address has before the next one is tried beside it (RFC 8305 section 8).
@@ -147,7 +148,7 @@ impl Shared {
         tcp: TcpStream,
         target: &Target,
     ) -> Result<TlsStream<TcpStream>, String> {
-        let config = self.encryption.get_or_try_init(|| tls::client_config(&self.tls)).await?;
+        let config = self.encryption.get_or_try_init(|| self.tls.http_config()).await?;
         let name = match target {
             Target::Address(address) => ServerName::from(*address),
             Target::Name(name) => {
@@ -155,7 +156,7 @@ impl Shared {
             }
         };
         let connector = TlsConnector::from(Arc::clone(config));
-        connector.connect(name, tcp).await.map_err(|error| chain(&error))
+        connector.connect(name, tcp).await.map_err(|error| explained(&error))
     }
 }
 

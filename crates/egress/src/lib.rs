@@ -6,7 +6,8 @@
 //! * [`Sockets`]: the same rules for raw TCP and UDP;
 //! * [`Resolve`]: names to addresses, with [`SystemResolver`] for the machine's own way.
 //! * [`Reach`]: the same rules for clients of other protocols, of which [`Granted`] knows a workload's;
-//! * [`tls_client`] and [`Backoff`]: what clients of other protocols have in common.
+//! * [`Tls`], [`TlsClient`] and [`Backoff`]: what clients of other protocols have in common, and [`explained`] for
+//!   what goes wrong with TLS.
 //!
 //! A name that is granted does not grant the private network behind it. Every address that a name
 //! resolves to is checked, and the address that was checked is the one that is connected to, so a
@@ -17,6 +18,7 @@ mod body;
 mod client;
 mod connector;
 mod error;
+mod explained;
 mod policy;
 mod reach;
 mod resolver;
@@ -28,11 +30,12 @@ pub use backoff::Backoff;
 pub use body::Body;
 pub use client::{Client, ClientConfig, Timeouts};
 pub use error::SendError;
+pub use explained::{CLIENT_CERTIFICATE, explained, tls_failure};
 pub use policy::{Egress, Refusal};
 pub use reach::{Anywhere, Granted, Reach, Way};
 pub use resolver::{Lookup, LookupError, Resolve, SystemResolver};
 pub use sockets::Sockets;
-pub use tls::{Identity, IdentityError, Tls, certificates, tls_client};
+pub use tls::{Identity, PemError, Tls, TlsClient};
 
 /// An error of a kind that is the caller's, as HTTP bodies carry it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

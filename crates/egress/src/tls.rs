@@ -1,5 +1,6 @@
 //! TLS: whom a connection trusts, and as whom it comes.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
@@ -7,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use crate::error::chain as chain_of;
 
@@ -14,21 +16,9 @@ use crate::error::chain as chain_of;
 /// use in this process.
 static NATIVE_ROOTS: OnceCell<Arc<RootCertStore>> = OnceCell::const_new();
 
-/// A TLS configuration for servers that do not speak HTTP, which trusts the machine's roots.
-///
-/// # Errors
-/// When the machine has none. The text is for people.
-pub async fn tls_client() -> Result<Arc<ClientConfig>, String> {
-    trusting(&Tls::default(), &[]).await
-}
-
-/// A TLS configuration for HTTP. The error is for people.
-pub(crate) async fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, String> {
-    trusting(tls, &[b"h2", b"http/1.1"]).await
-}
-
-/// Whom a client trusts, and as whom it comes. By default the machine's roots, and as nobody.
-#[derive(Clone, Debug, Default)]
+/// Whom a client trusts, and as whom it comes. By default the machine's roots, and as nobody. There is no
+/// way to trust everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Trusted beside the machine's root certificates.
     pub extra_roots: Vec<CertificateDer<'static>>,
@@ -40,44 +30,193 @@ pub struct Tls {
 
 /// A client's certificate and its key.
 #[derive(Clone)]
-pub struct Identity(Arc<CertifiedKey>);
+pub struct Identity(Arc<Shown>);
 
-impl Identity {
-    /// The certificate, with those that lead to its root, and its key: text as `PEM` files have it.
-    ///
-    /// # Errors
-    /// What is wrong with either, or that one does not belong to the other. The text is for people.
-    pub fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
-        let chain = certificates(cert).map_err(IdentityError::Cert)?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| IdentityError::Key(chain_of(&error)))?;
-        let provider = rustls::crypto::ring::default_provider();
-        CertifiedKey::from_der(chain, key, &provider)
-            .map(|certified| Self(Arc::new(certified)))
-            .map_err(|error| IdentityError::Key(chain_of(&error)))
-    }
+struct Shown {
+    certified: Arc<CertifiedKey>,
+    cert: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
 }
 
-/// Which of the two texts of an [`Identity`] cannot be used, and why.
+/// Which of the texts of a [`Tls`] cannot be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdentityError {
+pub enum PemError {
+    /// The roots.
+    #[error("{0}")]
+    Roots(String),
+    /// The client's certificate.
     #[error("{0}")]
     Cert(String),
+    /// Its key.
     #[error("{0}")]
     Key(String),
 }
 
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Makes what a [`Tls`] says of use when it is first needed, for connections that begin encrypted and for those
+/// that become so. Cheap to clone; clones share the sessions that servers let them resume.
+#[derive(Clone, Default)]
+pub struct TlsClient(Arc<Made>);
+
+#[derive(Default)]
+struct Made {
+    tls: Tls,
+    config: OnceCell<Arc<ClientConfig>>,
+    roots: OnceCell<Arc<RootCertStore>>,
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// What the texts of `PEM` files say: certificates to trust in place of the machine's, and a client's
+    /// certificate (with those that lead to its root) with its key.
+    ///
+    /// # Errors
+    /// What is wrong with which of them, or that the key is another certificate's.
+    pub fn from_pem(
+        roots: Option<&[u8]>,
+        identity: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, PemError> {
+        let roots = roots.map(|text| {
+            let roots = certificates(text).map_err(PemError::Roots)?;
+            // What is no certificate at all is told now, and not when it is first needed.
+            store(RootCertStore::empty(), &roots).map_err(PemError::Roots)?;
+            Ok(roots)
+        });
+        let identity = identity.map(|(cert, key)| Identity::from_pem(cert, key));
+        Ok(Self {
+            extra_roots: Vec::new(),
+            only_roots: roots.transpose()?,
+            identity: identity.transpose()?,
+        })
+    }
+
+    /// The certificates that it trusts: none where the machine has none. The error is for people.
+    async fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+        let (known, more) = match &self.only_roots {
+            Some(only) => (Arc::new(RootCertStore::empty()), only),
+            None => (native_roots().await, &self.extra_roots),
+        };
+        Ok(if more.is_empty() { known } else { store(Arc::unwrap_or_clone(known), more)?.into() })
+    }
+
+    /// A configuration for HTTP. The error is for people.
+    pub(crate) async fn http_config(&self) -> Result<Arc<ClientConfig>, String> {
+        self.config(trusting(self.roots().await?)?, &[b"h2", b"http/1.1"])
+    }
+
+    fn config(
+        &self,
+        roots: Arc<RootCertStore>,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<ClientConfig>, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| chain_of(&error))?
+            .with_root_certificates(roots);
+        let mut config = match &self.identity {
+            Some(Identity(shown)) => {
+                let key = SingleCertAndKey::from(Arc::clone(&shown.certified));
+                config.with_client_cert_resolver(Arc::new(key))
+            }
+            None => config.with_no_client_auth(),
+        };
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(Arc::new(config))
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self, PemError> {
+        let chain = certificates(cert).map_err(PemError::Cert)?;
+        let wrong = |error: &(dyn std::error::Error + 'static)| PemError::Key(chain_of(error));
+        let read = PrivateKeyDer::from_pem_slice(key).map_err(|error| wrong(&error))?;
+        let provider = rustls::crypto::ring::default_provider();
+        let certified =
+            CertifiedKey::from_der(chain, read, &provider).map_err(|error| wrong(&error))?;
+        let (cert, key) = (cert.to_vec(), Zeroizing::new(key.to_vec()));
+        Ok(Self(Arc::new(Shown { certified: Arc::new(certified), cert, key })))
+    }
+
+    /// The certificate and the key, as they were given: for libraries that take nothing else.
+    pub fn pem(&self) -> (&[u8], &[u8]) {
+        (&self.0.cert, &self.0.key)
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        // The key belongs to the certificate.
+        self.0.certified.cert == other.0.certified.cert
+    }
+}
+
+impl Eq for Identity {}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").finish_non_exhaustive()
     }
 }
 
-/// The certificates in a `PEM` text: at least one.
-///
-/// # Errors
-/// When one cannot be read, or there is none. The text is for people.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+// === impl TlsClient ===
+
+impl TlsClient {
+    /// A client that trusts and comes as `tls` says.
+    pub fn new(tls: Tls) -> Self {
+        Self(Arc::new(Made { tls, ..Made::default() }))
+    }
+
+    /// What it was made of.
+    pub fn tls(&self) -> &Tls {
+        &self.0.tls
+    }
+
+    /// The configuration, which offers no protocol by ALPN.
+    ///
+    /// # Errors
+    /// When there is nobody to trust. The text is for people.
+    pub async fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        trusting(self.roots().await?)?;
+        self.config_in_case().await
+    }
+
+    /// The same for who needs one before it is known whether there will be TLS: where there is nobody to trust, nobody
+    /// is trusted.
+    ///
+    /// # Errors
+    /// When the library refuses to make one. The text is for people.
+    pub async fn config_in_case(&self) -> Result<Arc<ClientConfig>, String> {
+        let made = self.0.config.get_or_try_init(|| async {
+            let roots = self.roots().await?;
+            self.0.tls.config(roots, &[])
+        });
+        made.await.cloned()
+    }
+
+    async fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+        self.0.roots.get_or_try_init(|| self.0.tls.roots()).await.cloned()
+    }
+}
+
+impl PartialEq for TlsClient {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.tls == other.0.tls
+    }
+}
+
+impl Eq for TlsClient {}
+
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TlsClient").field(&self.0.tls).finish()
+    }
+}
+
+/// The certificates in a `PEM` text: at least one. The error is for people.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| chain_of(&error))?;
@@ -85,6 +224,27 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
         return Err("there is no certificate in it".to_owned());
     }
     Ok(all)
+}
+
+/// The same certificates, if there are any.
+fn trusting(roots: Arc<RootCertStore>) -> Result<Arc<RootCertStore>, String> {
+    if roots.is_empty() {
+        return Err("this machine has no root certificates; install them (package \
+                    `ca-certificates`) or set `SSL_CERT_FILE`"
+            .to_owned());
+    }
+    Ok(roots)
+}
+
+fn store(
+    mut roots: RootCertStore,
+    more: &[CertificateDer<'static>],
+) -> Result<RootCertStore, String> {
+    for certificate in more {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| format!("a root certificate is not valid: {}", chain_of(&error)))?;
+    }
+    Ok(roots)
 }
 
 async fn native_roots() -> Arc<RootCertStore> {
@@ -104,37 +264,4 @@ async fn native_roots() -> Arc<RootCertStore> {
         })
         .await;
     Arc::clone(native)
-}
-
-async fn trusting(tls: &Tls, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, String> {
-    let (mut roots, extra) = match &tls.only_roots {
-        Some(only) => (Arc::new(RootCertStore::empty()), only),
-        None => (native_roots().await, &tls.extra_roots),
-    };
-    if !extra.is_empty() {
-        let store = Arc::make_mut(&mut roots);
-        for certificate in extra {
-            store.add(certificate.clone()).map_err(|error| {
-                format!("an additional root certificate is not valid: {}", chain_of(&error))
-            })?;
-        }
-    }
-    if roots.is_empty() {
-        return Err("this machine has no root certificates; install them (package \
-                    `ca-certificates`) or set `SSL_CERT_FILE`"
-            .to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| chain_of(&error))?
-        .with_root_certificates(roots);
-    let mut config = match &tls.identity {
-        Some(Identity(key)) => {
-            config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key))))
-        }
-        None => config.with_no_client_auth(),
-    };
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    Ok(Arc::new(config))
 }

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use percent_encoding::percent_decode_str;
-use reef_egress::Way;
+use reef_egress::{Tls, TlsClient, Way, explained, tls_failure};
 use rumqttc::{
     AckMode, AsyncClient, ConnectionError, EventLoop, MqttOptions, TlsConfiguration, Transport,
 };
@@ -25,7 +25,7 @@ const WAITING: usize = 1024;
 pub struct Broker {
     host: String,
     port: u16,
-    tls: bool,
+    tls: Option<TlsClient>,
     credentials: Option<Credentials>,
     keep_alive: Duration,
     session: Option<String>,
@@ -101,7 +101,7 @@ impl Broker {
         Ok(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: url.port().unwrap_or(if tls { 8883 } else { 1883 }),
-            tls,
+            tls: tls.then(TlsClient::default),
             credentials,
             keep_alive: keep_alive.unwrap_or(SILENT),
             session: None,
@@ -113,6 +113,17 @@ impl Broker {
     #[must_use]
     pub fn with_credentials(self, credentials: Credentials) -> Self {
         Self { credentials: Some(credentials), ..self }
+    }
+
+    /// Whether it is connected to over TLS.
+    pub fn wants_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The same, trusted as `tls` says where it is connected to over TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: self.tls.is_some().then(|| TlsClient::new(tls)), ..self }
     }
 
     /// The same, connected to by this way.
@@ -153,8 +164,8 @@ impl Broker {
             }
             None => {}
         }
-        if self.tls {
-            let config = reef_egress::tls_client().await.map_err(ConnectError::Tls)?;
+        if let Some(tls) = &self.tls {
+            let config = tls.config().await.map_err(ConnectError::Tls)?;
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
         }
         let (way, host, port) = (self.way.clone(), self.host.clone(), self.port);
@@ -176,8 +187,11 @@ impl Broker {
 
 impl From<ConnectionError> for ConnectError {
     fn from(error: ConnectionError) -> Self {
+        if let Some(why) = tls_failure(&error) {
+            return Self::Tls(why);
+        }
         match error {
-            ConnectionError::Tls(error) => Self::Tls(error.to_string()),
+            ConnectionError::Tls(error) => Self::Tls(explained(&error)),
             ConnectionError::NetworkTimeout => Self::Timeout(Duration::from_secs(CONNECTING)),
             other => Self::Connection(other.to_string()),
         }
@@ -220,7 +234,11 @@ mod tests {
         ] {
             let broker = Broker::parse(address, None);
             let broker = broker.unwrap_or_else(|error| panic!("{address}: {error}"));
-            assert_eq!((broker.to_string(), broker.tls), (shown.to_owned(), tls), "{address}");
+            assert_eq!(
+                (broker.to_string(), broker.wants_tls()),
+                (shown.to_owned(), tls),
+                "{address}"
+            );
             assert!(!format!("{broker:?} {:?}", broker.credentials).contains("hunter2"));
         }
     }

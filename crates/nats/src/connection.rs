@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use reef_capability::{Failure, Secret, SettingError, Settings};
+use reef_egress::{TlsClient, explained};
 use tokio::{
     runtime::Handle,
     sync::{OnceCell, watch},
@@ -39,6 +40,7 @@ pub struct Connection {
 struct Shared {
     servers: Vec<async_nats::ServerAddr>,
     options: Box<dyn Fn() -> Result<ConnectOptions, SettingError> + Send + Sync>,
+    tls: TlsClient,
     domain: Option<String>,
     /// Its tasks belong to it, whoever asks first.
     runtime: Handle,
@@ -60,23 +62,28 @@ impl Connection {
     ) -> Result<Self, SettingError> {
         let servers = servers(settings.required(&setting::URL)?)?;
         let (connected, _) = watch::channel(false);
-        let (settings, folder) = (settings.clone(), folder.to_owned());
+        if settings.flag(setting::TLS.name)? == Some(false) {
+            settings.no_tls("leave `tls = \"false\"` out")?;
+        }
+        let tls = settings.tls(folder)?;
+        // Who says whom to trust wants TLS.
+        let must = tls.is_some();
+        let settings = settings.clone();
         let domain = settings.get(setting::DOMAIN.name).map(str::to_owned);
         let (name, of_url) = (name.to_owned(), user_of(&servers));
         let tell = connected.clone();
         let options = move || {
             let tell = tell.clone();
-            Ok(options(&settings, &folder, of_url.clone())?.name(&name).event_callback(
-                move |event| {
-                    noticed(&tell, &event);
-                    std::future::ready(())
-                },
-            ))
+            Ok(options(&settings, of_url.clone(), must)?.name(&name).event_callback(move |event| {
+                noticed(&tell, &event);
+                std::future::ready(())
+            }))
         };
         // What is wrong with the settings is told now.
         options()?;
         let (options, client) = (Box::new(options), OnceCell::new());
-        let shared = Shared { servers, options, domain, runtime, client, connected };
+        let tls = TlsClient::new(tls.unwrap_or_default());
+        let shared = Shared { servers, options, tls, domain, runtime, client, connected };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -133,14 +140,19 @@ impl Shared {
     async fn connect(&self) -> Result<Client, Failure> {
         let options = (self.options)().map_err(|error| Failure::Invalid(error.to_string()))?;
         // It is made on its own runtime, on which it stays.
-        let servers = self.servers.clone();
-        let connecting = self.runtime.spawn(async move { options.connect(servers).await });
+        let (servers, tls) = (self.servers.clone(), self.tls.clone());
+        let connecting = self.runtime.spawn(async move {
+            // Whether there is TLS is for the server to say. Without this, the library takes what it finds.
+            let config = tls.config_in_case().await.map_err(Failure::unreachable)?;
+            let options = options.tls_client_config(Arc::unwrap_or_clone(config));
+            options.connect(servers).await.map_err(|error| refused(&error))
+        });
         match connecting.await {
             Ok(Ok(client)) => {
                 self.connected.send_replace(true);
                 Ok(client)
             }
-            Ok(Err(error)) => Err(refused(&error)),
+            Ok(Err(failure)) => Err(failure),
             Err(_) => Err(Failure::unreachable("the host is ending")),
         }
     }
@@ -177,8 +189,8 @@ fn user_of(servers: &[async_nats::ServerAddr]) -> Option<User> {
 
 fn options(
     settings: &Settings,
-    folder: &Path,
     of_url: Option<User>,
+    must_tls: bool,
 ) -> Result<ConnectOptions, SettingError> {
     let get = |setting: reef_capability::Setting| settings.get(setting.name);
     let wrong = |setting: reef_capability::Setting, why: &str| SettingError::Wrong {
@@ -230,20 +242,9 @@ fn options(
         Some((token, None)) => options.token(token.expose().to_owned()),
         None => options,
     };
-    if settings.flag(setting::TLS.name)?.unwrap_or(false) {
+    if must_tls || settings.flag(setting::TLS.name)? == Some(true) {
         options = options.require_tls(true);
     }
-    if let Some(file) = get(setting::CA) {
-        options = options.add_root_certificates(folder.join(file)).require_tls(true);
-    }
-    options = match (get(setting::CERTIFICATE), get(setting::KEY)) {
-        (Some(certificate), Some(key)) => options
-            .add_client_certificate(folder.join(certificate), folder.join(key))
-            .require_tls(true),
-        (None, None) => options,
-        (Some(_), None) => return Err(wrong(setting::KEY, "belongs to `certificate`")),
-        (None, Some(_)) => return Err(wrong(setting::CERTIFICATE, "belongs to `key`")),
-    };
     Ok(options)
 }
 
@@ -281,8 +282,8 @@ fn refused(error: &async_nats::ConnectError) -> Failure {
         Kind::Authentication | Kind::AuthorizationViolation => {
             Failure::Denied("NATS refuses the link's credentials, or asks for some".to_owned())
         }
-        Kind::Tls => Failure::unreachable(format!("NATS: TLS failed: {error}")),
-        _ => Failure::unreachable(format!("NATS: {error}")),
+        Kind::Tls => Failure::unreachable(format!("NATS: no TLS with it: {}", explained(error))),
+        _ => Failure::unreachable(format!("NATS: {}", explained(error))),
     }
 }
 

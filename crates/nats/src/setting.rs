@@ -1,6 +1,7 @@
 //! The settings that a link to NATS takes.
 
 use reef_capability::Setting;
+pub use reef_capability::{TLS_CERT, TLS_KEY, TLS_ROOTS};
 
 /// The servers.
 pub const URL: Setting =
@@ -18,13 +19,5 @@ pub const CREDENTIALS: Setting =
     Setting::new("credentials", "what a `.creds` file holds (JWT and seed), by secret reference");
 /// Whether TLS is needed.
 pub const TLS: Setting = Setting::new("tls", "`true` to connect with TLS or not at all");
-/// Certificates to trust.
-pub const CA: Setting =
-    Setting::new("ca", "a file with the certificates to trust, in place of the machine's");
-/// A client's certificate.
-pub const CERTIFICATE: Setting =
-    Setting::new("certificate", "a file with the certificate to show, and those above it");
-/// The certificate's key.
-pub const KEY: Setting = Setting::new("key", "a file with the certificate's key");
 /// JetStream's domain.
 pub const DOMAIN: Setting = Setting::new("domain", "JetStream's domain, where it has one");

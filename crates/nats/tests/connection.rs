@@ -124,8 +124,10 @@ async fn tls_is_checked_against_the_given_certificates() {
     let config =
         format!("tls: {{cert_file: '{}', key_file: '{}'}}", certificate.display(), key.display());
     let server = Server::nats_with(Nats::Newest, &config).unwrap();
-    let trusted = [("ca", certificate.to_str().unwrap())];
+    let trusted = [("tls-roots", certificate.to_str().unwrap())];
     connection(&server.url(), &trusted).client().await.unwrap();
     let stranger = connection(&server.url(), &[("tls", "true")]).client().await;
-    assert!(matches!(stranger, Err(Failure::Unavailable { .. })), "{stranger:?}");
+    let stranger = stranger.unwrap_err();
+    assert!(matches!(stranger, Failure::Unavailable { .. }), "{stranger:?}");
+    assert!(stranger.to_string().contains("`tls-roots`"), "{stranger}");
 }

@@ -95,6 +95,18 @@ impl Address {
         self
     }
 
+    /// Whether it says that there is to be no TLS.
+    pub fn refuses_tls(&self) -> bool {
+        !self.wants_tls()
+    }
+
+    /// The same, with TLS or not at all.
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.config.ssl_mode(SslMode::Require);
+        self
+    }
+
     pub(crate) fn wants_tls(&self) -> bool {
         self.config.get_ssl_mode() != SslMode::Disable
     }

@@ -12,12 +12,11 @@ mod address;
 mod bounded;
 mod notice;
 mod pool;
-mod tls;
 
 pub use address::{Address, AddressError};
 pub use notice::Notice;
 pub use pool::{Notifications, Options, Pool, Pooled};
-pub use reef_egress::{Anywhere, Granted, Reach};
+pub use reef_egress::{Anywhere, Granted, Reach, TlsClient};
 pub use tokio_postgres;
 
 /// Whether a connection is in a transaction.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reef_egress::{CLIENT_CERTIFICATE, explained};
 use tokio_postgres::error::{DbError, SqlState};
 
 /// What went wrong.
@@ -45,7 +46,7 @@ impl Notice {
                 _ => Self::Refused(Box::new(said.clone())),
             };
         }
-        let text = chain(error);
+        let text = explained(error);
         let io =
             std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
         if error.is_closed() || io { Self::Lost(text) } else { Self::Driver(text) }
@@ -54,10 +55,14 @@ impl Notice {
     /// What an error while connecting means.
     pub(crate) fn of_connecting(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
+            // The server takes anybody's hand first, and asks for the certificate when somebody signs in.
+            Some(said) if is_login(said.code()) && said.message().contains("certificate") => {
+                Self::Login(format!("{}; {CLIENT_CERTIFICATE}", said.message()))
+            }
             Some(said) if is_login(said.code()) => Self::Login(said.message().to_owned()),
             Some(said) => Self::Unreachable(said.message().to_owned()),
             None => {
-                let text = chain(error);
+                let text = explained(error);
                 Self::Unreachable(text)
             }
         }
@@ -80,17 +85,4 @@ fn is_login(code: &SqlState) -> bool {
     // Class 28: invalid authorization. 3D000: no such database. 42501: insufficient privilege.
     let code = code.code();
     code.starts_with("28") || code == "3D000" || code == "42501"
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }

@@ -12,12 +12,12 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
-use reef_egress::Reach;
+use reef_egress::{Reach, TlsClient};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     runtime::Handle,
-    sync::{OnceCell, mpsc},
+    sync::mpsc,
     task::AbortHandle,
     time::timeout,
 };
@@ -29,7 +29,6 @@ use crate::{
     address::Address,
     bounded::{Bounded, Secured, Watched},
     notice::Notice,
-    tls,
 };
 
 /// A connection that nobody used for so long is asked whether it is still there.
@@ -53,8 +52,8 @@ pub struct Options {
     pub connect: Duration,
     /// Bytes of one message of the server: of one row.
     pub message: u64,
-    /// Whom to trust instead of the machine's roots: certificates in PEM.
-    pub authority: Option<String>,
+    /// Whom to trust and as whom to come, where the address wants TLS.
+    pub tls: TlsClient,
     /// Which addresses the server's name may be reached at.
     pub reach: Arc<dyn Reach>,
     /// What drives the connections.
@@ -85,7 +84,6 @@ struct Manager {
 struct Connector {
     address: Address,
     options: Arc<Options>,
-    tls: OnceCell<MakeRustlsConnect>,
 }
 
 /// A connection.
@@ -132,8 +130,7 @@ impl Pool {
     /// When the library refuses to make one.
     pub fn new(address: Address, options: Options) -> Result<Self, Notice> {
         let options = Arc::new(options);
-        let connector =
-            Arc::new(Connector { address, options: options.clone(), tls: OnceCell::new() });
+        let connector = Arc::new(Connector { address, options: options.clone() });
         let manager = Manager { connector, options: options.clone() };
         let inner = managed::Pool::builder(manager).max_size(options.connections.max(1)).build();
         let inner = inner.map_err(|error| Notice::Driver(error.to_string()))?;
@@ -385,12 +382,8 @@ impl Connector {
         <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<TcpStream>>::TlsConnect,
         Notice,
     > {
-        let make = self.tls.get_or_try_init(|| async {
-            let made = tls::client(self.options.authority.as_deref()).await;
-            let config = made.map_err(|error| Notice::Unreachable(error.to_string()))?;
-            Ok::<_, Notice>(MakeRustlsConnect::new(config))
-        });
-        let mut make = make.await?.clone();
+        let config = self.options.tls.config_in_case().await.map_err(Notice::Unreachable)?;
+        let mut make = MakeRustlsConnect::new(Arc::unwrap_or_clone(config));
         let connect =
             tokio_postgres::tls::MakeTlsConnect::<TcpStream>::make_tls_connect(&mut make, host);
         connect.map_err(|never| match never {})

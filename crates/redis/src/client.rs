@@ -8,6 +8,7 @@ use std::{
 };
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, aio::MultiplexedConnection};
+use reef_egress::explained;
 use tokio::{
     runtime::{Handle, Id},
     time::timeout,
@@ -155,7 +156,7 @@ fn failure(error: RedisError) -> CommandError {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
             CommandError::Garbage(error.to_string())
         }
-        ErrorKind::Io | ErrorKind::Client => CommandError::Lost(error.to_string()),
+        ErrorKind::Io | ErrorKind::Client => CommandError::Lost(explained(&error)),
         _ => match error.code() {
             Some(code) => {
                 let detail = error.detail().unwrap_or_default();

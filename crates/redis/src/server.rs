@@ -6,7 +6,7 @@ use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
     aio::{MultiplexedConnection, PubSub},
 };
-use reef_egress::Way;
+use reef_egress::{Tls, TlsClient, Way, explained, tls_failure};
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -29,7 +29,7 @@ pub struct Server {
     /// As it was written: alike, they are the same server.
     address: String,
     info: ConnectionInfo,
-    tls: bool,
+    tls: Option<TlsClient>,
     way: Way,
 }
 
@@ -79,8 +79,10 @@ impl Server {
         let wrong = |why: &str| AddressError { why: why.to_owned() };
         // The library would do TLS by itself, with a provider of its own choice.
         let (plain, tls) = match address.split_once("://") {
-            Some(("rediss" | "valkeys", rest)) => (format!("redis://{rest}"), true),
-            Some(_) => (address.to_owned(), false),
+            Some(("rediss" | "valkeys", rest)) => {
+                (format!("redis://{rest}"), Some(TlsClient::default()))
+            }
+            Some(_) => (address.to_owned(), None),
             None => return Err(wrong("it has no `redis://`")),
         };
         let info = plain.into_connection_info().map_err(|error| {
@@ -92,6 +94,17 @@ impl Server {
             ConnectionAddr::TcpTls { .. } => Err(wrong("its scheme is not known")),
             _ => Ok(Self { address: address.to_owned(), info, tls, way: Way::default() }),
         }
+    }
+
+    /// Whether it is connected to over TLS.
+    pub fn wants_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The same, trusted as `tls` says where it is connected to over TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: self.tls.is_some().then(|| TlsClient::new(tls)), ..self }
     }
 
     /// The same, connected to by this way.
@@ -145,28 +158,28 @@ impl Server {
         };
         let stream = self.way.connect(host, port).await?;
         stream.set_nodelay(true)?;
-        if !self.tls {
-            return Ok(Box::new(stream));
-        }
-        let config = reef_egress::tls_client().await.map_err(ConnectError::Tls)?;
+        let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
+        let config = tls.config().await.map_err(ConnectError::Tls)?;
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| ConnectError::Tls(error.to_string()))?;
         let stream = TlsConnector::from(config).connect(name, stream).await;
-        Ok(Box::new(stream.map_err(|error| ConnectError::Tls(error.to_string()))?))
+        Ok(Box::new(stream.map_err(|error| ConnectError::Tls(explained(&error)))?))
     }
 }
 
 impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
-        self.address == other.address && self.way == other.way
+        self.address == other.address && self.way == other.way && self.tls == other.tls
     }
 }
 
 impl From<redis::RedisError> for ConnectError {
     fn from(error: redis::RedisError) -> Self {
-        match error.is_connection_dropped() || error.is_io_error() {
-            true => Self::Closed,
-            false => Self::Refused(error.to_string()),
+        // With TLS 1.3, a server says late that it does not accept who connects.
+        match tls_failure(&error) {
+            Some(why) => Self::Tls(why),
+            None if error.is_connection_dropped() || error.is_io_error() => Self::Closed,
+            None => Self::Refused(error.to_string()),
         }
     }
 }
@@ -204,7 +217,11 @@ mod tests {
         ] {
             let server = Server::parse(address);
             let server = server.unwrap_or_else(|error| panic!("{address}: {error}"));
-            assert_eq!((server.to_string(), server.tls), (shown.to_owned(), tls), "{address}");
+            assert_eq!(
+                (server.to_string(), server.wants_tls()),
+                (shown.to_owned(), tls),
+                "{address}"
+            );
             assert!(!format!("{server:?}").contains("hunter2"));
         }
     }

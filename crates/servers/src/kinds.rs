@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{Kind, answers, installed, succeeds};
+use crate::{
+    Certificates, Clients, Kind, answers, installed, succeeds,
+    tls::{self, Own},
+};
 
 /// Versions of NATS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +35,12 @@ impl Nats {
 
 impl Kind {
     /// Makes what has to be there before the first start.
-    pub(crate) fn prepare(self, folder: &Path) -> Result<()> {
+    pub(crate) fn prepare(self, folder: &Path, tls: Option<Clients>) -> Result<()> {
         let data = folder.join("data");
         fs::create_dir(&data)?;
+        if tls.is_some() {
+            tls::issue(folder)?;
+        }
         match self {
             Self::Postgres => {
                 // It does not run as root.
@@ -52,7 +58,23 @@ impl Kind {
                     "--encoding=UTF8",
                 ]);
                 make.arg("--locale=C").arg("--pwfile").arg(&password).arg("-D").arg(&data);
-                run(&mut make)
+                run(&mut make)?;
+                if let Some(clients) = tls {
+                    if let Some((user, group)) = postgres_user()? {
+                        chown(Own::of(folder).key, Some(user), Some(group))?;
+                    }
+                    let demands = match clients {
+                        Clients::Any => "",
+                        Clients::Certified => "clientcert=verify-ca",
+                    };
+                    // Who is on this machine can see that it is ready.
+                    let who = format!(
+                        "local all all scram-sha-256\n\
+                         hostssl all all 127.0.0.1/32 scram-sha-256 {demands}\n"
+                    );
+                    fs::write(data.join("pg_hba.conf"), who)?;
+                }
+                Ok(())
             }
             Self::MariaDb => {
                 let mut make = Command::new("mariadb-install-db");
@@ -71,25 +93,55 @@ impl Kind {
                 make.args(["reef", "open sesame"]);
                 run(&mut make)
             }
+            Self::Nats(_) if tls.is_some() => {
+                let (own, Certificates { ca, .. }) = (Own::of(folder), Certificates::of(folder));
+                let text = format!(
+                    "jetstream: enabled\n\
+                     tls: {{cert_file: '{}', key_file: '{}', ca_file: '{}', verify: {}}}\n",
+                    own.cert.display(),
+                    own.key.display(),
+                    ca.display(),
+                    tls == Some(Clients::Certified)
+                );
+                Ok(fs::write(folder.join("config"), text)?)
+            }
             Self::Redis | Self::Mosquitto | Self::Nats(_) | Self::Registry => Ok(()),
         }
     }
 
-    pub(crate) fn command(self, folder: &Path, port: u16) -> Result<Command> {
+    pub(crate) fn command(self, folder: &Path, port: u16, tls: Option<Clients>) -> Result<Command> {
         let data = folder.join("data");
+        let (own, Certificates { ca, .. }) = (Own::of(folder), Certificates::of(folder));
+        let certified = tls == Some(Clients::Certified);
         let mut command;
         match self {
             Self::Redis => {
                 command = Command::new("redis-server");
                 command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
                 command.args(["--appendfsync", "always", "--notify-keyspace-events", "KEA"]);
-                command.arg("--port").arg(port.to_string()).arg("--dir").arg(&data);
+                command.arg("--dir").arg(&data);
+                if tls.is_some() {
+                    command.args(["--port", "0", "--tls-port"]).arg(port.to_string());
+                    command.arg("--tls-cert-file").arg(own.cert);
+                    command.arg("--tls-key-file").arg(own.key);
+                    command.arg("--tls-ca-cert-file").arg(ca);
+                    command.args(["--tls-auth-clients", if certified { "yes" } else { "no" }]);
+                } else {
+                    command.arg("--port").arg(port.to_string());
+                }
             }
             Self::Postgres => {
                 // A socket's path may have some hundred bytes only.
                 command = as_postgres(&postgres("postgres")?)?;
                 command.arg("-D").arg(&data).arg("-k").arg(folder).arg("-p").arg(port.to_string());
                 command.args(["-h", "127.0.0.1", "-c", "max_connections=100"]);
+                if tls.is_some() {
+                    let files = [("cert", own.cert), ("key", own.key), ("ca", ca)];
+                    command.args(["-c", "ssl=on"]);
+                    for (name, file) in files {
+                        command.arg("-c").arg(format!("ssl_{name}_file={}", file.display()));
+                    }
+                }
                 // What a killed one leaves behind.
                 let _ = fs::remove_file(data.join("postmaster.pid"));
             }
@@ -99,12 +151,24 @@ impl Kind {
                 command.arg(format!("--datadir={}", data.display())).env("TMPDIR", folder);
                 command.arg(format!("--port={port}"));
                 command.arg(format!("--socket={}", folder.join("s").display()));
+                if tls.is_some() {
+                    // Who is on this machine can see that it is ready.
+                    command.args(["--skip-name-resolve", "--require-secure-transport=ON"]);
+                    for (name, file) in [("cert", own.cert), ("key", own.key), ("ca", ca)] {
+                        command.arg(format!("--ssl-{name}={}", file.display()));
+                    }
+                }
+                let demands = if certified { "require x509" } else { "" };
                 let first = folder.join("first.sql");
                 fs::write(
                     &first,
-                    "create database if not exists reef;\n\
-                     create user if not exists 'reef'@'%' identified by 'reef';\n\
-                     grant all on *.* to 'reef'@'%';\n",
+                    format!(
+                        "create database if not exists reef;\n\
+                         create user if not exists 'reef'@'%' identified by 'reef' {demands};\n\
+                         create user if not exists 'reef'@'localhost' identified by 'reef';\n\
+                         grant all on *.* to 'reef'@'%';\n\
+                         grant all on *.* to 'reef'@'localhost';\n"
+                    ),
                 )?;
                 command.arg(format!("--init-file={}", first.display()));
                 if rustix::process::getuid().is_root() {
@@ -120,8 +184,17 @@ impl Kind {
                         format!("allow_anonymous false\npassword_file {}", passwords.display())
                     }
                 };
+                let with = tls.map(|_| {
+                    format!(
+                        "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate {certified}\n",
+                        ca.display(),
+                        own.cert.display(),
+                        own.key.display()
+                    )
+                });
+                let with = with.unwrap_or_default();
                 let text = format!(
-                    "listener {port} 127.0.0.1\n{who}\npersistence true\npersistence_location {}/\n\
+                    "listener {port} 127.0.0.1\n{with}{who}\npersistence true\npersistence_location {}/\n\
                      autosave_interval 1\nuser root\n",
                     data.display()
                 );
@@ -155,8 +228,19 @@ impl Kind {
         Ok(command)
     }
 
-    pub(crate) fn is_ready(self, folder: &Path, port: u16) -> bool {
+    pub(crate) fn is_ready(self, folder: &Path, port: u16, tls: Option<Clients>) -> bool {
         match self {
+            Self::Redis if tls.is_some() => {
+                let Certificates { ca, cert, key } = Certificates::of(folder);
+                let mut ping = Command::new("redis-cli");
+                ping.args(["--tls", "-p", &port.to_string(), "--cacert"]).arg(ca);
+                ping.arg("--cert").arg(cert).arg("--key").arg(key).arg("ping");
+                succeeds(&mut ping)
+            }
+            // It listens when it is ready.
+            Self::Mosquitto | Self::GuardedMosquitto if tls.is_some() => {
+                std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).is_ok()
+            }
             Self::Redis => answers(port, b"PING\r\n", b"+PONG"),
             Self::Nats(_) => answers(port, b"", b"INFO"),
             // A CONNECT of MQTT 3.1.1 without a name, which is accepted.
@@ -167,9 +251,10 @@ impl Kind {
             Self::Registry => answers(port, b"GET /v2/ HTTP/1.0\r\n\r\n", b"HTTP/1.0 200"),
             Self::Postgres => {
                 let port = port.to_string();
+                let host = if tls.is_some() { folder } else { Path::new("127.0.0.1") };
                 let psql = |database: &str, statement: &str| {
                     let mut psql = Command::new("psql");
-                    psql.env("PGPASSWORD", "reef").args(["-h", "127.0.0.1", "-p", &port]);
+                    psql.env("PGPASSWORD", "reef").arg("-h").arg(host).args(["-p", &port]);
                     psql.args(["-U", "reef", "-d", database, "-c", statement]);
                     psql
                 };

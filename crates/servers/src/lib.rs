@@ -1,10 +1,14 @@
 //! Real servers on loopback, for tests: each on a free port, with a folder of its own, ended by its process number
 //! when it is dropped. `cargo xtask servers` installs what they need.
 //!
+//! Each of those that Reef connects to with TLS can be started [over TLS](Server::redis_over_tls), with certificates
+//! of an authority of its own.
+//!
 //! A test can make a server fail: [`Server::kill`] and [`Server::start_again`] (on the same port, with the same
 //! data), [`Server::freeze`] and [`Server::thaw`].
 
 mod kinds;
+mod tls;
 
 use std::{
     io::{Read as _, Write as _},
@@ -20,6 +24,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 pub use kinds::Nats;
+pub use tls::{Certificates, Clients};
 
 /// How long a server may take to be ready.
 const STARTING: Duration = Duration::from_secs(60);
@@ -31,6 +36,7 @@ const TRIES: usize = 5;
 pub struct Server {
     kind: Kind,
     port: u16,
+    tls: Option<Clients>,
     child: Option<Child>,
     folder: TempDir,
 }
@@ -100,7 +106,7 @@ impl Server {
     /// # Errors
     /// As [`Self::redis`].
     pub fn nats_with(version: Nats, config: &str) -> Result<Self> {
-        Self::start_with(Kind::Nats(version), Some(config))
+        Self::start_with(Kind::Nats(version), Some(config), None)
     }
 
     /// An OCI registry (distribution) that lets in everybody.
@@ -109,6 +115,51 @@ impl Server {
     /// As [`Self::redis`].
     pub fn registry() -> Result<Self> {
         Self::start(Kind::Registry)
+    }
+
+    /// Redis that takes connections with TLS alone; so for all others.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn redis_over_tls(clients: Clients) -> Result<Self> {
+        Self::start_with(Kind::Redis, None, Some(clients))
+    }
+
+    /// PostgreSQL over TLS.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn postgres_over_tls(clients: Clients) -> Result<Self> {
+        Self::start_with(Kind::Postgres, None, Some(clients))
+    }
+
+    /// MariaDB over TLS.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn mariadb_over_tls(clients: Clients) -> Result<Self> {
+        Self::start_with(Kind::MariaDb, None, Some(clients))
+    }
+
+    /// Mosquitto over TLS.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn mosquitto_over_tls(clients: Clients) -> Result<Self> {
+        Self::start_with(Kind::Mosquitto, None, Some(clients))
+    }
+
+    /// NATS with JetStream, over TLS.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn nats_over_tls(version: Nats, clients: Clients) -> Result<Self> {
+        Self::start_with(Kind::Nats(version), None, Some(clients))
+    }
+
+    /// What clients of a server over TLS need; the files are not there for one without.
+    pub fn certificates(&self) -> Certificates {
+        Certificates::of(self.folder.path())
     }
 
     /// Its address.
@@ -124,6 +175,20 @@ impl Server {
     /// Its URL, as clients of its kind have it, with the user if it has one.
     pub fn url(&self) -> String {
         let port = self.port;
+        if self.tls.is_some() {
+            return match self.kind {
+                Kind::Redis => format!("rediss://127.0.0.1:{port}"),
+                Kind::Postgres => {
+                    format!("postgres://reef:reef@127.0.0.1:{port}/reef?sslmode=verify-full")
+                }
+                Kind::MariaDb => {
+                    format!("mysql://reef:reef@127.0.0.1:{port}/reef?ssl-mode=verify_identity")
+                }
+                Kind::Mosquitto | Kind::GuardedMosquitto => format!("mqtts://127.0.0.1:{port}"),
+                Kind::Nats(_) => format!("tls://127.0.0.1:{port}"),
+                Kind::Registry => format!("https://127.0.0.1:{port}"),
+            };
+        }
         match self.kind {
             Kind::Redis => format!("redis://127.0.0.1:{port}"),
             Kind::Postgres => format!("postgres://reef:reef@127.0.0.1:{port}/reef"),
@@ -199,19 +264,19 @@ impl Server {
     }
 
     fn start(kind: Kind) -> Result<Self> {
-        Self::start_with(kind, None)
+        Self::start_with(kind, None, None)
     }
 
-    fn start_with(kind: Kind, config: Option<&str>) -> Result<Self> {
+    fn start_with(kind: Kind, config: Option<&str>, tls: Option<Clients>) -> Result<Self> {
         let mut last = None;
         for _ in 0..TRIES {
             let folder = tempfile::Builder::new().prefix("reef-server-").tempdir()?;
-            kind.prepare(folder.path())?;
+            kind.prepare(folder.path(), tls)?;
             if let Some(config) = config {
                 std::fs::write(folder.path().join("config"), config)?;
             }
             let port = free_port()?;
-            let mut server = Self { kind, port, child: None, folder };
+            let mut server = Self { kind, port, tls, child: None, folder };
             match server.launch() {
                 Ok(()) => return Ok(server),
                 Err(error) => last = Some(error),
@@ -222,7 +287,7 @@ impl Server {
 
     fn launch(&mut self) -> Result<()> {
         let log = self.folder.path().join("log");
-        let mut command = self.kind.command(self.folder.path(), self.port)?;
+        let mut command = self.kind.command(self.folder.path(), self.port, self.tls)?;
         let output = std::fs::File::options().create(true).append(true).open(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| {
@@ -236,7 +301,7 @@ impl Server {
                 let said = std::fs::read_to_string(&log).unwrap_or_default();
                 bail!("{:?} ended with {status}:\n{said}", self.kind);
             }
-            if self.kind.is_ready(self.folder.path(), self.port) {
+            if self.kind.is_ready(self.folder.path(), self.port, self.tls) {
                 return Ok(());
             }
             if Instant::now() > deadline {

@@ -8,9 +8,7 @@ use std::{
 };
 
 use reef_config::Value;
-use reef_egress::{
-    Client, ClientConfig, Egress, Identity, IdentityError, Sockets, Tls, certificates,
-};
+use reef_egress::{Client, ClientConfig, Egress, PemError, Sockets, Tls, TlsClient};
 use reef_engine::{Confined, Limiter, Share};
 use reef_grants::{Access, Grants, Limits};
 use reef_interfaces::{Capabilities, Instance};
@@ -18,6 +16,7 @@ use reef_messaging::Answering;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_tls::WasiTlsCtx;
 
 use crate::{
     experimental_http::Requests,
@@ -27,6 +26,7 @@ use crate::{
     sockets::SocketRules,
     stdin::Stdin,
     stdio::{Lines, Stdio},
+    tls,
     trace::{Traced, Traces},
     voice::Voice,
 };
@@ -41,6 +41,7 @@ pub struct World {
     limits: Limits,
     share: Arc<Share>,
     client: Client,
+    tls: TlsClient,
     sockets: Arc<SocketRules>,
     config: Arc<BTreeMap<String, Value>>,
     internal: Arc<Internal>,
@@ -97,6 +98,7 @@ pub struct ComponentGuest {
     wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     http: WasiHttpCtx,
+    tls: WasiTlsCtx,
     outbound: Outbound,
     rules: Arc<SocketRules>,
     onward: Onward,
@@ -114,22 +116,21 @@ pub struct ModuleGuest {
     scratch: Option<ModuleScratch>,
 }
 
-/// Whom requests trust, and as whom they come; or the file that cannot be used, and why.
-fn tls(given: &reef_grants::Tls) -> Result<Tls, (PathBuf, String)> {
-    let roots = given
-        .roots
-        .as_ref()
-        .map(|file| certificates(&file.text).map_err(|why| (file.path.clone(), why)));
-    let identity = given.identity.as_ref().map(|(cert, key)| {
-        Identity::from_pem(&cert.text, &key.text).map_err(|error| match error {
-            IdentityError::Cert(why) => (cert.path.clone(), why),
-            IdentityError::Key(why) => (key.path.clone(), why),
-        })
-    });
-    Ok(Tls {
-        extra_roots: Vec::new(),
-        only_roots: roots.transpose()?,
-        identity: identity.transpose()?,
+/// Whom a workload trusts, and as whom it comes.
+///
+/// # Errors
+/// The file that cannot be used, and why.
+pub fn trust(given: &reef_grants::Tls) -> Result<Tls, (PathBuf, String)> {
+    let roots = given.roots.as_ref();
+    let (cert, key) = given.identity.as_ref().map(|(cert, key)| (cert, key)).unzip();
+    let identity = cert.zip(key).map(|(cert, key)| (&*cert.text, &*key.text));
+    Tls::from_pem(roots.map(|file| &*file.text), identity).map_err(|error| {
+        let (file, why) = match error {
+            PemError::Roots(why) => (roots, why),
+            PemError::Cert(why) => (cert, why),
+            PemError::Key(why) => (key, why),
+        };
+        (file.map(|file| file.path.clone()).unwrap_or_default(), why)
     })
 }
 
@@ -155,7 +156,7 @@ impl World {
         }
         let mut config = ClientConfig::new(&*name, Egress::new(grants.egress.clone()));
         if let Some(given) = &grants.tls {
-            config.tls = tls(given).map_err(|(path, why)| WorldError::Tls {
+            config.tls = trust(given).map_err(|(path, why)| WorldError::Tls {
                 workload: name.clone(),
                 path,
                 why,
@@ -164,7 +165,7 @@ impl World {
         let sockets = Sockets::new(config.egress.clone(), config.resolver.clone());
         let sockets =
             SocketRules::new(name.clone(), config.egress.clone(), sockets, &grants.listen).into();
-        let client = Client::new(config);
+        let (tls, client) = (TlsClient::new(config.tls.clone()), Client::new(config));
         let config = grants.config.iter();
         let config = config.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let without = Arc::new(Capabilities::none(&name));
@@ -182,6 +183,7 @@ impl World {
             limits,
             share,
             client,
+            tls,
             sockets,
             config: Arc::new(config),
             internal: Arc::default(),
@@ -216,6 +218,11 @@ impl World {
     /// The workload's way out.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whom the workload trusts and as whom it comes, where it is not HTTP that it speaks.
+    pub fn tls(&self) -> &TlsClient {
+        &self.tls
     }
 
     /// Puts a handler behind this one, which then is a middleware. Once: a second one is ignored.
@@ -268,6 +275,7 @@ impl World {
             wasi: self.context(args, env, stdio)?.build(),
             table,
             http: WasiHttpCtx::new(),
+            tls: tls::context(&self.name, &self.tls),
             outbound: Outbound::new(self.name.clone(), self.client.clone(), self.internal.clone()),
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: Traced::default() },
@@ -434,6 +442,10 @@ impl ComponentGuest {
 
     pub(crate) fn onward(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.onward, table: &mut self.table, ctx: &mut self.http }
+    }
+
+    pub(crate) fn tls_parts(&mut self) -> (&mut WasiTlsCtx, &mut ResourceTable) {
+        (&mut self.tls, &mut self.table)
     }
 
     /// Lets it answer the message that it is going to handle.

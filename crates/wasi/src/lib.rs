@@ -21,11 +21,12 @@ mod sockets;
 mod spin_http;
 mod stdin;
 mod stdio;
+mod tls;
 mod trace;
 mod voice;
 
 pub use events::{CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error};
-pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError};
+pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError, trust};
 pub use link::{PartImport, Storage, component_linker, module_linker};
 pub use next::{Handled, Next};
 pub use outbound::Outbound;

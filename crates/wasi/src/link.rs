@@ -10,7 +10,7 @@ use wasmtime_wasi::p3;
 use crate::{
     experimental_http,
     guest::{ComponentGuest, ModuleGuest},
-    logging, next, otel, preview1, preview2, response, scratch, sockets, spin_http, trace,
+    logging, next, otel, preview1, preview2, response, scratch, sockets, spin_http, tls, trace,
 };
 
 /// An import of a part of a composition, which has links of its own.
@@ -133,6 +133,9 @@ pub(crate) fn packages_linker(
             p3::sockets::add_to_linker(&mut linker)?;
             sockets::check_names_concurrent(&mut linker)?;
         }
+    }
+    if wanted("wasi:tls/") {
+        tls::add_to_linker(&mut linker, concurrent)?;
     }
     spin_http::add_to_linker(&mut linker, &wanted)?;
     reef_interfaces::add_to_linker(&mut linker, concurrent, &wanted)?;

@@ -86,6 +86,10 @@ const OTEL: &[&str] = &[
     "wasi:otel/types@0.2.0-rc.2",
 ];
 
+/// Encryption of what goes through sockets.
+const TLS: &[&str] =
+    &["wasi:tls/types@0.2.0-draft", "wasi:tls/client@0.3.0-draft", "wasi:tls/types@0.3.0-draft"];
+
 /// Functions of `wasi_snapshot_preview1`, which `wasi_unstable` has too but for `sock_accept`.
 const WASI_0_1: &[&str] = &[
     "args_get",
@@ -139,7 +143,7 @@ const WASI_0_1: &[&str] = &[
 pub fn provided() -> Vec<Provided> {
     let interfaces = WASI_0_2.iter().chain(WASI_0_3).chain(LOGGING).chain(OTEL);
     let capabilities = reef_interfaces::PROVIDED.iter().copied().flatten();
-    let interfaces = interfaces.chain(EVENTS).chain(SPIN_HTTP).chain(capabilities);
+    let interfaces = interfaces.chain(TLS).chain(EVENTS).chain(SPIN_HTTP).chain(capabilities);
     let interfaces = interfaces.map(|name| Provided::all(name));
     let snapshot = WASI_0_1.iter().copied().chain(["sock_accept"]);
     let modules = [

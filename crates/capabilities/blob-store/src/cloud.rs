@@ -41,7 +41,6 @@ const ENDPOINT: Setting =
 const PREFIX: Setting = Setting::new("prefix", "what all keys begin with: `team/app`");
 const PART_SIZE: Setting =
     Setting::new("part-size", "bytes of one part of an upload, of which two are held: `8MiB`");
-const CA: Setting = Setting::new("ca", "a file with certificates to trust beside the machine's");
 
 const DEFAULT_PART: u64 = 8 << 20;
 /// What S3 takes as a part, and what this process should hold of one.

@@ -235,7 +235,7 @@ async fn settings_that_make_no_sense_are_told() {
         (&[url, ("token", MARKER), ("path", "a"), ("prefix", "b")], "beside `path`"),
         (&[url, ("token", MARKER), ("path", "a"), ("field", "b")], "beside `path`"),
         (&[url, ("token", MARKER), ("secret-id", "b")], "means nothing beside `token`"),
-        (&[url, ("token", MARKER), ("ca", "gone.pem")], "cannot read the certificates"),
+        (&[url, ("token", MARKER), ("tls-roots", "gone.pem")], "gone.pem: No such file"),
         (&[url, ("tokn", MARKER)], "did you mean `token`"),
     ];
     let folder = tempfile::tempdir().unwrap();

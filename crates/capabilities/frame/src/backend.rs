@@ -100,6 +100,7 @@ impl<C: ?Sized> Opened<C> {
         for setting in POLICY {
             settings.take(setting.name);
         }
+        settings.read_files(backend.settings, opening.folder)?;
         let application = backend.private.then(|| opening.application.to_owned());
         let key = Key { backend: backend.name, application, settings };
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,6 +21,7 @@ mod link;
 mod policy;
 mod rate;
 mod settings;
+mod tls;
 mod usage;
 
 pub use backend::{Backend, OpenError, Opened, Opening, find};
@@ -30,4 +31,5 @@ pub use link::{Link, Links};
 pub use policy::{BACKEND, BUCKET, POLICY, Policy};
 pub use rate::Rate;
 pub use settings::{Secret, Setting, SettingError, Settings};
+pub use tls::{TLS_CERT, TLS_KEY, TLS_ROOTS};
 pub use usage::{Usage, UsageSnapshot};

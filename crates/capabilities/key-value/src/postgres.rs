@@ -6,8 +6,6 @@ mod statements;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,9 +16,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_postgres::{
-    Address, Anywhere, Notice, Notifications, Options, Pool, Pooled,
+    Address, Anywhere, Notice, Notifications, Options, Pool, Pooled, TlsClient,
     tokio_postgres::{
         Row,
         error::SqlState,
@@ -36,10 +36,6 @@ static URL: Setting = Setting::new(
     "url",
     "the server: `postgres://user:password@host:5432/database?sslmode=require`",
 );
-const AUTHORITY: Setting = Setting::new(
-    "authority",
-    "a file with the certificates to trust instead of the machine's, in PEM",
-);
 const MAX_CONNECTIONS: Setting = Setting::new("max-connections", "connections at once: `16`");
 const TABLE: Setting = Setting::new("table", "the table: `reef_key_value`");
 const CREATE: Setting =
@@ -50,10 +46,12 @@ pub(crate) const BACKEND: Backend<dyn KeyValue> = Backend {
     system: "postgresql",
     settings: &[
         Setting::new("url", "the server: `postgres://user:password@host:5432/database`"),
-        AUTHORITY,
         MAX_CONNECTIONS,
         TABLE,
         CREATE,
+        TLS_ROOTS,
+        TLS_CERT,
+        TLS_KEY,
     ],
     private: false,
     open,
@@ -99,14 +97,18 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
         let why = "is no name of a table: up to 48 small letters, digits and `_`";
         return Err(wrong(TABLE.name, why.to_owned()));
     }
-    let authority = settings.get(AUTHORITY.name).map(|path| authority(opening.folder, path));
-    let authority = authority.transpose()?;
+    if address.refuses_tls() {
+        settings.no_tls("leave `sslmode=disable` out of `url`")?;
+    }
+    let tls = settings.tls(opening.folder)?;
+    let address = if tls.is_some() { address.with_tls() } else { address };
+    let tls = TlsClient::new(tls.unwrap_or_default());
     let pool = |connections| {
         let options = Options {
             connections,
             connect: CONNECT,
             message: MESSAGE,
-            authority: authority.clone(),
+            tls: tls.clone(),
             reach: Arc::new(Anywhere),
             runtime: opening.runtime.clone(),
         };
@@ -122,14 +124,6 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
         began: Instant::now(),
         swept: AtomicU64::new(0),
     }))
-}
-
-fn authority(folder: &Path, path: &str) -> Result<String, OpenError> {
-    let path = folder.join(path);
-    fs::read_to_string(&path).map_err(|error| {
-        let path = path.display();
-        OpenError::Place(format!("the authority's certificates in {path} cannot be read: {error}"))
-    })
 }
 
 type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];

@@ -12,7 +12,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_redis::{
     Client, CommandError, ConnectError, Server, matching,
     redis::{Cmd, FromRedisValue, Value, cmd},
@@ -22,14 +24,14 @@ use tokio::runtime::Handle;
 use self::names::Names;
 use crate::{Change, Entry, KeyValue, Page, SetOptions, Told, Version};
 
-static URL: Setting =
+const URL: Setting =
     Setting::new("url", "the server: `redis://name:password@host:6379/0`, with TLS `rediss://…`");
 const PREFIX: Setting = Setting::new("prefix", "what every key begins with: `shop:`");
 
 pub(crate) const BACKEND: Backend<dyn KeyValue> = Backend {
     name: "redis",
     system: "redis",
-    settings: &[Setting::new("url", "the server: `redis://name:password@host:6379/0`"), PREFIX],
+    settings: &[URL, PREFIX, TLS_ROOTS, TLS_CERT, TLS_KEY],
     private: false,
     open,
 };
@@ -57,10 +59,15 @@ struct Redis {
 }
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn KeyValue>, OpenError> {
-    let server = Server::parse(opening.settings.required(&URL)?).map_err(|error| {
+    static REQUIRED: Setting = URL;
+    let server = Server::parse(opening.settings.required(&REQUIRED)?).map_err(|error| {
         // It does not repeat the address.
         SettingError::Wrong { name: URL.name, why: error.to_string() }
     })?;
+    if !server.wants_tls() {
+        opening.settings.no_tls("write `rediss://` in `url`")?;
+    }
+    let server = server.with_tls(opening.settings.tls(opening.folder)?.unwrap_or_default());
     let prefix = opening.settings.get(PREFIX.name).unwrap_or_default().to_owned();
     let runtime = opening.runtime.clone();
     let client = Client::new(server, ANSWERING, runtime.clone());

@@ -9,7 +9,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_mqtt::{
     Ack, Broker, Client, ConnectError, Credentials, Event, PublishError, QoS, Topic, listen,
 };
@@ -37,7 +39,7 @@ const SESSION: Setting = Setting::new(
 pub(crate) const BACKEND: Backend<dyn Messaging> = Backend {
     name: "mqtt",
     system: "mqtt",
-    settings: &[URL, USER, PASSWORD, QOS, SESSION],
+    settings: &[URL, USER, PASSWORD, QOS, SESSION, TLS_ROOTS, TLS_CERT, TLS_KEY],
     private: false,
     open,
 };
@@ -52,10 +54,14 @@ struct Mqtt {
 }
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn Messaging>, OpenError> {
-    let Opening { settings, runtime, .. } = opening;
+    let Opening { settings, runtime, folder, .. } = opening;
     let wrong = |name, why: String| SettingError::Wrong { name, why };
     let mut broker = Broker::parse(settings.required(&URL)?, None)
         .map_err(|error| wrong(URL.name, format!("is wrong: {error}")))?;
+    if !broker.wants_tls() {
+        settings.no_tls("write `mqtts://` in `url`")?;
+    }
+    broker = broker.with_tls(settings.tls(folder)?.unwrap_or_default());
     match (settings.get(USER.name), settings.get(PASSWORD.name)) {
         (Some(name), password) => {
             let (name, password) = (name.to_owned(), password.map(str::to_owned));

@@ -6,7 +6,9 @@ mod streams;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_redis::{Client, CommandError, Server, redis::cmd};
 use tokio::runtime::Handle;
 
@@ -25,7 +27,7 @@ const MAX_LENGTH: Setting = Setting::new(
 pub(crate) const BACKEND: Backend<dyn Messaging> = Backend {
     name: "redis",
     system: "redis",
-    settings: &[URL, DURABLE, MAX_LENGTH],
+    settings: &[URL, DURABLE, MAX_LENGTH, TLS_ROOTS, TLS_CERT, TLS_KEY],
     private: false,
     open,
 };
@@ -43,10 +45,14 @@ struct Redis {
 }
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn Messaging>, OpenError> {
-    let Opening { settings, runtime, .. } = opening;
+    let Opening { settings, runtime, folder, .. } = opening;
     let wrong = |name, why: String| SettingError::Wrong { name, why };
     let server = Server::parse(settings.required(&URL)?)
         .map_err(|error| wrong(URL.name, format!("is wrong: {error}")))?;
+    if !server.wants_tls() {
+        settings.no_tls("write `rediss://` in `url`")?;
+    }
+    let server = server.with_tls(settings.tls(folder)?.unwrap_or_default());
     let streams = settings.flag(DURABLE.name)?.unwrap_or(false);
     let max_length = settings.parsed(MAX_LENGTH.name)?;
     if max_length.is_some() && !streams {

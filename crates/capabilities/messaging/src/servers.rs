@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use reef_capability::{Caller, Failure, Gate, Operation, Policy, Secret};
-use reef_egress::{Egress, Granted, Way};
+use reef_egress::{Egress, Granted, Tls, Way};
 use reef_mqtt::{Broker, Credentials, QoS};
 use reef_redis::redis::{Cmd, Value};
 use tokio::runtime::Handle;
@@ -26,6 +26,7 @@ static PUBLISH: Operation = Operation::once("publish");
 pub struct Servers {
     workload: Arc<str>,
     egress: Egress,
+    tls: Tls,
     policy: Policy,
     runtime: Handle,
     redis: Mutex<Vec<(Secret, RedisServer)>>,
@@ -50,10 +51,15 @@ pub struct MqttBroker {
 }
 
 impl Servers {
-    /// Those of a workload; each is used as `policy` says.
-    pub fn new(workload: Arc<str>, egress: Egress, policy: Policy, runtime: Handle) -> Self {
+    /// Those of a workload, which trusts and comes as `tls` says; each is used as `policy` says.
+    pub fn new(
+        workload: Arc<str>,
+        (egress, tls): (Egress, Tls),
+        policy: Policy,
+        runtime: Handle,
+    ) -> Self {
         let (redis, mqtt) = (Mutex::default(), Mutex::default());
-        Self { workload, egress, policy, runtime, redis, mqtt }
+        Self { workload, egress, tls, policy, runtime, redis, mqtt }
     }
 
     /// The Redis server at an address: `redis://host:6379`.
@@ -69,7 +75,7 @@ impl Servers {
                 return Err(Failure::Denied("a socket of this machine is not granted".to_owned()));
             };
             let (gate, way) = self.way("redis", host, port)?;
-            let server = server.by(way);
+            let server = server.by(way).with_tls(self.tls.clone());
             let client = reef_redis::Client::new(server, redis::ANSWERING, self.runtime.clone());
             Ok(RedisServer { gate, client })
         })
@@ -95,7 +101,8 @@ impl Servers {
             }
             let (host, port) = broker.host();
             let (gate, way) = self.way("mqtt", host, port)?;
-            let client = reef_mqtt::Client::new(broker.by(way), self.runtime.clone());
+            let broker = broker.by(way).with_tls(self.tls.clone());
+            let client = reef_mqtt::Client::new(broker, self.runtime.clone());
             Ok(MqttBroker { gate, client })
         })
     }
@@ -190,7 +197,8 @@ mod tests {
     async fn only_what_was_granted_is_connected_to() {
         let egress = Egress::new(vec!["redis://127.0.0.1:1".parse().unwrap()]);
         let runtime = Handle::current();
-        let servers = Servers::new("w".into(), egress, Policy::default(), runtime);
+        let servers =
+            Servers::new("w".into(), (egress, Tls::default()), Policy::default(), runtime);
         assert!(servers.redis("redis://127.0.0.1:1").is_ok());
         for denied in ["redis://127.0.0.1:2", "redis://localhost:1", "redis+unix:///run/redis.sock"]
         {

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reef_capability::{Failure, Gate, Link, Policy, Secret};
-use reef_egress::Egress;
-use reef_postgres::{Granted, Reach};
+use reef_egress::{Egress, Granted, PemError, Reach, Tls, TlsClient};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -36,6 +35,7 @@ pub enum Server {
 pub struct Addresses {
     workload: Arc<str>,
     egress: Egress,
+    tls: Tls,
     policy: Policy,
     runtime: Handle,
     known: Mutex<Vec<Known>>,
@@ -51,12 +51,18 @@ struct Key {
 }
 
 impl Addresses {
-    /// Those of a workload; each is used as `policy` says.
-    pub fn new(workload: Arc<str>, egress: Egress, policy: Policy, runtime: Handle) -> Self {
-        Self { workload, egress, policy, runtime, known: Mutex::default() }
+    /// Those of a workload, which trusts and comes as `tls` says; each is used as `policy` says.
+    pub fn new(
+        workload: Arc<str>,
+        (egress, tls): (Egress, Tls),
+        policy: Policy,
+        runtime: Handle,
+    ) -> Self {
+        Self { workload, egress, tls, policy, runtime, known: Mutex::default() }
     }
 
-    /// The database at an address. `authority` holds the certificates to trust instead of the machine's, in PEM.
+    /// The database at an address. `authority` holds the certificates to trust instead of
+    /// the workload's own, in PEM.
     ///
     /// # Errors
     /// When the address makes no sense, or the workload may not connect there.
@@ -99,7 +105,15 @@ impl Addresses {
     }
 
     fn link(&self, key: &Key) -> Result<Link<dyn Sql>> {
-        let (address, authority) = (key.address.expose(), key.authority.clone());
+        let address = key.address.expose();
+        let mut tls = self.tls.clone();
+        if let Some(authority) = &key.authority {
+            let given = Tls::from_pem(Some(authority.as_bytes()), None);
+            let unusable = |error: PemError| {
+                Failure::Invalid(format!("the authority's certificate cannot be used: {error}"))
+            };
+            tls.only_roots = given.map_err(unusable)?.only_roots;
+        }
         let (system, named, backend) = match key.server {
             Server::Postgres => {
                 let address = address_of_postgres(address)?;
@@ -109,7 +123,7 @@ impl Addresses {
                 let named = address.hosts().first().map(|(host, port)| format!("{host}:{port}"));
                 let backend = postgres::connect(
                     address,
-                    authority,
+                    TlsClient::new(tls),
                     self.reach("postgres"),
                     CONNECTIONS,
                     ROWS,
@@ -124,7 +138,7 @@ impl Addresses {
                 let named = format!("{}:{}", address.host, address.port);
                 let reach = self.reach("mysql");
                 let backend =
-                    mysql::connect(address, authority, reach, CONNECTIONS, ROWS, &self.runtime)?;
+                    mysql::connect(address, tls, reach, CONNECTIONS, ROWS, &self.runtime)?;
                 ("mysql", named, backend)
             }
         };

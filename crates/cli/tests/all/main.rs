@@ -47,5 +47,6 @@ mod tasks;
 mod test_command;
 mod up;
 mod values;
+mod wasi_tls;
 mod wasmcloud;
 mod watch;

@@ -10,11 +10,10 @@ use reef_artifact::Artifact;
 use reef_blob_store::BlobStore;
 use reef_capability::{
     BACKEND, BUCKET, Backend, Gate, Link, Links, OpenError, Opened, Opening, Operation, Policy,
-    Settings, find,
+    Setting, Settings, find,
 };
 use reef_config::{CONFIG, SECRETS, Store};
-use reef_egress::Egress;
-use reef_grants::Destination;
+use reef_egress::{Egress, Tls};
 use reef_key_value::KeyValue;
 use reef_messaging::{Messaging, Servers};
 use reef_sql::{Addresses, Sql};
@@ -83,6 +82,22 @@ pub(super) fn capability(link: &reef_app::Link) -> Option<&'static str> {
     let named = link.capability.as_ref()?;
     let known = CAPABILITIES.iter().find(|(name, _)| *name == named.as_str());
     known.map(|(name, _)| *name)
+}
+
+/// The settings that a link's backend takes; none if there is no such backend, which is told when it is opened.
+fn taken(capability: &str, backend: Option<&str>) -> &'static [Setting] {
+    fn of<C: ?Sized>(table: &'static [Backend<C>], name: Option<&str>) -> &'static [Setting] {
+        let found = name.map_or(table.first(), |name| find(table, name).ok());
+        found.map(|backend| backend.settings).unwrap_or_default()
+    }
+    match capability {
+        CONFIG | SECRETS => of(reef_config::BACKENDS, backend),
+        reef_key_value::CAPABILITY => of(reef_key_value::BACKENDS, backend),
+        reef_messaging::CAPABILITY => of(reef_messaging::BACKENDS, backend),
+        reef_sql::CAPABILITY => of(reef_sql::BACKENDS, backend),
+        reef_blob_store::CAPABILITY => of(reef_blob_store::BACKENDS, backend),
+        _ => &[],
+    }
 }
 
 /// Whether a link's import means this interface.
@@ -172,6 +187,10 @@ impl Order {
                      a bucket of NATS `kv-bucket`"
                 )));
             }
+            // What was replaced in a file makes another workload of it, as another setting does.
+            settings
+                .read_files(taken(capability, backend.as_deref()), &self.folder)
+                .map_err(|error| wrong(error.to_string()))?;
             let name = link.name.clone().unwrap_or_else(|| "default".to_owned());
             // Interfaces of one package may be linked one by one, to the same.
             let wanted = CapabilityLink { capability, name, backend, place, settings };
@@ -204,10 +223,11 @@ impl Host {
         if identity.wanted.is_empty() && identity.parts.is_empty() && egress.is_empty() {
             return Ok(());
         }
-        let mut capabilities =
-            self.capabilities(order, workload.name(), &identity.wanted, egress)?;
+        let out = (!egress.is_empty())
+            .then(|| (Egress::new(egress.clone()), workload.world.tls().tls().clone()));
+        let mut capabilities = self.capabilities(order, workload.name(), &identity.wanted, out)?;
         for part in &identity.parts {
-            let own = self.capabilities(order, &part.name, &part.wanted, &[])?;
+            let own = self.capabilities(order, &part.name, &part.wanted, None)?;
             let config = part.config.iter();
             let config = config.map(|(name, value)| (name.clone(), value.as_str().into()));
             let part_own = Part { granted: Arc::new(own), config: Arc::new(config.collect()) };
@@ -222,7 +242,7 @@ impl Host {
         order: &Order,
         name: &Arc<str>,
         wanted: &[CapabilityLink],
-        egress: &[Destination],
+        out: Option<(Egress, Tls)>,
     ) -> Result<Capabilities, DeployError> {
         let mut capabilities = Capabilities::none(name);
         let application = order.application.name.as_str();
@@ -253,14 +273,13 @@ impl Host {
             (reef_blob_store::BACKENDS, reef_blob_store::OPERATIONS),
             &self.backends.blob_store,
         )?;
-        if !egress.is_empty() {
+        if let Some(out) = out {
             // A guest may name the address of a database that it may connect to.
-            let (name, egress) = (name.clone(), Egress::new(egress.to_vec()));
+            let name = name.clone();
             let (policy, runtime) = (Policy::default(), runtime.clone());
-            let servers =
-                Servers::new(name.clone(), egress.clone(), policy.clone(), runtime.clone());
+            let servers = Servers::new(name.clone(), out.clone(), policy.clone(), runtime.clone());
             capabilities.servers = Some(servers);
-            capabilities.addresses = Some(Addresses::new(name, egress, policy, runtime));
+            capabilities.addresses = Some(Addresses::new(name, out, policy, runtime));
         }
         Ok(capabilities)
     }

@@ -6,6 +6,7 @@ use reef_app::{MessageTrigger, MqttTrigger, RedisTrigger, Template, Workload as 
 use reef_bus::Capacity;
 use reef_capability::{Gate, Link, Links, OpenError, Opened, POLICY, Policy, find};
 use reef_document::At;
+use reef_egress::Tls;
 use reef_messaging::{BACKENDS, CAPABILITY, Channel, Messaging, OPERATIONS, TERMS, Terms};
 
 use super::{
@@ -72,6 +73,7 @@ impl Order {
     ) -> Result<Source, DeployError> {
         let address = self.text(&trigger.address)?;
         let server = read(described, &address, reef_redis::Server::parse)?;
+        let server = server.with_tls(self.trust(described)?);
         Ok(Source::Redis { server, channel: self.text(&trigger.channel)? })
     }
 
@@ -84,7 +86,7 @@ impl Order {
         let keep_alive = trigger.keep_alive.map(|every| every.0);
         let address = self.text(&trigger.address)?;
         let broker = |address: &str| reef_mqtt::Broker::parse(address, keep_alive);
-        let mut broker = read(described, &address, broker)?;
+        let mut broker = read(described, &address, broker)?.with_tls(self.trust(described)?);
         let text = |template: &Option<At<Template>>| {
             template.as_ref().map(|template| self.text(template)).transpose()
         };
@@ -119,6 +121,15 @@ impl Order {
             }
         };
         Ok(Source::Mqtt { broker, topic, qos })
+    }
+
+    /// Whom a workload trusts, and as whom it comes.
+    fn trust(&self, described: &Described) -> Result<Tls, DeployError> {
+        let Some(given) = self.tls(described)? else { return Ok(Tls::default()) };
+        reef_wasi::trust(&given).map_err(|(path, why)| DeployError::Value {
+            workload: described.name.to_string(),
+            why: format!("{} cannot be used for TLS: {why}", path.display()),
+        })
     }
 }
 

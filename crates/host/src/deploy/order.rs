@@ -131,7 +131,10 @@ impl Order {
     }
 
     /// Whom a workload trusts, and as whom it comes: files are read now.
-    fn tls(&self, described: &Described) -> Result<Option<reef_grants::Tls>, DeployError> {
+    pub(super) fn tls(
+        &self,
+        described: &Described,
+    ) -> Result<Option<reef_grants::Tls>, DeployError> {
         let Some(tls) = &described.tls else { return Ok(None) };
         let read = |file: &String| {
             let path = self.folder.join(file);

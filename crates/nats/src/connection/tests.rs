@@ -1,5 +1,7 @@
 use super::*;
 
+const ROOT: &str = "-----BEGIN CERTIFICATE-----";
+
 fn made(entries: &[(&str, &str)]) -> Result<Connection, SettingError> {
     let settings: Settings =
         entries.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
@@ -20,7 +22,8 @@ fn what_is_wrong_is_told_before_anything_is_connected_to_and_without_its_value()
         (&[url, ("credentials", "hunter2")], "is not what a `.creds` file holds"),
         (&[url, ("token", "hunter2"), ("user", "u"), ("password", "p")], "one of several ways"),
         (&[("url", "nats://u:hunter2@h"), ("token", "hunter2")], "one of several ways"),
-        (&[url, ("key", "hunter2")], "`certificate` belongs to `key`"),
+        (&[url, ("tls-key", "hunter2")], "cannot be read: …"),
+        (&[url, ("tls", "false"), ("tls-roots", ROOT)], "is of no use without TLS"),
         (&[url, ("tls", "hunter2")], "neither `true` nor `false`"),
     ] {
         let error = made(entries).unwrap_err().to_string();

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use object_store::azure::MicrosoftAzureBuilder;
-use reef_capability::{Backend, OpenError, Opening, Setting};
+use reef_capability::{Backend, OpenError, Opening, Setting, TLS_CERT, TLS_KEY, TLS_ROOTS};
+use reef_egress::TlsClient;
 
-use super::{CA, Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable, wrong};
+use super::{Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable, wrong};
 use crate::store::{BlobStore, MAX_OBJECT};
 
 const ACCOUNT: Setting = Setting::new("account", "the storage account");
@@ -34,7 +35,9 @@ pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
         CLIENT,
         CLIENT_SECRET,
         PART_SIZE,
-        CA,
+        TLS_ROOTS,
+        TLS_CERT,
+        TLS_KEY,
         MAX_OBJECT,
     ],
     private: false,
@@ -43,9 +46,9 @@ pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn BlobStore>, OpenError> {
     let settings = opening.settings;
-    let ca = settings.get(CA.name).map(|file| opening.folder.join(file));
+    let tls = TlsClient::new(settings.tls(opening.folder)?.unwrap_or_default());
     let mut builder = MicrosoftAzureBuilder::new()
-        .with_http_connector(client::Connector::new(opening.runtime.clone(), ca))
+        .with_http_connector(client::Connector::new(opening.runtime.clone(), tls))
         .with_retry(client::retries())
         .with_account(settings.required(&ACCOUNT)?)
         .with_container_name(settings.required(&BUCKET)?);

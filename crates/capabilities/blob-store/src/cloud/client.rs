@@ -1,6 +1,6 @@
 //! The HTTP client below the stores' protocols: the one that Reef has anyhow, with its TLS.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http_body_util::{BodyExt as _, Limited};
@@ -16,7 +16,7 @@ use object_store::{
         HttpResponseBody, HttpService,
     },
 };
-use rustls::{RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
+use reef_egress::{TlsClient, explained};
 use tokio::{runtime::Handle, sync::OnceCell};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -41,7 +41,7 @@ pub(super) struct Connector {
 struct Shared {
     /// Connections belong to it, whoever asks for them.
     runtime: Handle,
-    ca: Option<PathBuf>,
+    tls: TlsClient,
     pool: OnceCell<Pool>,
 }
 
@@ -59,8 +59,8 @@ pub(super) fn retries() -> RetryConfig {
 }
 
 impl Connector {
-    pub(super) fn new(runtime: Handle, ca: Option<PathBuf>) -> Self {
-        Self { shared: Arc::new(Shared { runtime, ca, pool: OnceCell::new() }) }
+    pub(super) fn new(runtime: Handle, tls: TlsClient) -> Self {
+        Self { shared: Arc::new(Shared { runtime, tls, pool: OnceCell::new() }) }
     }
 }
 
@@ -88,17 +88,8 @@ impl Shared {
     }
 
     async fn pool(&self) -> Result<Pool, HttpError> {
-        let ca = self.ca.clone();
-        // Files are read.
-        let roots = tokio::task::spawn_blocking(move || roots(ca)).await;
-        let roots = roots.unwrap_or_else(|error| Err(error.to_string()));
         let unusable = |why: String| HttpError::new_boxed(HttpErrorKind::Connect, why.into());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(error.to_string()))?
-            .with_root_certificates(roots.map_err(unusable)?)
-            .with_no_client_auth();
+        let tls = Arc::unwrap_or_clone(self.tls.config_in_case().await.map_err(unusable)?);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT));
@@ -122,28 +113,9 @@ impl HttpService for Service {
     }
 }
 
-/// The machine's root certificates, and those of a file.
-fn roots(ca: Option<PathBuf>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "A root certificate cannot be read.");
-    }
-    roots.add_parsable_certificates(found.certs);
-    if let Some(file) = ca {
-        let wrong = |why: String| format!("the certificates of {}: {why}", file.display());
-        let all = CertificateDer::pem_file_iter(&file).map_err(|error| wrong(error.to_string()))?;
-        for certificate in all {
-            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-        }
-    }
-    Ok(roots)
-}
-
 fn unanswered(error: hyper_util::client::legacy::Error) -> HttpError {
     if error.is_connect() {
-        return HttpError::new(HttpErrorKind::Connect, error);
+        return HttpError::new_boxed(HttpErrorKind::Connect, explained(&error).into());
     }
     // The connection went away, before or after the request was on it.
     HttpError::new(HttpErrorKind::Interrupted, error)

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use object_store::gcp::GoogleCloudStorageBuilder;
-use reef_capability::{Backend, OpenError, Opening, Setting};
+use reef_capability::{Backend, OpenError, Opening, Setting, TLS_CERT, TLS_KEY, TLS_ROOTS};
+use reef_egress::TlsClient;
 
-use super::{CA, Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable};
+use super::{Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable};
 use crate::store::{BlobStore, MAX_OBJECT};
 
 const BUCKET: Setting = Setting::new("gcs-bucket", "the bucket, which is there already");
@@ -16,16 +17,26 @@ const SERVICE_ACCOUNT: Setting =
 pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
     name: "gcs",
     system: "gcp.storage",
-    settings: &[BUCKET, ENDPOINT, PREFIX, SERVICE_ACCOUNT, PART_SIZE, CA, MAX_OBJECT],
+    settings: &[
+        BUCKET,
+        ENDPOINT,
+        PREFIX,
+        SERVICE_ACCOUNT,
+        PART_SIZE,
+        TLS_ROOTS,
+        TLS_CERT,
+        TLS_KEY,
+        MAX_OBJECT,
+    ],
     private: false,
     open,
 };
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn BlobStore>, OpenError> {
     let settings = opening.settings;
-    let ca = settings.get(CA.name).map(|file| opening.folder.join(file));
+    let tls = TlsClient::new(settings.tls(opening.folder)?.unwrap_or_default());
     let mut builder = GoogleCloudStorageBuilder::new()
-        .with_http_connector(client::Connector::new(opening.runtime.clone(), ca))
+        .with_http_connector(client::Connector::new(opening.runtime.clone(), tls))
         .with_retry(client::retries())
         .with_bucket_name(settings.required(&BUCKET)?);
     builder = match settings.get(SERVICE_ACCOUNT.name) {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use object_store::aws::AmazonS3Builder;
-use reef_capability::{Backend, OpenError, Opening, Setting};
+use reef_capability::{Backend, OpenError, Opening, Setting, TLS_CERT, TLS_KEY, TLS_ROOTS};
+use reef_egress::TlsClient;
 
-use super::{CA, Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable, wrong};
+use super::{Cloud, ENDPOINT, PART_SIZE, PREFIX, client, unusable, wrong};
 use crate::store::{BlobStore, MAX_OBJECT};
 
 const BUCKET: Setting = Setting::new("s3-bucket", "the bucket, which is there already");
@@ -36,7 +37,9 @@ pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
         INSTANCE_ROLE,
         PATH_STYLE,
         PART_SIZE,
-        CA,
+        TLS_ROOTS,
+        TLS_CERT,
+        TLS_KEY,
         MAX_OBJECT,
     ],
     private: false,
@@ -45,9 +48,9 @@ pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn BlobStore>, OpenError> {
     let settings = opening.settings;
-    let ca = settings.get(CA.name).map(|file| opening.folder.join(file));
+    let tls = TlsClient::new(settings.tls(opening.folder)?.unwrap_or_default());
     let mut builder = AmazonS3Builder::new()
-        .with_http_connector(client::Connector::new(opening.runtime.clone(), ca))
+        .with_http_connector(client::Connector::new(opening.runtime.clone(), tls))
         .with_retry(client::retries())
         .with_bucket_name(settings.required(&BUCKET)?);
     if let Some(region) = settings.get(REGION.name) {

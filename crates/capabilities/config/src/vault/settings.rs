@@ -1,10 +1,11 @@
 //! What a manifest says of Vault.
 
 use http::{HeaderValue, Uri};
-use reef_capability::{OpenError, Opening, Secret, Setting, SettingError, Settings};
+use reef_capability::{
+    OpenError, Opening, Secret, Setting, SettingError, Settings, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_egress::{ClientConfig, Egress};
 use reef_grants::{Destination, Target};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
     Layout, Vault, Version,
@@ -21,7 +22,6 @@ const PREFIX: Setting = Setting::new("prefix", "before names, each of which is a
 const FIELD: Setting =
     Setting::new("field", "the field with the value, where names are secrets: `value`");
 const NAMESPACE: Setting = Setting::new("namespace", "of Vault Enterprise");
-const CA: Setting = Setting::new("ca", "a file of certificates to trust beside the machine's");
 const TOKEN: Setting = Setting::new("token", "what Vault knows us by");
 const TOKEN_FILE: Setting = Setting::new("token-file", "a file with the token: Vault Agent's sink");
 const ROLE_ID: Setting = Setting::new("role-id", "to log in with AppRole");
@@ -33,8 +33,8 @@ const LOGIN: Setting =
     Setting::new("login-mount", "where the way to log in is: `approle`, `kubernetes`");
 
 pub(super) const ALL: &[Setting] = &[
-    URL, MOUNT, VERSION, PATH, PREFIX, FIELD, NAMESPACE, CA, TOKEN, TOKEN_FILE, ROLE_ID, SECRET_ID,
-    KUBERNETES, JWT, LOGIN, KEYS, CACHE,
+    URL, MOUNT, VERSION, PATH, PREFIX, FIELD, NAMESPACE, TLS_ROOTS, TLS_CERT, TLS_KEY, TOKEN,
+    TOKEN_FILE, ROLE_ID, SECRET_ID, KUBERNETES, JWT, LOGIN, KEYS, CACHE,
 ];
 
 /// Where Kubernetes puts the service account's token.
@@ -122,19 +122,10 @@ fn client(opening: Opening<'_>) -> Result<Client, OpenError> {
     }
     let mut config = ClientConfig::new("vault", Egress::new(granted));
     config.max_connections = CONNECTIONS;
-    if let Some(file) = settings.get(CA.name) {
-        let file = opening.folder.join(file);
-        let place = |why: String| {
-            OpenError::Place(format!("cannot read the certificates in {}: {why}", file.display()))
-        };
-        let certificates =
-            CertificateDer::pem_file_iter(&file).map_err(|error| place(error.to_string()))?;
-        let certificates = certificates.collect::<Result<Vec<_>, _>>();
-        config.tls.extra_roots = certificates.map_err(|error| place(error.to_string()))?;
-        if config.tls.extra_roots.is_empty() {
-            return Err(place("there is none in it".to_owned()));
-        }
+    if uri.scheme_str() == Some("http") {
+        settings.no_tls("write `https://` in `url`")?;
     }
+    config.tls = settings.tls(opening.folder)?.unwrap_or_default();
     let namespace = settings.get(NAMESPACE.name).map(HeaderValue::from_str).transpose();
     let namespace = namespace.map_err(|_| wrong(NAMESPACE.name, "is no name"))?;
     Ok(Client { http: reef_egress::Client::new(config), url: text, namespace })

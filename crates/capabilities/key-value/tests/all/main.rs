@@ -9,6 +9,7 @@ mod killed;
 mod local;
 mod model;
 mod servers;
+mod tls;
 
 use std::{path::Path, sync::Arc};
 

@@ -5,6 +5,7 @@
 mod faults;
 mod redelivery;
 mod suite;
+mod tls;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

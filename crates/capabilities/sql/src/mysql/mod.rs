@@ -8,8 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use mysql_async::{Opts, OptsBuilder, SslOpts};
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_postgres::{Anywhere, Reach};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
+use reef_egress::{Anywhere, Reach, Tls};
 use tokio::runtime::Handle;
 
 use self::{
@@ -18,7 +20,6 @@ use self::{
 };
 use crate::{
     error::{Result, Said, SqlError},
-    postgres::authority,
     session::{Limits, Most, Session, Sql},
 };
 
@@ -27,17 +28,13 @@ const URL: Setting = Setting::new(
     "the server: `mysql://user:password@host:3306/database?ssl-mode=verify_identity`",
 );
 const DATABASE: Setting = Setting::new("database", "the database, if not that of the `url`");
-const AUTHORITY: Setting = Setting::new(
-    "authority",
-    "a file with the certificates to trust instead of the machine's, in PEM",
-);
 const MAX_ROWS: Setting = Setting::new("max-rows", "rows of one result: `100000`");
 const MAX_CONNECTIONS: Setting = Setting::new("max-connections", "connections at once: `16`");
 
 pub(crate) const BACKEND: Backend<dyn Sql> = Backend {
     name: "mysql",
     system: "mysql",
-    settings: &[URL, DATABASE, AUTHORITY, MAX_ROWS, MAX_CONNECTIONS],
+    settings: &[URL, DATABASE, MAX_ROWS, MAX_CONNECTIONS, TLS_ROOTS, TLS_CERT, TLS_KEY],
     private: false,
     open,
 };
@@ -57,7 +54,8 @@ pub(crate) struct Address {
     opts: OptsBuilder,
     pub(crate) host: String,
     pub(crate) port: u16,
-    tls: bool,
+    /// Whether there is to be TLS; nothing was said if none.
+    tls: Option<bool>,
 }
 
 struct Mysql {
@@ -75,28 +73,33 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
     if let Some(database) = settings.get(DATABASE.name) {
         address.opts = address.opts.db_name(Some(database));
     }
-    let authority = settings.get(AUTHORITY.name).map(|path| authority(opening.folder, path));
+    if address.tls == Some(false) {
+        settings.no_tls("leave `ssl-mode=disabled` out of `url`")?;
+    }
+    let tls = settings.tls(opening.folder)?;
+    if tls.is_some() {
+        address.tls = Some(true);
+    }
     let connections: u16 = settings.parsed(MAX_CONNECTIONS.name)?.unwrap_or(16);
     if connections == 0 {
         return Err(wrong(MAX_CONNECTIONS.name, "leaves no connection at all".to_owned()));
     }
     let rows = settings.parsed(MAX_ROWS.name)?.unwrap_or(100_000);
     let (reach, runtime) = (Arc::new(Anywhere), opening.runtime);
-    connect(address, authority.transpose()?, reach, connections.into(), rows, runtime)
+    connect(address, tls.unwrap_or_default(), reach, connections.into(), rows, runtime)
         .map_err(|error| OpenError::Place(error.to_string()))
 }
 
 /// A server.
 pub(crate) fn connect(
     address: Address,
-    authority: Option<String>,
+    tls: Tls,
     reach: Arc<dyn Reach>,
     connections: usize,
     rows: u64,
     runtime: &Handle,
 ) -> Result<Arc<dyn Sql>> {
-    let connector =
-        Connector { address, authority, reach, limit: CONNECT, runtime: runtime.clone() };
+    let connector = Connector { address, tls, reach, limit: CONNECT, runtime: runtime.clone() };
     let pool = Pool::new(connector, connections)?;
     Ok(Arc::new(Mysql { pool, rows, runtime: runtime.clone() }))
 }
@@ -123,9 +126,10 @@ impl Address {
         };
         let (modes, others): (Vec<_>, Vec<_>) =
             query.split('&').filter(|pair| !pair.is_empty()).partition(is_mode);
-        let tls = modes.iter().any(|pair| {
-            !pair.split('=').nth(1).unwrap_or_default().eq_ignore_ascii_case("disabled")
-        });
+        let disabled = |pair: &&str| {
+            pair.split('=').nth(1).unwrap_or_default().eq_ignore_ascii_case("disabled")
+        };
+        let tls = (!modes.is_empty()).then(|| !modes.iter().all(disabled));
         let text = if others.is_empty() {
             base.to_owned()
         } else {
@@ -138,7 +142,7 @@ impl Address {
             )
         })?;
         let (host, port) = (opts.ip_or_hostname().to_owned(), opts.tcp_port());
-        let tls = tls || opts.ssl_opts().is_some();
+        let tls = if opts.ssl_opts().is_some() { Some(true) } else { tls };
         if host.is_empty() {
             return Err("names no host".to_owned());
         }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
-use mysql_async::{Conn, SslOpts, prelude::Queryable as _};
+use mysql_async::{ClientIdentity, Conn, SslOpts, prelude::Queryable as _};
 use reef_capability::Failure;
-use reef_postgres::Reach;
+use reef_egress::{CLIENT_CERTIFICATE, Reach, Tls, explained};
 use tokio::{runtime::Handle, time::timeout};
 
 use super::Address;
@@ -38,8 +38,8 @@ pub(super) struct Pooled {
 /// How connections are made.
 pub(super) struct Connector {
     pub(super) address: Address,
-    /// Whom to trust instead of the machine's roots: certificates in PEM.
-    pub(super) authority: Option<String>,
+    /// Whom to trust and as whom to come, where the address wants TLS.
+    pub(super) tls: Tls,
     pub(super) reach: Arc<dyn Reach>,
     /// How long connecting may take.
     pub(super) limit: Duration,
@@ -174,7 +174,7 @@ impl Connector {
             if denied { Failure::Denied(why) } else { Failure::unreachable(why) }
         })?;
         let mut opts = opts.clone();
-        if *tls {
+        if *tls == Some(true) {
             opts = opts.ssl_opts(Some(self.trust().await?));
         }
         let mut last = Failure::unreachable("it has no address").into();
@@ -187,34 +187,50 @@ impl Connector {
                     if matches!(said.code, 1044 | 1045 | 1049 | 1698) =>
                 {
                     let why = said.message;
+                    // It does not say that it wants a certificate.
+                    let more = match *tls == Some(true) && self.tls.identity.is_none() {
+                        true => format!("; {CLIENT_CERTIFICATE}"),
+                        false => String::new(),
+                    };
                     return Err(Failure::Backend(format!(
-                        "the server does not let one in ({why}): check user, password and database"
+                        "the server does not let one in ({why}): check user, password and database{more}"
                     ))
                     .into());
                 }
-                Err(error) => last = Failure::unreachable(format!("{host} ({at}): {error}")).into(),
+                Err(error) => {
+                    let why = explained(&error);
+                    last = Failure::unreachable(format!("{host} ({at}): {why}")).into();
+                }
             }
         }
         Err(last)
     }
 
+    /// What the driver takes in place of a configuration. It always checks who is there.
     async fn trust(&self) -> Result<SslOpts> {
-        let roots = match &self.authority {
-            Some(pem) => vec![pem.clone().into_bytes().into()],
+        let roots: Vec<_> = match &self.tls.only_roots {
+            Some(roots) => roots.clone(),
             None => {
                 // It reads files.
                 let found =
                     tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
-                let found = found.map_err(Failure::unreachable)?.certs;
-                found.into_iter().map(|one| one.to_vec().into()).collect()
+                found.map_err(Failure::unreachable)?.certs
             }
         };
         if roots.is_empty() {
-            let why = "this machine has no root certificates: install them (package `ca-certificates`), or set \
-                       `authority`";
+            let why = "this machine has no root certificates: install them (package `ca-certificates`), or name \
+                       some as `tls-roots`";
             return Err(Failure::unreachable(why).into());
         }
-        Ok(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(roots))
+        let roots = roots.into_iter().map(|one| one.to_vec().into()).collect();
+        let identity = self.tls.identity.as_ref().map(|identity| {
+            let (cert, key) = identity.pem();
+            ClientIdentity::new(cert.to_vec().into(), key.to_vec().into())
+        });
+        Ok(SslOpts::default()
+            .with_disable_built_in_roots(true)
+            .with_root_certs(roots)
+            .with_client_identity(identity))
     }
 
     fn silent(&self) -> SqlError {

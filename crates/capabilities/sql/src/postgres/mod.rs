@@ -3,12 +3,14 @@
 mod session;
 mod values;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
+use reef_capability::{
+    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+};
 use reef_postgres::{
-    Anywhere, Notice, Options, Pool, Reach,
+    Anywhere, Notice, Options, Pool, Reach, TlsClient,
     tokio_postgres::error::{DbError, ErrorPosition},
 };
 use tokio::runtime::Handle;
@@ -26,17 +28,13 @@ const URL: Setting = Setting::new(
     "the server: `postgres://user:password@host:5432/database?sslmode=require`",
 );
 const DATABASE: Setting = Setting::new("database", "the database, if not that of the `url`");
-const AUTHORITY: Setting = Setting::new(
-    "authority",
-    "a file with the certificates to trust instead of the machine's, in PEM",
-);
 const MAX_ROWS: Setting = Setting::new("max-rows", "rows of one result: `100000`");
 const MAX_CONNECTIONS: Setting = Setting::new("max-connections", "connections at once: `16`");
 
 pub(crate) const BACKEND: Backend<dyn Sql> = Backend {
     name: "postgres",
     system: "postgresql",
-    settings: &[URL, DATABASE, AUTHORITY, MAX_ROWS, MAX_CONNECTIONS],
+    settings: &[URL, DATABASE, MAX_ROWS, MAX_CONNECTIONS, TLS_ROOTS, TLS_CERT, TLS_KEY],
     private: false,
     open,
 };
@@ -64,7 +62,13 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
     if let Some(database) = settings.get(DATABASE.name) {
         address = address.with_database(database);
     }
-    let authority = settings.get(AUTHORITY.name).map(|path| authority(opening.folder, path));
+    if address.refuses_tls() {
+        settings.no_tls("leave `sslmode=disable` out of `url`")?;
+    }
+    let tls = settings.tls(opening.folder)?;
+    if tls.is_some() {
+        address = address.with_tls();
+    }
     let connections: u16 = settings.parsed(MAX_CONNECTIONS.name)?.unwrap_or(16);
     if connections == 0 {
         return Err(wrong(MAX_CONNECTIONS.name, "leaves no connection at all".to_owned()));
@@ -72,7 +76,7 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
     let rows = settings.parsed(MAX_ROWS.name)?.unwrap_or(100_000);
     let opened = connect(
         address,
-        authority.transpose()?,
+        TlsClient::new(tls.unwrap_or_default()),
         Arc::new(Anywhere),
         connections.into(),
         rows,
@@ -81,19 +85,10 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
     opened.map_err(|notice| OpenError::Place(notice.to_string()))
 }
 
-/// Certificates that a link names.
-pub(crate) fn authority(folder: &Path, path: &str) -> Result<String, OpenError> {
-    let path = folder.join(path);
-    fs::read_to_string(&path).map_err(|error| {
-        let path = path.display();
-        OpenError::Place(format!("the authority's certificates in {path} cannot be read: {error}"))
-    })
-}
-
 /// A server.
 pub(crate) fn connect(
     address: Address,
-    authority: Option<String>,
+    tls: TlsClient,
     reach: Arc<dyn Reach>,
     connections: usize,
     rows: u64,
@@ -103,7 +98,7 @@ pub(crate) fn connect(
         connections,
         connect: CONNECT,
         message: MESSAGE,
-        authority,
+        tls,
         reach,
         runtime: runtime.clone(),
     };

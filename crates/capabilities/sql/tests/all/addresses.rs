@@ -1,7 +1,7 @@
 //! Addresses that guests choose.
 
 use reef_capability::{Caller, Failure, Policy};
-use reef_egress::Egress;
+use reef_egress::{Egress, Tls};
 use reef_servers::Server as Real;
 use reef_sql::{Addresses, Server};
 use tokio::runtime::Handle;
@@ -10,7 +10,8 @@ use crate::{Uses as _, failure};
 
 fn granted(list: &[String]) -> Addresses {
     let granted = list.iter().map(|one| one.parse().unwrap()).collect();
-    Addresses::new("shop".into(), Egress::new(granted), Policy::default(), Handle::current())
+    let granted = (Egress::new(granted), Tls::default());
+    Addresses::new("shop".into(), granted, Policy::default(), Handle::current())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod conformance;
 mod durability;
 mod embedded;
 mod faults;
+mod tls;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

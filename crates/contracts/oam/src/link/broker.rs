@@ -14,13 +14,14 @@ use crate::{
 /// Where the servers of NATS are.
 const SERVERS: &str = "cluster_uris";
 /// Settings of NATS, and what a link of this host calls them.
-const NATS: [(&str, &str); 2] = [(SERVERS, "url"), ("tls_ca_file", "ca")];
+const NATS: [(&str, &str); 3] =
+    [(SERVERS, "url"), ("tls_ca", "tls-roots"), ("tls_ca_file", "tls-roots")];
 /// The two parts of a file of credentials.
 const JWT: &str = "client_jwt";
 const SEED: &str = "client_seed";
 /// Settings that mean nothing here.
-const IDLE: [&str; 5] =
-    ["tls_ca", "custom_inbox_prefix", "hosts", "consumer_partitions", "producer_partitions"];
+const IDLE: [&str; 4] =
+    ["custom_inbox_prefix", "hosts", "consumer_partitions", "producer_partitions"];
 /// Settings of what is subscribed to.
 const SUBSCRIBED: [&str; 4] = ["subscriptions", "consumers", "topic", "consumer_group"];
 
