@@ -166,8 +166,8 @@ fn rows_come_as_a_stream_and_what_is_too_large_is_refused() {
 
 #[test]
 fn a_server_that_is_away_is_the_interfaces_error_until_it_is_back() {
+    let mut server = Server::mariadb().unwrap();
     for (guest, path) in VERSIONS {
-        let mut server = Server::mariadb().unwrap();
         let host = host(guest, &egress(&server));
         let script = format!("open {}\nexecute DO 1", server.url());
         goes_and_comes_back(&host, &mut server, (path, &script), ("ConnectionFailed(", "()"));

@@ -161,8 +161,8 @@ fn rows_come_as_a_stream_that_is_limited() {
 
 #[test]
 fn a_server_that_is_away_is_the_interfaces_error_until_it_is_back() {
+    let mut server = Server::postgres().unwrap();
     for ((guest, path), error) in VERSIONS.iter().zip(["Unexpected(", "ConnectionFailed("]) {
-        let mut server = Server::postgres().unwrap();
         let host = host(guest, &linked(&server));
         goes_and_comes_back(&host, &mut server, (path, "batch SELECT 1"), (error, "()"));
         host.server.wait_for_log(&["shop/sql", "default"]);
