@@ -1,6 +1,10 @@
 //! One connection, which is made when it is needed and comes back.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use reef_capability::{Failure, Secret, SettingError, Settings};
@@ -46,7 +50,11 @@ struct Shared {
     runtime: Handle,
     client: OnceCell<Client>,
     connected: watch::Sender<bool>,
+    /// JetStream of the server that is connected to, when that was looked at.
+    jetstream: Looked,
 }
+
+type Looked = Arc<Mutex<Option<jetstream::Context>>>;
 
 impl Connection {
     /// One with a link's settings; files are looked for from `folder`. `name` is what the server's operator sees.
@@ -71,10 +79,13 @@ impl Connection {
         let settings = settings.clone();
         let domain = settings.get(setting::DOMAIN.name).map(str::to_owned);
         let (name, of_url) = (name.to_owned(), user_of(&servers));
-        let tell = connected.clone();
+        let (tell, jetstream) = (connected.clone(), Looked::default());
+        let looked = jetstream.clone();
         let options = move || {
-            let tell = tell.clone();
+            let (tell, looked) = (tell.clone(), looked.clone());
             Ok(options(&settings, of_url.clone(), must)?.name(&name).event_callback(move |event| {
+                // It may be another server now.
+                *locked(&looked) = None;
                 noticed(&tell, &event);
                 std::future::ready(())
             }))
@@ -83,7 +94,8 @@ impl Connection {
         options()?;
         let (options, client) = (Box::new(options), OnceCell::new());
         let tls = TlsClient::new(tls.unwrap_or_default());
-        let shared = Shared { servers, options, tls, domain, runtime, client, connected };
+        let shared =
+            Shared { servers, options, tls, domain, runtime, client, connected, jetstream };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -109,6 +121,9 @@ impl Connection {
     /// As [`client`](Self::client), and [`Failure::Unsupported`] when the server is too old or has no JetStream.
     pub async fn jetstream(&self) -> Result<jetstream::Context, Failure> {
         let client = self.client().await?;
+        if let Some(context) = &*locked(&self.shared.jetstream) {
+            return Ok(context.clone());
+        }
         let server = client.server_info();
         if version(&server.version).is_none_or(|version| version < OLDEST) {
             let ((major, minor), is) = (OLDEST, server.version);
@@ -127,6 +142,7 @@ impl Connection {
             None => jetstream::new(client),
         };
         context.set_timeout(ANSWER);
+        *locked(&self.shared.jetstream) = Some(context.clone());
         Ok(context)
     }
 
@@ -134,6 +150,10 @@ impl Connection {
     pub fn runtime(&self) -> &Handle {
         &self.shared.runtime
     }
+}
+
+fn locked(looked: &Looked) -> MutexGuard<'_, Option<jetstream::Context>> {
+    looked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

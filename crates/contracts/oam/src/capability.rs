@@ -39,7 +39,7 @@ impl Capability {
             Self::KeyValue => "key-value",
             Self::BlobStore => "blob-store",
             Self::Messaging => "messaging",
-            Self::Postgres => "postgres",
+            Self::Postgres => "sql",
         }
     }
 

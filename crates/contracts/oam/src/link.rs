@@ -1,6 +1,7 @@
 //! Links.
 
 mod broker;
+mod database;
 
 use std::collections::HashMap;
 
@@ -180,6 +181,8 @@ fn to_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diagno
     }
     if provider.capability == Capability::Messaging {
         values = broker::config(&values, &provider, found).unwrap_or_default();
+    } else if provider.capability == Capability::Postgres {
+        values = database::config(&values);
     } else if let Some(backend) = provider.backend {
         values.entry("backend".to_owned()).or_insert(Template::literal(backend).into());
     }

@@ -7,13 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use reef_capability::{
-    Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
+    Backend, Failure, OpenError, Opening, Setting, SettingError, Settings, TLS_CERT, TLS_KEY,
+    TLS_ROOTS,
 };
 use reef_postgres::{
     Anywhere, Notice, Options, Pool, Reach, TlsClient,
     tokio_postgres::error::{DbError, ErrorPosition},
 };
 use tokio::runtime::Handle;
+use zeroize::Zeroizing;
 
 pub(crate) use reef_postgres::Address;
 
@@ -27,6 +29,12 @@ const URL: Setting = Setting::new(
     "url",
     "the server: `postgres://user:password@host:5432/database?sslmode=require`",
 );
+const HOST: Setting = Setting::new("host", "the server in place of a `url`: `db.example.com`");
+const PORT: Setting = Setting::new("port", "that one's port: `5432`");
+const USER: Setting = Setting::new("user", "as whom to come, with `host`");
+const PASSWORD: Setting = Setting::new("password", "that one's password");
+const TLS: Setting =
+    Setting::new("tls", "with `host`: `true` if there must be TLS, `false` if not");
 const DATABASE: Setting = Setting::new("database", "the database, if not that of the `url`");
 const MAX_ROWS: Setting = Setting::new("max-rows", "rows of one result: `100000`");
 const MAX_CONNECTIONS: Setting = Setting::new("max-connections", "connections at once: `16`");
@@ -34,7 +42,20 @@ const MAX_CONNECTIONS: Setting = Setting::new("max-connections", "connections at
 pub(crate) const BACKEND: Backend<dyn Sql> = Backend {
     name: "postgres",
     system: "postgresql",
-    settings: &[URL, DATABASE, MAX_ROWS, MAX_CONNECTIONS, TLS_ROOTS, TLS_CERT, TLS_KEY],
+    settings: &[
+        URL,
+        HOST,
+        PORT,
+        USER,
+        PASSWORD,
+        TLS,
+        DATABASE,
+        MAX_ROWS,
+        MAX_CONNECTIONS,
+        TLS_ROOTS,
+        TLS_CERT,
+        TLS_KEY,
+    ],
     private: false,
     open,
 };
@@ -54,11 +75,11 @@ struct Postgres {
 }
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
-    static REQUIRED: Setting = URL;
     let settings = opening.settings;
     let wrong = |name, why: String| OpenError::from(SettingError::Wrong { name, why });
-    let address = Address::parse(settings.required(&REQUIRED)?);
-    let mut address = address.map_err(|error| wrong(URL.name, error.to_string()))?;
+    let (setting, text) = address(settings)?;
+    let mut address =
+        Address::parse(&text).map_err(|error| wrong(setting.name, error.to_string()))?;
     if let Some(database) = settings.get(DATABASE.name) {
         address = address.with_database(database);
     }
@@ -83,6 +104,47 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Sql>, OpenError> {
         opening.runtime,
     );
     opened.map_err(|notice| OpenError::Place(notice.to_string()))
+}
+
+/// Where the server is, as it is written in one text, and the setting that says it.
+fn address(settings: &Settings) -> Result<(Setting, Zeroizing<String>), SettingError> {
+    static REQUIRED: Setting = URL;
+    let parts = [(HOST, "host"), (PORT, "port"), (USER, "user"), (PASSWORD, "password")];
+    let Some(_) = settings.get(HOST.name) else {
+        let alone = parts.iter().map(|(part, _)| *part).chain([TLS]);
+        if let Some(part) = alone.into_iter().find(|part| settings.get(part.name).is_some()) {
+            return Err(SettingError::Wrong {
+                name: part.name,
+                why: "belongs to `host`".to_owned(),
+            });
+        }
+        return Ok((URL, settings.required(&REQUIRED)?.to_owned().into()));
+    };
+    if settings.get(URL.name).is_some() {
+        let why = "is said by `url` already: give one of them";
+        return Err(SettingError::Wrong { name: HOST.name, why: why.to_owned() });
+    }
+    // The other form that libpq has (PostgreSQL's documentation, 34.1.1.1), where each value is quoted.
+    let mut text = Zeroizing::new(String::new());
+    for (part, keyword) in parts {
+        if let Some(value) = settings.get(part.name) {
+            text.push_str(keyword);
+            text.push_str("='");
+            for character in value.chars() {
+                if matches!(character, '\'' | '\\') {
+                    text.push('\\');
+                }
+                text.push(character);
+            }
+            text.push_str("' ");
+        }
+    }
+    match settings.flag(TLS.name)? {
+        Some(true) => text.push_str("sslmode=require"),
+        Some(false) => text.push_str("sslmode=disable"),
+        None => {}
+    }
+    Ok((HOST, text))
 }
 
 /// A server.
@@ -177,5 +239,38 @@ fn said_of(said: &DbError) -> Said {
         message: said.message().to_owned(),
         detail: said.detail().map(str::to_owned),
         extras: extras.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(entries: &[(&str, &str)]) -> Result<Address, String> {
+        let settings: Settings =
+            entries.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        let (setting, text) = address(&settings).map_err(|error| error.to_string())?;
+        Address::parse(&text).map_err(|error| format!("{}: {error}", setting.name))
+    }
+
+    #[test]
+    fn a_server_is_said_in_one_text_or_in_parts() {
+        let parts = [("host", "db"), ("port", "7000"), ("user", "o'me\\"), ("password", "a b'c\\")];
+        let address = said(&parts).unwrap();
+        assert_eq!(address.hosts(), [("db".to_owned(), 7000)]);
+        assert_eq!(address.database(), Some("o'me\\"), "that of who comes, if none is named");
+        let tls = |more: &str| said(&[("host", "db"), ("user", "me"), ("tls", more)]).unwrap();
+        assert!(tls("false").refuses_tls() && !tls("true").refuses_tls());
+        assert!(said(&[("url", "postgres://me@db/shop")]).is_ok());
+        for (entries, why) in [
+            (&[][..], "`url` is missing"),
+            (&[("user", "me")], "`user` belongs to `host`"),
+            (&[("url", "postgres://me@db"), ("host", "db")], "is said by `url` already"),
+            (&[("host", "db")], "host: "),
+            (&[("host", "db"), ("user", "me"), ("port", "x")], "host: "),
+        ] {
+            let error = said(entries).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

@@ -223,3 +223,60 @@ fn components_choose_between_links_and_the_only_one_needs_no_choice() {
     assert!(said[5].contains("no link is called `nobody`"), "{said:?}");
     assert!(said[7].contains("does not exist"), "{said:?}");
 }
+
+/// A provider of wadm is this host's own backend, with the settings that the provider has.
+#[test]
+fn a_wadm_application_has_the_database_that_it_names() {
+    let server = Server::postgres().unwrap();
+    let manifest = r#"
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata:
+  name: shop
+  annotations: { version: v1 }
+spec:
+  components:
+    - name: sql
+      type: component
+      properties: { image: file://./sql.wasm }
+      traits:
+        - type: link
+          properties:
+            target:
+              name: database
+              config:
+                - name: where
+                  properties:
+                    POSTGRES_HOST: 127.0.0.1
+                    POSTGRES_PORT: "PORT"
+                    POSTGRES_USERNAME: reef
+                    POSTGRES_PASSWORD: reef
+                    POSTGRES_DATABASE: reef
+                    POSTGRES_TLS_REQUIRED: "false"
+            namespace: wasmcloud
+            package: postgres
+            interfaces: [query, prepared]
+    - name: database
+      type: capability
+      properties: { image: ghcr.io/wasmcloud/sqldb-postgres:0.13.0 }
+    - name: server
+      type: capability
+      properties: { image: ghcr.io/wasmcloud/http-server:0.27.0 }
+      traits:
+        - type: link
+          properties:
+            target: { name: sql }
+            namespace: wasi
+            package: http
+            interfaces: [incoming-handler]
+            source:
+              config: [{ name: address, properties: { address: 127.0.0.1:8080 } }]
+"#;
+    let manifest = manifest.replace("PORT\"", &format!("{}\"", server.addr().port()));
+    let dir = crate::host::folder(&[("sql.wasm", "p2-sql")], "");
+    std::fs::remove_file(dir.path().join("reef.toml")).unwrap();
+    std::fs::write(dir.path().join("wadm.yaml"), manifest).unwrap();
+    let host = crate::host::Host::with(dir, &["wadm.yaml"]);
+    let said = last(&host, "/wasmcloud", "query SELECT current_user::text");
+    assert!(said.contains("Text(\"reef\")"), "{said}");
+}
