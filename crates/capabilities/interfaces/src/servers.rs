@@ -8,7 +8,7 @@ mod spin_redis3;
 use std::time::Duration;
 
 use reef_capability::{Caller, Failure};
-use reef_messaging::{MqttBroker, RedisServer};
+use reef_messaging::{MqttBroker, RedisServer, Servers};
 use reef_redis::redis::{Cmd, Value, cmd};
 use wasmtime::component::{Accessor, Linker, Resource};
 
@@ -46,20 +46,12 @@ pub(crate) fn add_to_linker<T: Capable>(
 }
 
 impl View<'_> {
-    fn servers<S>(
-        &self,
-        find: impl FnOnce(&reef_messaging::Servers) -> Result<S, Failure>,
-    ) -> Result<S, Failure> {
-        let granted = self.instance.granted();
-        let servers = granted.servers.as_ref().ok_or_else(|| {
-            let why = "the workload may not connect to servers by itself: grant it the host with `--egress`";
-            Failure::Denied(why.to_owned())
-        })?;
-        find(servers)
-    }
-
     fn redis(&self, address: &str) -> Result<RedisServer, Failure> {
-        self.servers(|servers| servers.redis(address))
+        let granted = self.instance.granted();
+        match &granted.servers {
+            Some(servers) => servers.redis(address),
+            None => Err(Servers::refused_redis(granted.messaging.workload(), address)),
+        }
     }
 
     fn mqtt(
@@ -70,7 +62,11 @@ impl View<'_> {
     ) -> Result<MqttBroker, Failure> {
         // Longer than that is as good as never.
         let keep_alive = Duration::from_secs(keep_alive.min(u16::MAX.into())).max(SHORTEST);
-        self.servers(|servers| servers.mqtt(address, who, keep_alive))
+        let granted = self.instance.granted();
+        match &granted.servers {
+            Some(servers) => servers.mqtt(address, who, keep_alive),
+            None => Err(Servers::refused_mqtt(granted.messaging.workload(), address)),
+        }
     }
 
     /// What a call needs that may outlive the borrow of the store's data.

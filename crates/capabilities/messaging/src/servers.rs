@@ -107,23 +107,58 @@ impl Servers {
         })
     }
 
+    /// What is said to a workload that was granted no address at all, and asks for this one of Redis. It is logged.
+    pub fn refused_redis(workload: &Arc<str>, address: &str) -> Failure {
+        match reef_redis::Server::parse(address) {
+            Ok(server) => refused(workload, "redis", server.host()),
+            Err(error) => Failure::Invalid(error.to_string()),
+        }
+    }
+
+    /// The same of MQTT.
+    pub fn refused_mqtt(workload: &Arc<str>, address: &str) -> Failure {
+        match Broker::parse(address, None) {
+            Ok(broker) => refused(workload, "mqtt", Some(broker.host())),
+            Err(error) => Failure::Invalid(error.to_string()),
+        }
+    }
+
     fn way(
         &self,
         system: &'static str,
         host: &str,
         port: u16,
     ) -> Result<(Arc<Gate>, Way), Failure> {
-        let granted = Granted::new(self.workload.clone(), self.egress.clone(), system);
-        granted.check(host, port).map_err(|why| {
-            tracing::warn!(workload = &*self.workload, denied = "egress", "{why}");
-            Failure::Denied(why)
-        })?;
+        let granted = checked(&self.workload, &self.egress, system, (host, port))?;
         let (workload, policy) = (self.workload.clone(), self.policy.clone());
         let named = format!("{host}:{port}").into();
         let names = (CAPABILITY, system);
         let gate = Gate::new(workload, named, names, policy, &[&COMMAND, &PUBLISH]);
         Ok((Arc::new(gate), Way::through(Arc::new(granted))))
     }
+}
+
+/// What a workload was granted, if that is one of it. A refusal is logged.
+fn checked(
+    workload: &Arc<str>,
+    egress: &Egress,
+    system: &'static str,
+    (host, port): (&str, u16),
+) -> Result<Granted, Failure> {
+    let granted = Granted::new(workload.clone(), egress.clone(), system);
+    match granted.check(host, port) {
+        Ok(()) => Ok(granted),
+        Err(why) => {
+            tracing::warn!(workload = &**workload, denied = "egress", "{why}");
+            Err(Failure::Denied(why))
+        }
+    }
+}
+
+fn refused(workload: &Arc<str>, system: &'static str, place: Option<(&str, u16)>) -> Failure {
+    let none = Egress::new(Vec::new());
+    let refused = place.and_then(|place| checked(workload, &none, system, place).err());
+    refused.unwrap_or_else(|| Failure::Denied("a socket of this machine is not granted".to_owned()))
 }
 
 /// One that is known, or a new one in the place of the one that was not used for the longest time.
@@ -209,6 +244,21 @@ mod tests {
         let alive = Duration::from_secs(5);
         let denied = servers.mqtt("mqtt://127.0.0.1:1", ("", ""), alive);
         assert!(matches!(denied, Err(Failure::Denied(_))), "{denied:?}");
+    }
+
+    #[test]
+    fn who_was_granted_nothing_is_told_what_would_grant_it() {
+        let workload = "shop/w".into();
+        let said = |failure: Failure| match failure {
+            Failure::Denied(why) => why,
+            other => panic!("{other}"),
+        };
+        let redis = said(Servers::refused_redis(&workload, "redis://:hunter2@db:7000"));
+        assert!(redis.contains("db:7000") && redis.contains("egress"), "{redis}");
+        let mqtt = said(Servers::refused_mqtt(&workload, "mqtt://broker:1883"));
+        assert!(mqtt.contains("broker:1883") && !redis.contains("hunter2"), "{mqtt}");
+        said(Servers::refused_redis(&workload, "redis+unix:///run/redis.sock"));
+        assert!(matches!(Servers::refused_mqtt(&workload, "http://x"), Failure::Invalid(_)));
     }
 
     #[test]
