@@ -249,9 +249,9 @@ mod tests {
     #[test]
     fn who_was_granted_nothing_is_told_what_would_grant_it() {
         let workload = "shop/w".into();
-        let said = |failure: Failure| match failure {
-            Failure::Denied(why) => why,
-            other => panic!("{other}"),
+        let said = |failure: Failure| {
+            assert!(matches!(failure, Failure::Denied(_)), "{failure}");
+            failure.to_string()
         };
         let redis = said(Servers::refused_redis(&workload, "redis://:hunter2@db:7000"));
         assert!(redis.contains("db:7000") && redis.contains("egress"), "{redis}");
