@@ -9,6 +9,7 @@ mod density;
 mod http;
 mod key_value;
 mod ladder;
+mod lattice;
 pub(crate) mod load;
 mod machine;
 mod neighbours;
@@ -83,6 +84,8 @@ enum Name {
     KeyValue,
     /// A large object through a guest, beside a copy
     Blobs,
+    /// Hosts of a lattice: placed, changed, healed
+    Lattice,
     /// A compute loop, beside wasmtime and wazero
     #[value(alias = "run")]
     Compute,
@@ -176,6 +179,7 @@ fn one(name: Name, workspace: &Workspace, tools: &Tools<'_>, effort: Effort) -> 
         Name::Apps => apps::measure,
         Name::KeyValue => key_value::measure,
         Name::Blobs => blobs::measure,
+        Name::Lattice => lattice::measure,
         Name::Compute => compute::measure,
     };
     measure(tools, effort, &mut bench)?;

@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask guests`, `cargo xtask runtimes`, `cargo xtask servers`,
-//! `cargo xtask test`, `cargo xtask demo`.
+//! `cargo xtask test`, `cargo xtask soak`, `cargo xtask demo`.
 //!
 //! Each installs what it misses. Nothing that is fetched or built for guests lies in the checkout:
 //! it is kept under `$REEF_CACHE` (`~/.cache/reef` without it).
@@ -24,6 +24,7 @@ mod process;
 mod release;
 mod runtimes;
 mod servers;
+mod soak;
 mod test;
 mod toolchain;
 mod workspace;
@@ -57,6 +58,10 @@ enum Command {
     Servers,
     /// Install what is missing, then run every test
     Test(test::Options),
+    /// Run the controller's simulator and the planner's property tests over ever new seeds
+    ///
+    /// Each seed that fails is printed with the command that repeats it, and then the exit status is not 0.
+    Soak(soak::Options),
     /// Install what is missing, build, start the example application, print its URLs
     Demo(demo::Options),
     /// Build `reef` as it is shipped: optimised, what a start needs laid out together
@@ -88,6 +93,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Runtimes(options) => runtimes::run(&workspace, &cache, options),
         Command::Servers => servers::run(&cache),
         Command::Test(options) => test::run(&workspace, &cache, options),
+        Command::Soak(options) => soak::run(&workspace, &cache, options),
         Command::Demo(options) => demo::run(&workspace, &cache, options),
         Command::Release(options) => release::run(&workspace, &cache, options),
         Command::Bench(options) => bench::run(&workspace, &cache, options),

@@ -8,6 +8,7 @@ mod compiler;
 mod layout;
 mod loads;
 mod profile;
+mod symbols;
 
 use std::fs;
 use std::path::PathBuf;
@@ -66,18 +67,22 @@ pub(crate) fn build(workspace: &Workspace, cache: &Cache) -> Result<PathBuf> {
     cache::remove(&shipped)?;
     fs::create_dir_all(&shipped).with_context(|| format!("cannot make {}", shipped.display()))?;
 
-    let flags = match profile::take(&builder) {
-        Ok(profile) => vec![format!("-Cprofile-use={}", profile.display())],
+    let profile = match profile::take(&builder) {
+        Ok(profile) => Some(profile),
         Err(error) => {
             not_interrupted()?;
             eprintln!("The binary is not optimised by a profile: {error:#}");
-            Vec::new()
+            None
         }
     };
+    let flags = profile.iter().map(|profile| format!("-Cprofile-use={}", profile.file.display()));
+    let flags: Vec<_> = flags.collect();
     let bolt = layout::Bolt::find(&builder);
     let kept: &[String] = if bolt.is_ok() { &[layout::KEPT.to_owned()] } else { &[] };
     let linked = builder.build(OPTIMISED, &flags, kept)?;
-    let reef = match bolt.and_then(|bolt| bolt.arrange(&builder, &linked)) {
+    let ran =
+        profile.as_ref().map(|profile| symbols::that_ran(&linked, &profile.ran)).transpose()?;
+    let reef = match bolt.and_then(|bolt| bolt.arrange(&builder, &linked, ran.as_deref())) {
         Ok(arranged) => arranged,
         Err(error) => {
             not_interrupted()?;
@@ -123,15 +128,12 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// Builds the binary in a target directory of its own, with flags for all crates and with flags for
-    /// the last one.
+    /// the last one. All by one profile of Cargo's: a function's symbol has a digest of that, by which what was counted in
+    /// one build is known in the other.
     fn build(&self, target: &str, flags: &[String], last: &[String]) -> Result<PathBuf> {
         let target = self.work.join(target);
         let mut cargo = self.workspace.cargo(self.cache);
         cargo.env("CARGO_TARGET_DIR", &target);
-        if target.ends_with(INSTRUMENTED) {
-            // Minutes that change nothing of what is counted.
-            cargo.env("CARGO_PROFILE_RELEASE_LTO", "off");
-        }
         let host = &self.compiler.host;
         let always = if host.contains("linux") { LINUX.as_slice() } else { &[] };
         let flags: Vec<&str> =

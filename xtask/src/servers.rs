@@ -19,6 +19,10 @@ const PACKAGES: &[&str] = &[
     "mariadb-server",
     "mariadb-client",
     "docker-registry",
+    // Networks that tests cut.
+    "iproute2",
+    // Clocks that they set.
+    "faketime",
 ];
 /// The newest NATS, and the oldest that is supported. `reef-servers` starts them by these versions.
 const NATS: [&str; 2] = ["2.15.1", "2.10.26"];

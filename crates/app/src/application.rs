@@ -15,6 +15,9 @@ use crate::{
     workload::Workload,
 };
 
+/// The namespace of applications that say none.
+pub const NAMESPACE: &str = "default";
+
 /// A named, versioned set of workloads: what a person deploys. Its fields are those of `reef.toml`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -22,6 +25,9 @@ use crate::{
 pub struct Application {
     /// What it is called.
     pub name: At<Name>,
+    /// The namespace of the lattice that it is in: `default` if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<At<Name>>,
     /// Which one of its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -108,6 +114,7 @@ impl Application {
     pub fn new(name: Name) -> Self {
         Self {
             name: name.into(),
+            namespace: None,
             version: None,
             description: None,
             variables: BTreeMap::new(),
@@ -119,6 +126,11 @@ impl Application {
             responses: Vec::new(),
             labels: Labels::new(),
         }
+    }
+
+    /// The namespace of the lattice that it is in.
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_ref().map_or(NAMESPACE, |namespace| namespace.as_str())
     }
 
     /// Adds what is wrong with it as a whole: names that are there twice or of nothing, routes that

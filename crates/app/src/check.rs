@@ -1,6 +1,8 @@
 //! What no single field shows: names that are there twice, and names of nothing.
 
 mod answers;
+mod rollout;
+mod scale;
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,6 +10,7 @@ use reef_document::{At, Diagnostic, Diagnostics};
 
 use crate::{
     application::Application,
+    link::{Link, Offline},
     name::Name,
     route::Route,
     template::{Part, Template},
@@ -26,7 +29,9 @@ pub(crate) fn check(application: &Application, native: bool, found: &mut Diagnos
         middleware(workload, &names, found);
         let component = workload.links.iter().filter_map(|link| link.digest.as_ref());
         component.chain(&workload.digest).for_each(|one| digest(one, found));
-        links(workload, &names, found);
+        links(application, workload, &names, found);
+        scale::check(workload, found);
+        rollout::check(workload, found);
         watches(workload, found);
         tls(workload, found);
     }
@@ -49,10 +54,7 @@ fn variables(application: &Application, found: &mut Diagnostics) {
         undeclared(application, template, found);
     }
     for workload in &application.workloads {
-        let values = workload.env.values().chain(workload.config.values());
-        let settings = workload.links.iter().flat_map(|link| link.config.values());
-        let triggers = workload.trigger.templates();
-        for template in values.chain(&workload.egress).chain(settings).chain(triggers) {
+        for template in workload.templates() {
             undeclared(application, template, found);
         }
         // With a variable in it, a destination is known only when the application runs.
@@ -190,8 +192,15 @@ fn tls(workload: &Workload, found: &mut Diagnostics) {
     found.push(placed(error, there).help(format!("add `tls.{missing} = \"client.pem\"`")));
 }
 
-fn links(workload: &Workload, names: &HashSet<&str>, found: &mut Diagnostics) {
+fn links(
+    application: &Application,
+    workload: &Workload,
+    names: &HashSet<&str>,
+    found: &mut Diagnostics,
+) {
     for link in &workload.links {
+        elsewhere(application, link, found);
+        offline(link, found);
         let targets = usize::from(link.workload.is_some())
             + usize::from(link.component.is_some())
             + usize::from(link.capability.is_some());
@@ -203,13 +212,57 @@ fn links(workload: &Workload, names: &HashSet<&str>, found: &mut Diagnostics) {
             let help = "give it one: `workload`, `component` or `capability`";
             found.push(placed(error, &link.import).help(help));
         }
-        let Some(name) = &link.workload else { continue };
+        let Some(name) = link.own_workload() else { continue };
         if !names.contains(name.as_str()) {
             let error = Diagnostic::error(format!("there is no workload `{name}`"));
-            found.push(
-                placed(error, name).help("a link is to another workload of this application"),
-            );
+            found.push(placed(error, name).help(
+                "a link is to another workload of this application, or of the one that is its `application`",
+            ));
         }
+    }
+}
+
+/// A link to another application.
+fn elsewhere(application: &Application, link: &Link, found: &mut Diagnostics) {
+    let wrong = |what: String, place: &At<Name>, help: &str, found: &mut Diagnostics| {
+        found.push(placed(Diagnostic::error(what), place).help(help));
+    };
+    match (&link.application, &link.namespace) {
+        (None, Some(namespace)) => {
+            let error = format!("no application of the namespace `{namespace}` is named");
+            wrong(error, namespace, "add `application = \"NAME\"`", found);
+        }
+        (Some(other), _) if link.workload.is_none() => {
+            let error = format!("no workload of the application `{other}` is named");
+            wrong(error, other, "add `workload = \"NAME\"`", found);
+        }
+        (Some(other), namespace) => {
+            let namespace = namespace.as_ref().map_or(application.namespace(), |one| one.as_str());
+            if **other == *application.name && namespace == application.namespace() {
+                let error = format!("`{other}` is this application itself");
+                wrong(error, other, "leave `application` out of the link", found);
+            }
+        }
+        (None, None) => {}
+    }
+}
+
+/// What a host does while it is cut off.
+fn offline(link: &Link, found: &mut Diagnostics) {
+    let is =
+        |capability: &str| link.capability.as_ref().is_some_and(|one| one.as_str() == capability);
+    let queues = link.offline.as_ref().filter(|offline| offline.value == Offline::Queue);
+    if let Some(offline) = queues.filter(|_| !is("key-value") && !is("messaging")) {
+        let error = format!("`{}` cannot be kept while the host is cut off", link.import.value);
+        let help = "what is queued is messages and values: links to `messaging` and `key-value`";
+        found.push(placed(Diagnostic::error(error), offline).help(help));
+    }
+    if let Some(merge) = &link.merge
+        && (queues.is_none() || !is("key-value"))
+    {
+        let error = format!("nothing of `{}` is merged", link.import.value);
+        let help = "`merge` is for links to `key-value` with `offline = \"queue\"`";
+        found.push(placed(Diagnostic::error(error), merge).help(help));
     }
 }
 
@@ -240,7 +293,7 @@ fn cycles(application: &Application, found: &mut Diagnostics) {
             if link.import.starts_with("wasi:http") {
                 continue;
             }
-            let Some(target) = &link.workload else { continue };
+            let Some(target) = link.own_workload() else { continue };
             let Some(next) = all.get(target.as_str()) else { continue };
             match state.get(target.as_str()) {
                 Some(Visit::OnTheWay) => {
@@ -295,6 +348,11 @@ fn watches(workload: &Workload, found: &mut Diagnostics) {
             let help = "add link = [{ import = \"wasi:keyvalue\", capability = \"key-value\" }]";
             found.push(placed(Diagnostic::error(error), &trigger.store).help(help));
         }
+        if let (Some(key), Some(prefix)) = (&trigger.key, &trigger.prefix) {
+            let error = Diagnostic::error("one key is watched, or all that begin alike");
+            let help = format!("leave out `prefix = {prefix:?}`");
+            found.push(placed(error, key).help(help));
+        }
         if let Some(zero) = trigger.max_deliver.as_ref().filter(|most| most.value == 0) {
             let error = Diagnostic::error("a change that is told 0 times is told nobody");
             found.push(placed(error, zero).help("write how often at most: `max-deliver = 5`"));
@@ -335,7 +393,7 @@ fn unstarted(application: &Application, native: bool, found: &mut Diagnostics) {
         .iter()
         .flat_map(|workload| workload.trigger.http.iter())
         .flat_map(|trigger| trigger.middleware.iter())
-        .chain(links().filter_map(|link| link.workload.as_ref()))
+        .chain(links().filter_map(Link::own_workload))
         .map(|name| name.as_str())
         .collect();
     let answers =

@@ -11,7 +11,9 @@ mod check;
 mod fixed;
 mod link;
 mod name;
+mod rollout;
 mod route;
+mod scale;
 mod schedule;
 mod source;
 mod subject;
@@ -20,21 +22,23 @@ mod text;
 mod trigger;
 mod workload;
 
-pub use application::{Application, Manifest, Variable, VariableSource, Volume, schema};
+pub use application::{Application, Manifest, NAMESPACE, Variable, VariableSource, Volume, schema};
 pub use fixed::{FixedResponse, Redirect, StaticFiles};
-pub use link::Link;
+pub use link::{Link, Merge, Offline};
 pub use name::{Name, NameError};
+pub use rollout::{Gates, Rate, Rollout, Step, Strategy};
 pub use route::{Route, RouteError, Segment};
+pub use scale::{Amount, Auto, Condition, Goal, Holds, Packing, Scale, Spread, Target, Topology};
 pub use schedule::{Schedule, ScheduleError};
 pub use source::{Source, SourceError};
 pub use subject::{Subject, SubjectError};
 pub use template::{Part, Template, TemplateError, Unresolved};
 pub use text::Written;
 pub use trigger::{
-    CronTrigger, Handing, HttpTrigger, Labels, MessageTrigger, MqttTrigger, RedisTrigger,
+    Change, CronTrigger, Handing, HttpTrigger, Labels, MessageTrigger, MqttTrigger, RedisTrigger,
     ServiceTrigger, StartTrigger, TcpTrigger, TimerTrigger, Triggers, WatchTrigger,
 };
-pub use workload::{Build, Files, Limits, Ready, Scale, Spread, Tls, Workload};
+pub use workload::{Build, Files, Limits, Ready, Tls, Workload};
 
 #[cfg(test)]
 mod tests;

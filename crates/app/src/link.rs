@@ -18,10 +18,16 @@ pub struct Link {
     /// Which of several of its kind, as the guest names it: `default` if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Another workload of the application. Bound to `wasi:http`, requests to `http://NAME.internal`
+    /// Another workload, of this application if `application` is not said. Bound to `wasi:http`, requests to `http://NAME.internal`
     /// go to it without leaving the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<At<Name>>,
+    /// The application that this workload is of, where that is another one of the lattice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<At<Name>>,
+    /// The namespace of that application, where that is another one, which must export it to this one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<At<Name>>,
     /// A component that is composed into this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<At<Source>>,
@@ -42,21 +48,59 @@ pub struct Link {
     /// Settings of the capability.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, At<Template>>,
+    /// What becomes of messages that are sent and values that are set while the host is cut off from what keeps them:
+    /// `fail` if not said. How much may wait is the setting `offline-capacity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<At<Offline>>,
+    /// Which value is kept where one was set elsewhere meanwhile: `last-writer` if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<At<Merge>>,
+}
+
+/// What becomes of what is sent while a host is cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Offline {
+    /// The guest is told that it failed.
+    #[default]
+    Fail,
+    /// It is kept on the host, and goes out when the host is back.
+    Queue,
+}
+
+/// Which of two values is kept that were set while a host was cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Merge {
+    /// The one that was set later, by the hosts' clocks.
+    #[default]
+    LastWriter,
+    /// The one that somebody else set since the host was cut off, if somebody did.
+    FirstWriter,
 }
 
 impl Link {
+    /// The workload of the same application that it is bound to.
+    pub fn own_workload(&self) -> Option<&At<Name>> {
+        self.workload.as_ref().filter(|_| self.application.is_none())
+    }
+
     /// An import that is bound to nothing yet.
     pub fn of(import: impl Into<String>) -> Self {
         Self {
             import: import.into().into(),
             name: None,
             workload: None,
+            application: None,
+            namespace: None,
             component: None,
             digest: None,
             export: None,
             inherit: false,
             capability: None,
             config: BTreeMap::new(),
+            offline: None,
+            merge: None,
         }
     }
 }

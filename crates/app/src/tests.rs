@@ -4,6 +4,9 @@ use proptest::prelude::*;
 use reef_document::{Diagnostics, Source as Text};
 
 use super::*;
+use crate::text::Grammar;
+
+mod lattice;
 
 fn read(text: &str, profile: Option<&str>) -> (Option<Application>, Vec<String>) {
     let source = Text::new("reef.toml", text);
@@ -77,7 +80,10 @@ trigger.tcp = { addr = "127.0.0.1:2323", idle = "1m" }
 trigger.message = { subject = "orders.>", queue = "jobs" }
 trigger.redis = { address = "redis://localhost", channel = "orders" }
 trigger.mqtt = { address = "mqtt://localhost", topic = "orders/#", qos = 1 }
-trigger.watch = { store = "default", prefix = "order/", max-deliver = 3, backoff = "100ms" }
+trigger.watch = [
+    { store = "default", prefix = "order/", max-deliver = 3, backoff = "100ms" },
+    { store = "default", key = "last", only = "set" },
+]
 
 [[workload.link]]
 import = "wasi:http"

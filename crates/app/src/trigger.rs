@@ -234,6 +234,12 @@ pub struct WatchTrigger {
     /// What the keys begin with whose changes it is told. All, if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+    /// The only key whose changes it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<At<String>>,
+    /// The only kind of changes that it is told. Both, if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Change>,
     /// How often it is told of a change at most, until that works: 5 times if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_deliver: Option<At<u32>>,
@@ -242,10 +248,20 @@ pub struct WatchTrigger {
     pub backoff: Option<Written<Duration>>,
 }
 
+/// What can happen to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It is given a value.
+    Set,
+    /// It has none any more.
+    Delete,
+}
+
 impl WatchTrigger {
     /// All changes of a store.
     pub fn of(store: At<String>) -> Self {
-        Self { store, prefix: None, max_deliver: None, backoff: None }
+        Self { store, prefix: None, key: None, only: None, max_deliver: None, backoff: None }
     }
 }
 

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     link::Link,
     name::Name,
+    rollout::Rollout,
+    scale::Scale,
     source::Source,
     template::Template,
     text::Written,
@@ -71,9 +73,12 @@ pub struct Workload {
     /// How much it may use.
     #[serde(default, skip_serializing_if = "Limits::is_default")]
     pub limits: Limits,
-    /// How many instances, and how they are used again.
+    /// How many instances, where they run, and how they are used again.
     #[serde(default, skip_serializing_if = "Scale::is_default")]
     pub scale: Scale,
+    /// How one revision of it gives way to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// What shows that it is ready to take over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
@@ -138,10 +143,10 @@ pub struct Limits {
     /// Time for one request or run: `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Written<Duration>>,
-    /// Memory of one instance: `64MiB`.
+    /// Memory of one instance: `64MiB`. In a lattice, a host has it for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Written<ByteSize>>,
-    /// Processor time of the whole workload, in cores: `0.5`.
+    /// Processor time of the whole workload, in cores: `0.5`. In a lattice, a host has it for each instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Written<CpuShare>>,
     /// Requests in progress at once.
@@ -156,44 +161,6 @@ pub struct Limits {
     /// Outgoing requests of one instance at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outgoing: Option<u32>,
-}
-
-/// How many instances, and how they are used again.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields)]
-pub struct Scale {
-    /// Requests that one instance serves in its life.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reuse: Option<u32>,
-    /// Requests that one instance serves at once (WASI 0.3).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrent: Option<u32>,
-    /// How long an instance without work is kept: `10s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idle: Option<Written<Duration>>,
-    /// How many at most, over all hosts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instances: Option<u32>,
-    /// On which hosts, where there are several.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub spread: Vec<Spread>,
-}
-
-/// A part of the instances, and the hosts that it is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields)]
-pub struct Spread {
-    /// What it is called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Labels that a host must have.
-    #[serde(default, skip_serializing_if = "Labels::is_empty")]
-    pub labels: Labels,
-    /// Its share beside the others'.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u32>,
 }
 
 /// How an artifact is built.
@@ -233,20 +200,22 @@ impl Workload {
             links: Vec::new(),
             limits: Limits::default(),
             scale: Scale::default(),
+            rollout: None,
             ready: None,
             build: None,
             labels: Labels::new(),
         }
     }
-}
 
-impl Limits {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
+    /// Every value of it that may refer to variables.
+    pub fn templates(&self) -> impl Iterator<Item = &At<Template>> {
+        let values = self.env.values().chain(self.config.values());
+        let settings = self.links.iter().flat_map(|link| link.config.values());
+        values.chain(&self.egress).chain(settings).chain(self.trigger.templates())
     }
 }
 
-impl Scale {
+impl Limits {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -13,6 +13,11 @@ pub enum MessageError {
     /// A pattern.
     #[error("a message has one subject, and `{0}` is a pattern of several; leave `*` and `>` out")]
     Pattern(String),
+    /// No name of a header, or no value.
+    #[error(
+        "`{0}` is no header: names are printable letters without `:`, values have no line breaks"
+    )]
+    Header(String),
 }
 
 /// Why somebody does not have a message.
@@ -46,6 +51,12 @@ pub enum PublishError {
         delivered: usize,
         /// How long there was no room.
         waited: Duration,
+    },
+    /// The bus cannot be reached.
+    #[error("the bus is not available: {why}")]
+    Unavailable {
+        /// What happened.
+        why: String,
     },
 }
 
@@ -82,6 +93,12 @@ pub enum SubscribeError {
     /// Too many.
     #[error("there are {0} subscriptions, the most that may be")]
     TooMany(usize),
+    /// The bus cannot be reached.
+    #[error("the bus is not available: {why}")]
+    Unavailable {
+        /// What happened.
+        why: String,
+    },
 }
 
 fn names(full: &[String]) -> String {

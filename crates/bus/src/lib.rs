@@ -27,7 +27,7 @@ pub use self::{
     in_process::{InProcess, Limits},
     message::Message,
     queue::Capacity,
-    subscription::Subscription,
+    subscription::{Fed, Feed, Subscription},
 };
 pub use reef_app::Subject;
 
@@ -57,6 +57,14 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the bus cannot be told.
     fn subscribe(&self, interest: Interest) -> BoxFuture<'_, Result<Subscription, SubscribeError>>;
+
+    /// Waits until what was published has left this process: for who ends after that.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    fn flush(&self) -> BoxFuture<'_, Result<(), PublishError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// What somebody wants to have.

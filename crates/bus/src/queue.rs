@@ -33,6 +33,7 @@ struct State {
     bytes: usize,
     capacity: Capacity,
     closed: bool,
+    missed: u64,
 }
 
 /// What became of a message that was offered.
@@ -56,7 +57,8 @@ impl Default for Capacity {
 
 impl Queue {
     pub(crate) fn new(capacity: Capacity) -> Self {
-        let state = State { messages: VecDeque::new(), bytes: 0, capacity, closed: false };
+        let state =
+            State { messages: VecDeque::new(), bytes: 0, capacity, closed: false, missed: 0 };
         Self { state: Mutex::new(state), arrived: Notify::new(), room: Notify::new() }
     }
 
@@ -115,6 +117,17 @@ impl Queue {
     pub(crate) fn set_capacity(&self, capacity: Capacity) {
         self.lock().capacity = capacity;
         self.room.notify_waiters();
+    }
+
+    /// Counts a message that there was no room for; how many that are.
+    pub(crate) fn miss(&self) -> u64 {
+        let mut state = self.lock();
+        state.missed += 1;
+        state.missed
+    }
+
+    pub(crate) fn missed(&self) -> u64 {
+        self.lock().missed
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{Capacity, Interest, Message, queue::Queue};
+use crate::{
+    Capacity, Interest, Message,
+    queue::{Offer, Queue},
+};
 
 /// Messages that are kept for somebody. Cloning shares them: each message goes to one of the clones, so
 /// one can take over from another without a message lost. With the last, the subscription ends.
@@ -16,7 +19,45 @@ struct Shared {
     end: Box<dyn Fn() + Send + Sync>,
 }
 
+/// Where a bus of another process puts the messages of one subscription.
+#[derive(Clone, Debug)]
+pub struct Feed(Arc<Queue>);
+
+/// What became of a message for a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fed {
+    /// It waits to be taken.
+    Taken,
+    /// There was no room for it, as for so many before it and it: it is gone.
+    Missed(u64),
+    /// Nobody takes anything any more.
+    Ended,
+}
+
+impl Feed {
+    /// Has a message kept, if there is room.
+    pub fn give(&self, message: &Message) -> Fed {
+        match self.0.offer(message) {
+            Offer::Taken => Fed::Taken,
+            Offer::Full => Fed::Missed(self.0.miss()),
+            Offer::Closed => Fed::Ended,
+        }
+    }
+
+    /// Nothing comes any more. What waits already can still be taken.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
 impl Subscription {
+    /// One of a bus of another process, and where that puts messages. `end` is called when nothing is to be kept any
+    /// more, perhaps more than once.
+    pub fn fed(interest: Interest, end: impl Fn() + Send + Sync + 'static) -> (Self, Feed) {
+        let queue = Arc::new(Queue::new(interest.capacity));
+        (Self::new(interest, queue.clone(), end), Feed(queue))
+    }
+
     /// `end` is called when nothing is to be kept any more, perhaps more than once.
     pub(crate) fn new(
         interest: Interest,
@@ -54,6 +95,11 @@ impl Subscription {
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.0.queue.len()
+    }
+
+    /// How many there was no room for. A publisher of the same process is told instead.
+    pub fn missed(&self) -> u64 {
+        self.0.queue.missed()
     }
 
     /// Lets more or less wait from now on. What waits already stays.

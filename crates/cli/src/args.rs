@@ -1,5 +1,6 @@
 //! The command line.
 
+mod lattice;
 mod manage;
 mod server;
 mod sources;
@@ -9,6 +10,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use reef_grants::{ByteSize, CpuShare, Destination, DirGrant, EnvGrant, parse_duration};
 
+pub(crate) use lattice::{
+    Awaited, Controller, Delete, Describe, Diff, Drain, Get, History, Join, LatticeArgs, Listed,
+    Namespace, Place, Rollout, RolloutAction, Scale, Scheduled, Wait,
+};
 pub(crate) use manage::{Apply, Hosts, Logs, Ps, Publish, Restart, Rollback, Stop, Top};
 pub(crate) use server::{InstanceArgs, ServerArgs};
 pub(crate) use sources::{CacheArgs, DataArgs, SourceArgs};
@@ -47,6 +52,20 @@ pub(crate) enum Command {
     Restart(Restart),
     Stop(Stop),
     Publish(Publish),
+    Host(Box<Join>),
+    Controller(Box<Controller>),
+    Get(Get),
+    Describe(Describe),
+    Diff(Box<Diff>),
+    History(History),
+    Scale(Scale),
+    Wait(Wait),
+    Rollout(Rollout),
+    Delete(Delete),
+    Cordon(Scheduled),
+    Uncordon(Scheduled),
+    Drain(Drain),
+    Namespace(Namespace),
     Completions(Completions),
     Man(Man),
 }
@@ -404,6 +423,26 @@ impl Subcommand for Command {
             ))
             .subcommand(sub::<Stop>("stop", "End an application, or a whole host"))
             .subcommand(sub::<Publish>("publish", "Put a message on a host's bus"))
+            .subcommand(sub::<Join>("host", "Run a host of a lattice"))
+            .subcommand(sub::<Controller>("controller", "Run a controller of a lattice by itself"))
+            .subcommand(sub::<Get>("get", "List what is in a lattice: hosts, apps, placements"))
+            .subcommand(sub::<Describe>("describe", "Say all about an application of a lattice"))
+            .subcommand(sub::<Diff>(
+                "diff",
+                "Say what applying a manifest to a lattice would change",
+            ))
+            .subcommand(sub::<History>("history", "List the revisions of an application"))
+            .subcommand(sub::<Scale>("scale", "Change how many instances of a workload there are"))
+            .subcommand(sub::<Wait>("wait", "Wait until an application is ready, or gone"))
+            .subcommand(sub::<Rollout>("rollout", "Say how a rollout is, hold it up, or undo it"))
+            .subcommand(sub::<Delete>("delete", "End an application of a lattice, and forget it"))
+            .subcommand(sub::<Scheduled>("cordon", "Have a host take nothing new"))
+            .subcommand(sub::<Scheduled>("uncordon", "Have a host take what comes again"))
+            .subcommand(sub::<Drain>("drain", "Move what runs on a host elsewhere"))
+            .subcommand(sub::<Namespace>(
+                "namespace",
+                "Say what a namespace of a lattice may have, and what of it others may use",
+            ))
             .subcommand(sub::<Completions>("completions", "Print a completion script for a shell"))
             .subcommand(sub::<Man>(
                 "man",
@@ -436,6 +475,20 @@ impl Subcommand for Command {
                 | "restart"
                 | "stop"
                 | "publish"
+                | "host"
+                | "controller"
+                | "get"
+                | "describe"
+                | "diff"
+                | "history"
+                | "scale"
+                | "wait"
+                | "rollout"
+                | "delete"
+                | "cordon"
+                | "uncordon"
+                | "drain"
+                | "namespace"
                 | "completions"
                 | "man"
         )
@@ -464,6 +517,22 @@ impl FromArgMatches for Command {
             Some(("restart", of)) => Self::Restart(Restart::from_arg_matches(of)?),
             Some(("stop", of)) => Self::Stop(Stop::from_arg_matches(of)?),
             Some(("publish", of)) => Self::Publish(Publish::from_arg_matches(of)?),
+            Some(("host", of)) => Self::Host(Box::new(Join::from_arg_matches(of)?)),
+            Some(("controller", of)) => {
+                Self::Controller(Box::new(Controller::from_arg_matches(of)?))
+            }
+            Some(("get", of)) => Self::Get(Get::from_arg_matches(of)?),
+            Some(("describe", of)) => Self::Describe(Describe::from_arg_matches(of)?),
+            Some(("diff", of)) => Self::Diff(Box::new(Diff::from_arg_matches(of)?)),
+            Some(("history", of)) => Self::History(History::from_arg_matches(of)?),
+            Some(("scale", of)) => Self::Scale(Scale::from_arg_matches(of)?),
+            Some(("wait", of)) => Self::Wait(Wait::from_arg_matches(of)?),
+            Some(("rollout", of)) => Self::Rollout(Rollout::from_arg_matches(of)?),
+            Some(("delete", of)) => Self::Delete(Delete::from_arg_matches(of)?),
+            Some(("cordon", of)) => Self::Cordon(Scheduled::from_arg_matches(of)?),
+            Some(("uncordon", of)) => Self::Uncordon(Scheduled::from_arg_matches(of)?),
+            Some(("drain", of)) => Self::Drain(Drain::from_arg_matches(of)?),
+            Some(("namespace", of)) => Self::Namespace(Namespace::from_arg_matches(of)?),
             Some(("completions", of)) => Self::Completions(Completions::from_arg_matches(of)?),
             Some(("man", of)) => Self::Man(Man::from_arg_matches(of)?),
             _ => return Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),

@@ -12,9 +12,13 @@
 //! | `POST /v1/applications/NAME/stop` | ends one application |
 //! | `POST /v1/publish?subject=SUBJECT` and the body | publishes a message; with `request=true&timeout=5s` the answer is its answer's body |
 //! | `POST /v1/stop` | ends the host |
+//! | `POST /v1/lattice/publish?…` | as `/v1/publish`, on the bus of the lattice that the host is one of |
+//! | `GET /v1/lattice/objects/DIGEST` | whether the lattice keeps it: 200 or 404 |
+//! | `POST /v1/lattice/objects/DIGEST` and the bytes | has the lattice keep it |
 
 mod answer;
 pub(crate) mod client;
+mod lattice;
 mod status;
 
 use std::{
@@ -33,6 +37,7 @@ use reef_host::deploy::{Applied, Host};
 use reef_telemetry::Journal;
 use tokio::{net::UnixListener, sync::Semaphore};
 
+pub(crate) use self::lattice::Offered;
 use crate::up::{Origin, Sources};
 
 /// Connections at once: some people, and some scripts.
@@ -55,6 +60,8 @@ pub(crate) struct Control {
     pub(crate) stop: tokio::sync::mpsc::Sender<()>,
     /// What it was started with runs.
     pub(crate) ready: AtomicBool,
+    /// The lattice that it is one of, for clients on this machine.
+    pub(crate) lattice: Option<Arc<Offered>>,
 }
 
 // === impl Socket ===

@@ -71,7 +71,8 @@ pub(crate) fn dev(args: &Dev, log: &Log) -> anyhow::Result<i32> {
         },
     };
     let socket = control::Socket::new(args.socket.as_deref())?;
-    let managed = Managed { sources: sources.into(), socket, watch: Some(Watch { origin }) };
+    let managed =
+        Managed { sources: sources.into(), socket, watch: Some(Watch { origin }), joining: None };
     server::serve(&args.server, log, orders, Some(managed))
 }
 

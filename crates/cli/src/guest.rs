@@ -164,7 +164,7 @@ pub(crate) fn prepare(
     grants: Grants,
     limits: Limits,
 ) -> anyhow::Result<Arc<Workload>> {
-    let spec = Spec { name: name.into(), grants, limits };
+    let spec = Spec { name: name.into(), grants, limits, remote: Vec::new() };
     Ok(Arc::new(Workload::prepare(engine.clone(), artifact, spec)?))
 }
 

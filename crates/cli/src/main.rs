@@ -12,7 +12,9 @@ mod dev;
 mod expect;
 mod generate;
 mod guest;
+mod host;
 mod inspect;
+mod lattice;
 mod live;
 mod logs;
 mod manage;
@@ -72,6 +74,20 @@ fn main() -> ExitCode {
         args::Command::Restart(restart) => manage::restart(&restart),
         args::Command::Stop(stop) => manage::stop(&stop),
         args::Command::Publish(publish) => manage::publish(&publish),
+        args::Command::Host(join) => host::host(&join, &arguments.log),
+        args::Command::Controller(alone) => host::controller(&alone, &arguments.log),
+        args::Command::Get(get) => lattice::get(&get),
+        args::Command::Describe(describe) => lattice::describe(&describe),
+        args::Command::Diff(diff) => lattice::diff(&diff),
+        args::Command::History(history) => lattice::history(&history),
+        args::Command::Scale(scale) => lattice::scale(&scale),
+        args::Command::Wait(wait) => lattice::wait(&wait),
+        args::Command::Rollout(rollout) => lattice::rollout(&rollout),
+        args::Command::Delete(delete) => lattice::delete(&delete),
+        args::Command::Cordon(of) => lattice::cordon(&of),
+        args::Command::Uncordon(of) => lattice::uncordon(&of),
+        args::Command::Drain(drain) => lattice::drain(&drain),
+        args::Command::Namespace(of) => lattice::namespace(&of),
         args::Command::Completions(of) => generate::completions(of.shell),
         args::Command::Man(man) => generate::man(man.folder.as_deref()),
     };

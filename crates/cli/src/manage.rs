@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     args::{Apply, Ps, Publish, Restart, Rollback, Stop},
     control::client::{self, Running},
-    manifest, table,
+    lattice, manifest, table,
 };
 
 /// Bytes of a message's body that a host takes.
@@ -139,6 +139,9 @@ pub(crate) fn restart(args: &Restart) -> anyhow::Result<i32> {
 
 /// Goes back to an earlier revision.
 pub(crate) fn rollback(args: &Rollback) -> anyhow::Result<i32> {
+    if lattice::is_meant(args.place(), || Some(args.application.clone()))? {
+        return lattice::rollback(args);
+    }
     block_on(async {
         let host = client::host_of(Some(&args.application), args.host.socket.as_deref()).await?;
         let done = told(&host, &args.application, "rollback", &json!({ "to": args.to })).await?;
@@ -148,12 +151,24 @@ pub(crate) fn rollback(args: &Rollback) -> anyhow::Result<i32> {
 
 /// Makes a manifest run in the place of what runs under its name.
 pub(crate) fn apply(args: &Apply) -> anyhow::Result<i32> {
-    let path = args.path.as_deref().unwrap_or(std::path::Path::new("."));
+    let path = args.file.as_deref().or(args.path.as_deref()).unwrap_or(std::path::Path::new("."));
     let mut found = reef_document::Diagnostics::default();
+    let named = || {
+        let loaded = manifest::load(path, args.profile.as_deref(), &mut Default::default());
+        Some(loaded.ok()??.application.name.to_string())
+    };
+    if lattice::is_meant(args.place(), named)? {
+        return lattice::apply(args);
+    }
     let loaded = manifest::load(path, args.profile.as_deref(), &mut found)?;
     crate::check::show(&path.display().to_string(), &found)?;
     let Some(loaded) = loaded else { return Ok(1) };
     let name = loaded.application.name.to_string();
+    if args.dry_run {
+        bail!(
+            "`--dry-run` is for a lattice, and no host of one runs here; `reef check` looks at a manifest"
+        );
+    }
     block_on(async {
         let socket = args.host.socket.as_deref();
         // An application that does not run yet goes to the only host there is.

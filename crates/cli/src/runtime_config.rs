@@ -181,6 +181,7 @@ mod tests {
                 values: Default::default(),
                 sourced: Default::default(),
                 qualified: true,
+                placed: None,
                 tried: true,
             };
             read.add_to(&mut order);

@@ -27,6 +27,7 @@ pub(crate) fn serve(args: &Serve, log: &Log) -> anyhow::Result<i32> {
         values: BTreeMap::new(),
         sourced: BTreeMap::new(),
         qualified: false,
+        placed: None,
         tried: false,
     };
     server::serve(&args.server, log, vec![order], None)

@@ -2,6 +2,7 @@
 
 use std::{
     io::IsTerminal as _,
+    pin::Pin,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +21,7 @@ use reef_http::{
     AccessLog, CertificateFiles, HandlerFn, LogTarget, Peer, RequestBody, ResponseBody, Server,
     ServerConfig, Tls, Workers,
 };
-use reef_telemetry::{Family, GateSnapshot, Journal, Kind, Telemetry, TraceConfig, Value};
+use reef_telemetry::{Family, GateSnapshot, Journal, Kind, OtlpConfig, Telemetry, Value};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -28,12 +29,16 @@ use tokio::{
 
 use crate::{
     args::{Log, ServerArgs},
-    control::{self, Control},
+    control::{self, Control, Offered},
     dev::Watch,
-    guest, live, source,
+    guest,
+    host::{Joined, Joining},
+    live, source,
     up::Sources,
 };
 
+/// What is logged where nothing is said: what libraries tell of each connection is said by ours, in other words.
+pub(crate) const LOGGED: &str = "info,async_nats=warn";
 /// How long traces that wait may take to be sent at the end.
 const FLUSH: Duration = Duration::from_secs(3);
 /// Lines and bytes of the log that are kept for `reef logs`.
@@ -46,6 +51,8 @@ pub(crate) struct Managed {
     pub(crate) socket: control::Socket,
     /// Watches the files of an application that is worked on.
     pub(crate) watch: Option<Watch>,
+    /// The lattice that the host is one of.
+    pub(crate) joining: Option<Joining>,
 }
 
 /// Runs applications until a signal or the control socket says to stop.
@@ -53,12 +60,13 @@ pub(crate) fn serve(
     args: &ServerArgs,
     log: &Log,
     orders: Vec<Order>,
-    managed: Option<Managed>,
+    mut managed: Option<Managed>,
 ) -> anyhow::Result<i32> {
+    let joining = managed.as_mut().and_then(|managed| managed.joining.take());
     let journal = managed.as_ref().map(|_| Journal::new(JOURNAL.0, JOURNAL.1));
     match managed.as_ref().and_then(|managed| managed.watch.as_ref()) {
         Some(watch) => watch.log(log, journal.clone())?,
-        None => guest::log_to(log, "info", journal.clone())?,
+        None => guest::log_to(log, LOGGED, journal.clone())?,
     }
     reef_http::raise_open_files();
     let allocation = Allocation::Pooling { instances: args.max_instances };
@@ -72,7 +80,7 @@ pub(crate) fn serve(
         AccessLog::open(target, args.access_log_format.into())
     });
     let access_log = access_log.transpose()?;
-    let telemetry = Telemetry::start(TraceConfig::from_env(args.otlp.as_deref())?.as_ref())?;
+    let telemetry = Telemetry::start(OtlpConfig::from_env(args.otlp.as_deref())?.as_ref())?;
 
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = Workers::start(args.workers.unwrap_or(cores), "reef-worker")
@@ -98,9 +106,13 @@ pub(crate) fn serve(
     let fetcher = source::fetcher(&args.cache, &args.sources);
     let scripts = guest::kept(&args.cache, "scripts");
     let worked_on = managed.as_ref().is_some_and(|managed| managed.watch.is_some());
-    let data = guest::data(&args.data, worked_on);
+    let data = match &joining {
+        Some(joining) => Some(joining.data().join("data")),
+        None => guest::data(&args.data, worked_on),
+    };
     let host = Host::new(engine, ingress.clone(), workers, background, scripts, fetcher, data);
     host.watch(Box::new(live::event));
+    host.export(telemetry.outbox().clone());
     let telemetry = Arc::new(telemetry);
     register(&telemetry, &host, &server);
 
@@ -115,6 +127,7 @@ pub(crate) fn serve(
         };
         let (ask, mut asked) = tokio::sync::mpsc::channel(1);
         let mut watch = None;
+        let lattice = joining.as_ref().map(|joining| Arc::new(Offered::new(joining.lattice())));
         let control = managed.map(|managed| Control {
             host: host.clone(),
             sources: managed.sources,
@@ -127,6 +140,7 @@ pub(crate) fn serve(
             tls: tls.is_some(),
             stop: ask,
             ready: AtomicBool::new(false),
+            lattice: lattice.clone(),
         });
         // Before anything is started, so that it is seen and can be stopped.
         let control = control.map(Control::listen).transpose()?;
@@ -136,6 +150,22 @@ pub(crate) fn serve(
             _ = terminate.recv() => return Ok(1),
             _ = interrupt.recv() => return Ok(130),
             Some(()) = asked.recv() => return Ok(1),
+        }
+        let mut joined = None;
+        if let Some(joining) = joining {
+            let addrs = server.local_addrs();
+            let joining = joining.join(host.clone(), &addrs);
+            tokio::select! {
+                done = joining => {
+                    let done = done?;
+                    if let Some(offered) = &lattice {
+                        offered.open(done.lattice());
+                    }
+                    joined = Some(done);
+                }
+                _ = terminate.recv() => return Ok(1),
+                _ = interrupt.recv() => return Ok(130),
+            }
         }
         if let Some(control) = &control {
             control.ready.store(true, Ordering::Release);
@@ -159,14 +189,23 @@ pub(crate) fn serve(
                 std::future::pending::<()>().await;
             }));
         }
-        let mut serving = std::pin::pin!(server.serve(ingress.clone(), until_stopped(stopped)));
+        let stopped = until_stopped(stopped);
+        let mut serving: Pin<Box<dyn Future<Output = _>>> = match &joined {
+            Some(joined) => Box::pin(server.serve(joined.door(), stopped)),
+            None => Box::pin(server.serve(ingress.clone(), stopped)),
+        };
         let mut ending = None;
+        let mut leaving = false;
         let report: reef_http::DrainReport = loop {
             tokio::select! {
                 report = &mut serving => break report?,
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
                 Some(()) = asked.recv() => {}
+                () = gone(joined.as_ref(), leaving, args.http.drain) => {
+                    // What it ran is elsewhere.
+                    joined = stop_joined(joined).await;
+                }
                 _ = hangup.recv() => {
                     reload(tls.as_ref());
                     // Whoever turns logs over says so in this way.
@@ -179,6 +218,12 @@ pub(crate) fn serve(
                     continue;
                 }
             }
+            if joined.is_some() && !leaving {
+                leaving = true;
+                tracing::info!("Leaving the lattice: what runs here moves elsewhere first.");
+                continue;
+            }
+            joined = stop_joined(joined).await;
             if stop.send_replace(true) {
                 tracing::warn!("Stopping at once.");
                 return Ok::<_, anyhow::Error>(1);
@@ -209,6 +254,22 @@ pub(crate) fn serve(
     }
     telemetry.shutdown(FLUSH);
     Ok(status)
+}
+
+/// Ready once a host may end: others have what it ran.
+async fn gone(joined: Option<&Joined>, leaving: bool, within: Duration) {
+    match joined {
+        None => std::future::pending().await,
+        Some(joined) if leaving => joined.leave(within).await,
+        Some(joined) => joined.released().await,
+    }
+}
+
+async fn stop_joined(joined: Option<Joined>) -> Option<Joined> {
+    if let Some(joined) = joined {
+        joined.stop().await;
+    }
+    None
 }
 
 /// Applies what the host is started with. What is stopped meanwhile is left out; `goes_on`: so is what
@@ -293,6 +354,15 @@ fn announce(host: &Host, server: &Server, admin: Option<&Server>, tls: bool) {
             } else {
                 tracing::info!(workload = &**name, url, "Serving.");
             }
+        }
+    }
+    // One that is told later what to run says where it listens all the same.
+    for addr in server.local_addrs().into_iter().filter(|_| host.ingress().mounted().is_empty()) {
+        let url = format!("{scheme}://{addr}/");
+        if terminal {
+            println!("Listening at {url}");
+        } else {
+            tracing::info!(url, "Listening.");
         }
     }
     for application in host.status() {

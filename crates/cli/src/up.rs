@@ -74,6 +74,7 @@ impl Sources {
             values,
             sourced: BTreeMap::new(),
             qualified: true,
+            placed: None,
             tried: true,
         };
         self.providers.add_to(&mut order);
@@ -168,7 +169,7 @@ pub(crate) fn up(args: &Up, log: &Log) -> anyhow::Result<i32> {
         return detach::start(args.socket.as_deref(), &args.var);
     }
     let socket = control::Socket::new(args.socket.as_deref())?;
-    let managed = Managed { sources: sources.into(), socket, watch: None };
+    let managed = Managed { sources: sources.into(), socket, watch: None, joining: None };
     server::serve(&args.server, log, orders, Some(managed))
 }
 

@@ -3,6 +3,7 @@
 //! - [`plug`] satisfies imports of a component by exports of others.
 //! - [`in_front`] puts HTTP middleware in front of a handler.
 //! - [`componentize`] makes a component of a core module.
+//! - [`uncarried`] says which imports only a part of the same composition can satisfy.
 //!
 //! What is composed is one component afterwards: one store, one memory limit, one set of grants. So a
 //! part that is not to have the grants is cut off from them here: see [`Plug::inherit`].
@@ -12,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a failed test says enough"))]
 
+mod carried;
 mod componentize;
 mod contain;
 mod decode;
@@ -26,9 +28,11 @@ mod outer;
 mod own;
 mod plug;
 
+pub use carried::{Uncarried, uncarried};
 pub use componentize::{componentize, is_binding};
 pub use error::{At, ComposeError, Listed};
 pub use middleware::{HANDLERS, Layer, in_front};
+pub use name::of_track;
 pub use own::{Own, check_no_own, own_import};
 pub use plug::{Plug, plug};
 

@@ -62,6 +62,23 @@ pub(crate) fn compatible(a: &Option<Version>, b: &Option<Version>) -> bool {
     }
 }
 
+/// An interface with the track of its version for the version: what is called by one version is what exports another
+/// one of its track.
+///
+/// # Examples
+/// `acme:math/add@1.2.0` and `acme:math/add@1.1.3` are both `acme:math/add@1.0.0`.
+pub fn of_track(interface: &str) -> String {
+    let versioned = interface.split_once('@');
+    let parsed = versioned.and_then(|(name, version)| Some((name, Version::parse(version).ok()?)));
+    match parsed {
+        Some((name, version)) => {
+            let track = track(&version);
+            format!("{name}@{}.{}.{}", track.major, track.minor, track.patch)
+        }
+        None => interface.to_owned(),
+    }
+}
+
 /// All versions of one track are compatible: 0.2.6 and 0.2.3, 1.4.0 and 1.0.0.
 pub(crate) fn track(version: &Version) -> Version {
     PackageName::version_compat_track(version)

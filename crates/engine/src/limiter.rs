@@ -49,6 +49,11 @@ impl Limiter {
         true
     }
 
+    /// What it tells.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
     /// Bytes of linear memory and tables in use.
     pub fn used(&self) -> u64 {
         self.used

@@ -77,7 +77,8 @@ async fn climb(engine: &Engine, file: &Path, times: usize) -> Vec<(&'static str,
         }
         Code::Component(component) => {
             let link = || {
-                let linker = component_linker(&component, flavour, Storage::Plain, &[]).unwrap();
+                let linked = component_linker(&component, flavour, Storage::Plain, &[]);
+                let (linker, _) = linked.unwrap();
                 linker.instantiate_pre(&component).unwrap()
             };
             steps.push(("link", median(repeat(preparing, || drop(link())))));

@@ -10,9 +10,11 @@ mod files;
 mod make;
 mod messaging;
 mod order;
+mod reachable;
 mod revision;
 mod runtime;
 mod status;
+mod takeover;
 mod turn;
 mod variables;
 mod watch;
@@ -20,43 +22,46 @@ mod watch;
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
-use reef_app::{Application, HttpTrigger, Name};
+use reef_app::{Application, HttpTrigger, Link, Name};
 use reef_bus::{Bus, InProcess};
 use reef_capability::Secret;
 use reef_engine::{Background, Engine};
 use reef_http::{StaticFiles, Workers};
 use reef_messaging::Messaging;
-use reef_wasi::Stdio;
+use reef_telemetry::Outbox;
+use reef_wasi::Next;
 
 use self::{
     capabilities::Backends,
-    revision::address,
+    reachable::Outside,
+    takeover::stop_all,
     turn::{Doing, Turn, Turns},
 };
 pub(crate) use self::{capabilities::CapabilityLink, messaging::on_bus};
 pub use self::{
     error::DeployError,
-    files::leads_outside,
+    files::{files_seen, leads_outside},
     order::{WORKER, environment_name},
     runtime::runtime_folders,
-    status::{ApplicationStatus, TriggerStatus, WorkloadStatus},
+    status::{ApplicationStatus, PlacedStatus, TriggerStatus, WorkloadStatus},
     turn::{Change, Event, Stage, Watcher},
 };
 pub use crate::task::{Phase, TaskStatus};
 use crate::{
     Workload,
-    command::{self, Given},
     fetch::{Fetched, Fetcher},
-    serve::{Ingress, Mounted, Script, ServeOptions, Table},
-    task::{Inlet, OpenError, Plan, Task},
+    remote::Callee,
+    serve::{Ingress, Mounted, Script, ServeOptions},
+    task::{Plan, Task},
 };
 
-/// How many revisions of an application are kept to go back to.
-const REVISIONS: usize = 10;
 /// How long an instance may take to be made, when nothing else is said.
 const STARTING: Duration = Duration::from_secs(30);
 /// How long runs and connections of a revision that was replaced may go on.
@@ -77,6 +82,39 @@ pub struct Order {
     pub qualified: bool,
     /// Whether an instance of each workload is tried before it takes over.
     pub tried: bool,
+    /// Where a lattice places its workloads one by one: which of them this is.
+    pub placed: Option<Placed>,
+}
+
+/// A workload that a lattice placed on this host, one of several perhaps.
+#[derive(Clone)]
+pub struct Placed {
+    /// What it is deployed as: revisions of one workload may be here at once.
+    pub key: Arc<str>,
+    /// Which workload of the application, which has what it is made of beside it.
+    pub workload: Name,
+    /// How many instances of it there may be.
+    pub instances: Arc<AtomicU32>,
+    /// Whether other workloads send requests to it.
+    pub linked: bool,
+    /// Where the others are.
+    pub others: Arc<dyn Others>,
+}
+
+impl std::fmt::Debug for Placed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Placed").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// The other workloads of an application that is placed on many hosts.
+pub trait Others: Send + Sync {
+    /// The way to the one that a link is to, for requests.
+    fn workload(&self, link: &Link) -> Arc<dyn Next>;
+    /// The way to the application's own routes.
+    fn own_routes(&self) -> Arc<dyn Next>;
+    /// Who answers what a link to a workload is for that is not composed in here.
+    fn callee(&self, link: &Link) -> Arc<dyn Callee>;
 }
 
 /// What an apply has changed.
@@ -107,9 +145,14 @@ pub struct Host {
     messages: Arc<dyn Messaging>,
     backends: Backends,
     applications: Mutex<BTreeMap<String, Deployed>>,
+    outside: Outside,
+    /// Held while a table is made and put in place: changes beside each other do not undo each other.
+    installing: Mutex<()>,
     snapshots: runtime::Snapshots,
     fetcher: Fetcher,
     turns: Turns,
+    /// Where what guests measure and log goes.
+    outbox: OnceLock<Outbox>,
 }
 
 /// An application and its revisions, the present one last.
@@ -194,9 +237,12 @@ impl Host {
             messages,
             backends,
             applications: Mutex::default(),
+            outside: Outside::default(),
+            installing: Mutex::default(),
             snapshots: runtime::Snapshots::new(scripts),
             fetcher,
             turns: Turns::default(),
+            outbox: OnceLock::new(),
         })
     }
 
@@ -209,8 +255,8 @@ impl Host {
     /// # Errors
     /// When anything of it cannot be made, started or reached: then nothing has changed.
     pub async fn apply(self: &Arc<Self>, order: Order) -> Result<Applied, DeployError> {
-        let turn = self.turns.begin("apply", order.application.name.as_str()).await?;
-        let before = self.current(order.application.name.as_str());
+        let turn = self.turns.begin("apply", order.key(), order.placed.is_some()).await?;
+        let before = self.current(order.key());
         self.replace(turn, order, before, None).await
     }
 
@@ -224,7 +270,7 @@ impl Host {
         application: &str,
         workload: Option<&str>,
     ) -> Result<Applied, DeployError> {
-        let turn = self.turns.begin("restart", application).await?;
+        let turn = self.turns.begin("restart", application, false).await?;
         let before = self.current(application).ok_or_else(|| self.unknown(application))?;
         if let Some(workload) = workload
             && !before.order.application.workloads.iter().any(|one| one.name.as_str() == workload)
@@ -245,7 +291,7 @@ impl Host {
         application: &str,
         to: Option<u64>,
     ) -> Result<Applied, DeployError> {
-        let turn = self.turns.begin("rollback", application).await?;
+        let turn = self.turns.begin("rollback", application, false).await?;
         let (wanted, current, there) = {
             let applications = self.lock();
             let deployed =
@@ -288,7 +334,8 @@ impl Host {
     /// When there is none of that name, or another change is in the way.
     pub async fn stop(&self, application: &str) -> Result<(), DeployError> {
         let called_off = self.turns.call_off(application);
-        let _turn = self.turns.begin("stop", application).await?;
+        let placed = self.current(application).is_some_and(|now| now.order.placed.is_some());
+        let _turn = self.turns.begin("stop", application, placed).await?;
         let removed = {
             let mut applications = self.lock();
             match applications.remove(application) {
@@ -297,9 +344,7 @@ impl Host {
                 None => return Err(unknown(application, &applications)),
             }
         };
-        if let Ok(table) = Table::new(self.mounted()) {
-            self.ingress.install(table);
-        }
+        let _ = self.install();
         stop_all(removed.tasks, GRACE).await;
         Ok(())
     }
@@ -322,6 +367,12 @@ impl Host {
     pub fn close(&self) {
         self.ingress.close();
         self.lock().clear();
+    }
+
+    /// Exports what guests measure and log by themselves. To be said before anything is applied; the first one
+    /// counts.
+    pub fn export(&self, outbox: Outbox) {
+        let _ = self.outbox.set(outbox);
     }
 
     /// Has somebody told of what happens in changes. The first one counts.
@@ -359,11 +410,13 @@ impl Host {
         unknown(application, &self.lock())
     }
 
-    /// What is reachable of all applications.
-    fn mounted(&self) -> Vec<Mounted> {
-        let applications = self.lock();
-        let current = applications.values().filter_map(|deployed| deployed.revisions.back());
-        current.flat_map(|revision| revision.mounted().collect::<Vec<_>>()).collect()
+    /// How many instances there may be of a workload that was placed here.
+    pub fn set_instances(&self, key: &str, instances: u32) {
+        let Some(current) = self.current(key) else { return };
+        if let Some(placed) = &current.order.placed {
+            placed.instances.store(instances, Ordering::Relaxed);
+        }
+        current.chains.iter().for_each(|chain| chain.mounted.set_instances(instances));
     }
 
     /// `before`: what runs, of which what is the same may be kept.
@@ -400,184 +453,6 @@ impl Host {
             cause: cause.into(),
         })
     }
-
-    /// Lets a revision take over, if it is ready.
-    async fn put(self: &Arc<Self>, turn: Turn, made: Revision) -> Result<Applied, DeployError> {
-        let name = made.order.application.name.to_string();
-        let before = self.current(&name);
-        let getting_ready = async {
-            // Conflicts first: they cost nothing to find.
-            let table = self.table_with(&name, &made)?;
-            self.starts(&made, before.as_deref(), &turn.doing).await?;
-            Ok((table, self.bind(&name, &made).await?))
-        };
-        let (table, binding) = turn.unless_called_off(getting_ready).await?;
-        let host = self.clone();
-        // It is not left half done when whoever asked for it is gone.
-        let taking_over = tokio::spawn(async move {
-            let applied = host.take_over(name, made, before, table, binding).await;
-            turn.doing.done();
-            drop(turn);
-            applied
-        });
-        taking_over.await.map_err(|_| DeployError::Stopped)
-    }
-
-    /// From here on nothing fails.
-    async fn take_over(
-        &self,
-        name: String,
-        mut made: Revision,
-        before: Option<Arc<Revision>>,
-        table: Table,
-        binding: Vec<Bound>,
-    ) -> Applied {
-        made.connect();
-        self.ingress.install(table);
-        let (applied, old) = {
-            let mut applications = self.lock();
-            let deployed = applications.entry(name.clone()).or_insert_with(|| Deployed {
-                revisions: VecDeque::new(),
-                tasks: Vec::new(),
-                count: 0,
-            });
-            let old = std::mem::take(&mut deployed.tasks);
-            match before.as_deref().filter(|before| made.is_like(before)) {
-                Some(before) => {
-                    // What it was before stays there to go back to. Folders were opened anew.
-                    (made.number, made.since) = (before.number, before.since);
-                    deployed.revisions.pop_back();
-                }
-                None => {
-                    deployed.count += 1;
-                    made.number = deployed.count;
-                }
-            }
-            let applied = made.compared(before.as_deref());
-            deployed.revisions.push_back(Arc::new(made));
-            if deployed.revisions.len() > REVISIONS {
-                deployed.revisions.pop_front();
-            }
-            (applied, old)
-        };
-        let (kept, mut ended): (Vec<_>, Vec<_>) =
-            old.into_iter().partition(|running| binding.iter().any(|bound| bound.is_same(running)));
-        // What comes from now on is for the new ones.
-        ended.iter_mut().for_each(|running| running.task.end());
-        // Services end first: two of one at once would want the same files and ports.
-        let (services, others): (Vec<_>, Vec<_>) =
-            ended.into_iter().partition(|running| running.task.is_service());
-        tokio::spawn(stop_all(others, GRACE));
-        stop_all(services, GRACE).await;
-        let mut tasks = kept;
-        for bound in binding {
-            if !tasks.iter().any(|running| bound.is_same(running)) {
-                let (workers, background) = (&self.workers, self.background.clone());
-                let workload = bound.unit.workload.clone();
-                let task = bound.plan.start(workload, bound.inlet, workers, background);
-                tasks.push(Running { unit: bound.unit, task });
-            }
-        }
-        if let Some(deployed) = self.lock().get_mut(&name) {
-            deployed.tasks = tasks;
-        }
-        applied
-    }
-
-    /// All routes, with those of this revision for its application's.
-    fn table_with(&self, name: &str, made: &Revision) -> Result<Table, DeployError> {
-        let others: Vec<_> = {
-            let applications = self.lock();
-            let others = applications.iter().filter(|(other, _)| *other != name);
-            let current = others.filter_map(|(_, deployed)| deployed.revisions.back());
-            current.flat_map(|revision| revision.mounted().collect::<Vec<_>>()).collect()
-        };
-        Ok(Table::new(others.into_iter().chain(made.mounted()))?)
-    }
-
-    /// Whether what is new can be instantiated, has run its commands of the start, and says that it is
-    /// ready.
-    async fn starts(
-        &self,
-        made: &Revision,
-        before: Option<&Revision>,
-        doing: &Doing,
-    ) -> Result<(), DeployError> {
-        let known: HashSet<_> =
-            before.into_iter().flat_map(Revision::all_units).map(address).collect();
-        let is_new = |unit: &Arc<Unit>| !known.contains(&address(unit));
-        let background = || Some(self.background.clone());
-        for unit in made.all_units().filter(|unit| made.order.tried && is_new(unit)) {
-            doing.step(unit.workload.name(), Stage::Trying);
-            unit.workload.try_instance(STARTING, background()).await?;
-        }
-        for unit in made.units.iter().filter(|unit| is_new(unit)) {
-            let Some(described) = made.described(&unit.name) else { continue };
-            for start in described.trigger.start.iter() {
-                doing.step(unit.workload.name(), Stage::Starting);
-                let mut args = vec![unit.workload.name().to_string()];
-                args.extend(made.order.resolved(&start.args)?);
-                let deadline = described.limits.deadline.map(|limit| limit.0);
-                let deadline = deadline.or(Some(order::RUN_DEADLINE));
-                let workload = unit.workload.clone();
-                let given = Given { args, env: Vec::new(), stdio: Stdio::Log };
-                let run = command::run_with(workload, given, deadline, background()).await?;
-                if run.status != 0 {
-                    let (workload, status) = (unit.workload.name().clone(), run.status);
-                    return Err(DeployError::StartFailed { workload, status });
-                }
-            }
-        }
-        for chain in &made.chains {
-            let new = chain.units.iter().any(is_new);
-            let described = chain.units.first().and_then(|unit| made.described(&unit.name));
-            if let Some(ready) = described.and_then(|described| described.ready.as_ref())
-                && new
-            {
-                doing.step(chain.mounted.name(), Stage::Asking);
-                revision::is_ready(chain, ready).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens where the work of tasks comes in.
-    async fn bind(&self, name: &str, made: &Revision) -> Result<Vec<Bound>, DeployError> {
-        let mut bound = Vec::new();
-        for ((unit, plan), other) in made.plans.iter().zip(self.inlets(name, made)?) {
-            let workload = unit.workload.name();
-            let inlet = plan
-                .open(&unit.workload, other, &self.messages, &self.workers)
-                .await
-                .map_err(|error| {
-                    let workload = workload.clone();
-                    match error {
-                        OpenError::Listen(cause) => DeployError::Listen { workload, cause },
-                        OpenError::Subscribe(cause) => DeployError::Subscribe { workload, cause },
-                        OpenError::Watch(cause) => DeployError::Watch { workload, cause },
-                    }
-                })?;
-            bound.push(Bound { unit: unit.clone(), plan: plan.clone(), inlet });
-        }
-        Ok(bound)
-    }
-
-    /// What the tasks that run have opened already, for each plan.
-    fn inlets(&self, name: &str, made: &Revision) -> Result<Vec<Option<Inlet>>, DeployError> {
-        let applications = self.lock();
-        let old = applications.get(name).map(|deployed| &deployed.tasks[..]).unwrap_or_default();
-        let mut old: Vec<_> = old.iter().collect();
-        let inlets = made.plans.iter().map(|(unit, plan)| {
-            let alike =
-                |running: &&Running| running.task.takes_like(plan, running.unit.name == unit.name);
-            let Some(at) = old.iter().position(alike) else { return Ok(None) };
-            // Each has one successor.
-            let inlet = old.swap_remove(at).task.inlet();
-            let workload = unit.workload.name().clone();
-            inlet.map_err(|cause| DeployError::Listen { workload, cause })
-        });
-        inlets.collect()
-    }
 }
 
 impl std::fmt::Debug for Host {
@@ -606,23 +481,6 @@ impl Restart {
         wanted.workloads.retain(|one| names.contains(&one.name.value));
         Some(wanted)
     }
-}
-
-/// A task that is to be started, with where its work comes in.
-struct Bound {
-    unit: Arc<Unit>,
-    plan: Plan,
-    inlet: Option<Inlet>,
-}
-
-impl Bound {
-    fn is_same(&self, running: &Running) -> bool {
-        Arc::ptr_eq(&self.unit, &running.unit) && self.plan == running.task.plan
-    }
-}
-
-async fn stop_all(tasks: Vec<Running>, grace: Duration) {
-    futures::future::join_all(tasks.into_iter().map(|running| running.task.stop(grace))).await;
 }
 
 fn unknown(application: &str, there: &BTreeMap<String, Deployed>) -> DeployError {

@@ -1,5 +1,4 @@
-//! Runs workloads: the library that the command line embeds, and later the lattice and the
-//! containerd shim.
+//! Runs workloads: the library that the command line and a host of a lattice embed.
 //!
 //! [`Workload::prepare`] turns an artifact, its grants and its limits into something that can be
 //! called; a trigger then calls it: [`command`] from the command line, [`invoke`] by the name of a
@@ -12,9 +11,10 @@ mod failure;
 pub mod fetch;
 pub mod invoke;
 mod pipe;
+pub mod remote;
 pub mod serve;
 mod task;
 mod workload;
 
 pub use failure::{Failure, Trap};
-pub use workload::{PrepareError, Spec, Workload};
+pub use workload::{PrepareError, Remote, Spec, Workload};

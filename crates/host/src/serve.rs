@@ -19,4 +19,5 @@ mod workers;
 
 pub use dispatch::{Queueing, Reuse, ServeError, ServeOptions};
 pub use entries::SharedEntries;
-pub use ingress::{Ingress, Mount, Mounted, Script, Table};
+pub use ingress::{Forward, Ingress, Mount, Mounted, Script, Table};
+pub(crate) use spans::signals;

@@ -12,6 +12,7 @@ mod messages;
 mod schedule;
 mod service;
 mod status;
+mod taking;
 mod watch;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
@@ -27,12 +28,12 @@ use reef_messaging::{Incoming, Interest, Messaging};
 use reef_wasi::Stdio;
 use tokio::{sync, task::JoinHandle};
 
-use self::status::Book;
 pub use self::status::{Phase, TaskStatus};
 pub(crate) use self::{
     feed::{Feed, Source},
     handler::{Handler, Sort},
 };
+use self::{messages::Messages, status::Book, watch::Changes};
 use crate::{
     Failure, Workload,
     command::{self, Given},
@@ -216,15 +217,25 @@ impl Plan {
                     connections::take(run, listener, idle, most, &all).await;
                 }
                 (When::Feed { capacity, most, .. }, Some(Inlet::Feed(feed))) => {
-                    feed::take(run, feed, capacity, most, &all).await;
+                    if let Some(messages) = feed::Messages::new(&run, feed, capacity) {
+                        taking::take(run, messages, most, &all).await;
+                    }
                 }
                 (When::Message { most, capacity, .. }, Some(Inlet::Messages(incoming))) => {
                     // One that was taken over had another's.
                     incoming.set_capacity(capacity).await;
-                    messages::take(run, incoming, most, &all).await;
+                    if let Some(handler) = Handler::of(&run.workload, Sort::Message) {
+                        taking::take(run, Messages { incoming, handler }, most, &all).await;
+                    }
                 }
                 (When::Watch { store, wish, most, .. }, Some(Inlet::Changes(watching))) => {
-                    watch::take(run, watching, (&store, wish), most, &all).await;
+                    if let Some(Handler::Watcher(export)) = Handler::of(&run.workload, Sort::Change)
+                        && let Ok(bucket) = watch::store(&run.workload, &store)
+                    {
+                        // One that was taken over was another workload's.
+                        watching.set(bucket.clone(), wish);
+                        taking::take(run, Changes { watching, bucket, export }, most, &all).await;
+                    }
                 }
                 (
                     When::Tcp { .. }
@@ -263,8 +274,11 @@ impl Task {
         let mut status = self.book.status();
         match &self.inlet {
             Some(Inlet::Feed(feed)) => feed.tell(&mut status),
-            Some(Inlet::Messages(incoming)) => messages::tell(incoming, &mut status),
-            Some(Inlet::Changes(watching)) => watch::tell(watching, &mut status),
+            Some(Inlet::Messages(incoming)) => taking::tell(incoming.state(), &mut status),
+            Some(Inlet::Changes(watching)) => {
+                status.dropped = watching.missed();
+                taking::tell(watching.state(), &mut status);
+            }
             _ => {}
         }
         status
@@ -290,12 +304,7 @@ impl Task {
             (
                 When::Watch { store: own, links: own_links, wish: own_wish, .. },
                 When::Watch { store, links, wish, .. },
-            ) => {
-                same_workload
-                    && own == store
-                    && own_links == links
-                    && own_wish.prefix == wish.prefix
-            }
+            ) => same_workload && own == store && own_links == links && own_wish.like(wish),
             _ => false,
         }
     }

@@ -13,7 +13,8 @@ use reef_engine::{
 use reef_grants::{Grants, Limits};
 use reef_meter::Meter;
 use reef_wasi::{
-    Capabilities, ComponentGuest, ModuleGuest, PartImport, Stdio, Storage, World, WorldError,
+    Capabilities, ComponentGuest, ModuleGuest, PartImport, Scopes, Stdio, Storage, World,
+    WorldError,
 };
 use wasmtime::{InstancePre, component};
 
@@ -21,7 +22,23 @@ use crate::{
     Failure,
     failure::Trap,
     pipe::{Ending, Pipe},
+    remote::{self, Callee, OptionsOf, import_over_bus},
 };
+
+/// An import of a workload that is answered elsewhere.
+#[derive(Clone)]
+pub struct Remote {
+    /// The interface (`acme:math/add`, with or without a version), or its package.
+    pub import: String,
+    /// Who answers.
+    pub callee: Arc<dyn Callee>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("import", &self.import).finish_non_exhaustive()
+    }
+}
 
 /// What a workload is made from.
 #[derive(Clone, Debug)]
@@ -32,6 +49,8 @@ pub struct Spec {
     pub grants: Grants,
     /// What it may use.
     pub limits: Limits,
+    /// What of it is answered elsewhere.
+    pub remote: Vec<Remote>,
 }
 
 /// An artifact, compiled, linked to its world and within its limits: an instance away from running.
@@ -115,15 +134,15 @@ impl Workload {
         artifact: &Artifact,
         spec: Spec,
     ) -> Result<Self, PrepareError> {
-        let Spec { name, grants, limits } = spec;
+        let Spec { name, grants, limits, remote } = spec;
         let (flavour, code) = compile(&engine, artifact)?;
         let storage = match grants.scratch {
             Some(_) => Storage::Metered,
             None => Storage::Plain,
         };
-        let linked = link(flavour, artifact, (&name, storage), code)?;
+        let (linked, scopes) = link(flavour, artifact, (&name, storage), &remote, code)?;
         let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
-        let world = World::new(name, grants, limits, share)?;
+        let world = World::new(name, grants, limits, share)?.with_scopes(scopes);
         Ok(Self {
             engine,
             flavour,
@@ -143,6 +162,7 @@ impl Workload {
         let (name, limits) = (self.name().clone(), self.world.limits().clone());
         let share = Arc::new(Share::new(&limits, Arc::new(Meter::new())));
         let world = World::new(name, self.world.grants().clone(), limits, share)?;
+        let world = world.with_scopes(self.world.scopes().clone());
         let linked = match &self.linked {
             Linked::Module(pre) => Linked::Module(pre.clone()),
             Linked::Component(pre) => Linked::Component(pre.clone()),
@@ -333,6 +353,10 @@ fn fits_plain(artifact: &Artifact) -> bool {
         (versioned && version.is_some_and(|v| (v.major, v.minor) > (0, 2)))
             || reef_wasi::ASYNCHRONOUS.contains(&package)
     };
+    // What a part has for its own is named after it.
+    let newer = |name: &str, version: Option<&semver::Version>| {
+        newer(reef_compose::own_import(name).map_or(name, |(_, name)| name), version)
+    };
     let imports = artifact.imports().iter().any(|import| match import {
         Import::Component { name, .. } => newer(&name.name, name.version.as_ref()),
         Import::Core { .. } => false,
@@ -373,8 +397,9 @@ fn link(
     flavour: Flavour,
     artifact: &Artifact,
     (name, storage): (&Arc<str>, Storage),
+    remote: &[Remote],
     code: Code,
-) -> Result<Linked, PrepareError> {
+) -> Result<(Linked, Scopes), PrepareError> {
     let explain =
         |cause: wasmtime::Error| match reef_artifact::can_run(artifact, &reef_wasi::provided()) {
             Ok(answer) if !answer.all_satisfied() => {
@@ -385,12 +410,49 @@ fn link(
     match code {
         Code::Module(module) => reef_wasi::module_linker(&module, storage)
             .and_then(|linker| linker.instantiate_pre(&module))
-            .map(Linked::Module),
+            .map(|pre| (Linked::Module(pre), Scopes::default())),
         Code::Component(component) => {
-            reef_wasi::component_linker(&component, flavour, storage, &parts(artifact))
-                .and_then(|linker| linker.instantiate_pre(&component))
-                .map(Linked::Component)
+            let made = reef_wasi::component_linker(&component, flavour, storage, &parts(artifact));
+            let made = made.and_then(|(mut linker, scopes)| {
+                for one in remote {
+                    one.link(&component, &mut linker)?;
+                }
+                Ok((linker, scopes))
+            });
+            // Why an interface cannot be carried says more than that it is missing.
+            let (linker, scopes) =
+                made.map_err(|cause| PrepareError::Link { name: name.clone(), cause })?;
+            linker.instantiate_pre(&component).map(|pre| (Linked::Component(pre), scopes))
         }
     }
     .map_err(explain)
+}
+
+impl Remote {
+    /// Has the interfaces that it is for answered by it.
+    fn link(
+        &self,
+        component: &component::Component,
+        linker: &mut component::Linker<ComponentGuest>,
+    ) -> wasmtime::Result<()> {
+        let engine = component.engine();
+        // Whoever waits for the guest ends it in time, and what it waits for with it.
+        let options: OptionsOf<ComponentGuest> = Arc::new(|_| reef_rpc::Options::default());
+        for (name, item) in component.component_type().imports(engine) {
+            let component::types::ComponentItem::ComponentInstance(instance) = item.ty else {
+                continue;
+            };
+            if self.is_for(name) {
+                let functions = remote::interface(engine, &instance)?;
+                import_over_bus(linker, name, &functions, &self.callee, &options)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_for(&self, name: &str) -> bool {
+        let unversioned = name.split('@').next().unwrap_or(name);
+        let package = unversioned.split('/').next().unwrap_or(unversioned);
+        [name, unversioned, package].contains(&&*self.import)
+    }
 }

@@ -1,7 +1,7 @@
 //! A bounded queue in front of a workload: so many requests at once, so many waiting, so long.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ struct Gate {
     /// queue's lock; while anyone waits, a permit returned goes to the first of them.
     counts: AtomicU64,
     queue: Mutex<Queue>,
-    max_concurrent: u32,
+    max_concurrent: AtomicU32,
     max_queue: u32,
     max_wait: Duration,
 }
@@ -93,7 +93,7 @@ impl Admission {
             gate: Arc::new(Gate {
                 counts: AtomicU64::new(0),
                 queue: Mutex::default(),
-                max_concurrent: max_concurrent.max(1),
+                max_concurrent: AtomicU32::new(max_concurrent.max(1)),
                 max_queue,
                 max_wait,
             }),
@@ -125,6 +125,13 @@ impl Admission {
         }
     }
 
+    /// Admits more or fewer at once from now on; at least one. Those beyond are not called back: they leave when they
+    /// are done.
+    pub fn set_max_concurrent(&self, max_concurrent: u32) {
+        self.gate.max_concurrent.store(max_concurrent.max(1), Ordering::Release);
+        self.gate.call_in();
+    }
+
     /// Permits out now.
     pub fn running(&self) -> u32 {
         running(self.gate.counts.load(Ordering::Relaxed))
@@ -141,12 +148,15 @@ impl Admission {
 }
 
 impl Gate {
+    fn has_room(&self, counts: u64) -> bool {
+        running(counts) < self.max_concurrent.load(Ordering::Acquire)
+    }
+
     /// Takes a place if there is one and nobody waits for it.
     fn enter_free(&self) -> bool {
         self.counts
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, |counts| {
-                (waiting(counts) == 0 && running(counts) < self.max_concurrent)
-                    .then_some(counts + ONE_RUNNING)
+                (waiting(counts) == 0 && self.has_room(counts)).then_some(counts + ONE_RUNNING)
             })
             .is_ok()
     }
@@ -155,8 +165,10 @@ impl Gate {
     fn enter_or_queue(self: &Arc<Self>) -> Result<Option<Ticket>, Refused> {
         let mut queue = lock(&self.queue);
         // Decided and counted in one step: a permit returned in between sees the waiter or is seen.
+        let mut entered = false;
         let decided = self.counts.fetch_update(Ordering::AcqRel, Ordering::Acquire, |counts| {
-            if waiting(counts) == 0 && running(counts) < self.max_concurrent {
+            entered = waiting(counts) == 0 && self.has_room(counts);
+            if entered {
                 Some(counts + ONE_RUNNING)
             } else if waiting(counts) < self.max_queue {
                 Some(counts + ONE_WAITING)
@@ -166,7 +178,7 @@ impl Gate {
         });
         match decided {
             Err(_) => Err(Refused::QueueFull { max_queue: self.max_queue }),
-            Ok(counts) if waiting(counts) == 0 && running(counts) < self.max_concurrent => Ok(None),
+            Ok(_) if entered => Ok(None),
             Ok(_) => {
                 let number = queue.next_ticket;
                 queue.next_ticket += 1;
@@ -186,16 +198,34 @@ impl Gate {
             return;
         }
         let mut queue = lock(&self.queue);
-        match queue.waiting.pop_front() {
+        // There may be fewer places than there were.
+        let beyond = running(self.counts.load(Ordering::Acquire))
+            > self.max_concurrent.load(Ordering::Acquire);
+        let next = if beyond { None } else { queue.waiting.pop_front() };
+        match next {
             Some((_, call)) => {
                 self.counts.fetch_sub(ONE_WAITING, Ordering::AcqRel);
                 // Cannot fail: a ticket is taken off the queue before its receiver is dropped.
                 let _ = call.send(());
             }
-            // The last waiter left in between; with the lock held no other can come.
+            // Or the last waiter left in between; with the lock held no other can come.
             None => {
                 self.counts.fetch_sub(ONE_RUNNING, Ordering::AcqRel);
             }
+        }
+    }
+}
+
+impl Gate {
+    /// Gives places that are free to those who wait.
+    fn call_in(&self) {
+        let mut queue = lock(&self.queue);
+        while !queue.waiting.is_empty() && self.has_room(self.counts.load(Ordering::Acquire)) {
+            let Some((_, call)) = queue.waiting.pop_front() else { return };
+            // Nobody else enters while one waits, and leaving is counted under the lock or makes more room.
+            self.counts.fetch_add(ONE_RUNNING, Ordering::AcqRel);
+            self.counts.fetch_sub(ONE_WAITING, Ordering::AcqRel);
+            let _ = call.send(());
         }
     }
 }

@@ -6,7 +6,9 @@
 
 mod histogram;
 mod meter;
+mod own;
 mod shard;
 
 pub use histogram::{BOUNDS, BUCKETS, Histogram, HistogramSnapshot, LARGEST_BOUND, SMALLEST_BOUND};
 pub use meter::{Finished, Meter, MeterSnapshot, ResponseClass};
+pub use own::{MOST_OWN, OWN_FORGOTTEN, Own, Said};

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::histogram::{Cells, HistogramSnapshot, nanos};
+use crate::own::Own;
 use crate::shard::Sharded;
 
 #[cfg(test)]
@@ -81,6 +82,7 @@ pub struct Meter {
     memory: AtomicU64,
     memory_peak: AtomicU64,
     instance_memory_peak: AtomicU64,
+    own: Own,
 }
 
 /// As few counters as give the totals: requests in flight are those admitted and not in `latency`, requests
@@ -113,6 +115,12 @@ impl Meter {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What the workload measures by itself.
+    #[must_use]
+    pub fn own(&self) -> &Own {
+        &self.own
     }
 
     /// A request entered the admission queue.

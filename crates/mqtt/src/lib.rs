@@ -13,4 +13,4 @@ mod listen;
 
 pub use broker::{AddressError, Broker, ConnectError, Credentials};
 pub use client::{Client, PublishError};
-pub use listen::{Ack, Event, Message, QoS, Topic, TopicError, listen};
+pub use listen::{Ack, Event, Message, QoS, Topic, TopicError, listen, listen_until};

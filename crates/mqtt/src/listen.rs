@@ -1,16 +1,33 @@
 //! Messages of a topic, for as long as somebody wants them.
 
-use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    fmt,
+    future::pending,
+    pin::{Pin, pin},
+    str::FromStr,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use reef_egress::Backoff;
 pub use rumqttc::QoS;
 use rumqttc::{
-    AsyncClient, EventLoop, Incoming, ManualAck, SubscribeReasonCode, ValidatedTopicFilter,
+    AsyncClient, EventLoop, Incoming, ManualAck, Outgoing, SubscribeReasonCode,
+    ValidatedTopicFilter,
 };
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 
 use crate::broker::{ANSWERING, Broker, ConnectError};
+
+/// How long the end of a connection may take: who wants its session waits.
+const LEAVING: Duration = Duration::from_secs(2);
+/// A topic that nobody is subscribed to.
+const NOBODYS: &str = "reef/nobody/is/subscribed/to/this";
 
 /// A filter of topics: `sensors/+/temperature`, `sensors/#`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +69,18 @@ pub struct Message {
 }
 
 /// What the broker waits for before it takes a message for delivered. It sends only so many ahead.
+///
+/// It belongs to the connection that the message came over: on the next one its number may be another message's.
 pub struct Ack {
     client: AsyncClient,
     ack: ManualAck,
+    /// When it is on its way; with an error when the connection is not there any more.
+    sent: oneshot::Receiver<()>,
 }
+
+/// Acknowledgements of one connection that are to be told when they are on their way, by their packets' numbers.
+#[derive(Default)]
+struct Acks(HashMap<u16, oneshot::Sender<()>>);
 
 impl FromStr for Topic {
     type Err = TopicError;
@@ -81,10 +106,45 @@ impl Ack {
         let _ = self.client.try_manual_ack(self.ack);
     }
 
-    /// The message was handled. Nothing happens where its connection is not there any more.
+    /// The message was handled. When this ends, the broker is told, or will deliver it again: nothing happens where
+    /// its connection is not there any more.
     pub async fn done(self) {
+        let Self { client, ack, sent } = self;
+        let telling = async {
+            if client.manual_ack(ack).await.is_ok() {
+                // Who ends the connection after this takes nothing of it back.
+                let _ = sent.await;
+            }
+        };
         // Past that, the connection is as good as lost, and the broker forgets.
-        let _ = timeout(ANSWERING, self.client.manual_ack(self.ack)).await;
+        let _ = timeout(ANSWERING, telling).await;
+    }
+}
+
+impl Acks {
+    fn message(&mut self, client: &AsyncClient, publish: rumqttc::Publish) -> Message {
+        let ack = client.prepare_ack(&publish).map(|ack| {
+            let (sender, sent) = oneshot::channel();
+            self.0.insert(publish.pkid, sender);
+            Ack { client: client.clone(), ack, sent }
+        });
+        Message {
+            topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+            payload: publish.payload,
+            ack,
+        }
+    }
+
+    /// Whether one is on its way; with quality 2, whether the broker has answered it.
+    fn look(&mut self, event: &rumqttc::Event) {
+        let rumqttc::Event::Outgoing(Outgoing::PubAck(packet) | Outgoing::PubComp(packet)) = event
+        else {
+            return;
+        };
+        if let Some(sender) = self.0.remove(packet) {
+            // Not everybody waits for it.
+            let _ = sender.send(());
+        }
     }
 }
 
@@ -103,17 +163,30 @@ pub async fn listen(
     broker: &Broker,
     topic: &Topic,
     qos: QoS,
-    mut told: impl FnMut(Event),
+    told: impl FnMut(Event),
 ) -> Infallible {
-    let mut backoff = Backoff::default();
+    listen_until(broker, topic, qos, told, pending()).await;
+    pending().await
+}
+
+/// The same `until` then. When it ends, the broker has what was acknowledged before.
+pub async fn listen_until(
+    broker: &Broker,
+    topic: &Topic,
+    qos: QoS,
+    mut told: impl FnMut(Event),
+    until: impl Future<Output = ()>,
+) {
+    let (mut backoff, mut until) = (Backoff::default(), pin!(until));
     loop {
-        let why = match until_lost(broker, topic, qos, &mut backoff, &mut told).await {
-            Ok(never) => match never {},
-            Err(why) => why,
-        };
+        let listening = until_lost(broker, topic, qos, &mut backoff, &mut told, until.as_mut());
+        let Err(why) = listening.await else { return };
         let pause = backoff.pause();
         told(Event::Lost { why, pause });
-        sleep(pause).await;
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = until.as_mut() => return,
+        }
     }
 }
 
@@ -123,29 +196,64 @@ async fn until_lost(
     qos: QoS,
     backoff: &mut Backoff,
     told: &mut impl FnMut(Event),
-) -> Result<Infallible, ConnectError> {
+    mut until: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), ConnectError> {
     let (client, mut events) = broker.client().await?;
     let lost = |error: rumqttc::ClientError| ConnectError::Connection(error.to_string());
-    subscribed(&client, &mut events, topic, qos, told).await?;
+    let mut acks = Acks::default();
+    tokio::select! {
+        subscribed = subscribed((&client, &mut events), &mut acks, topic, qos, told) => subscribed?,
+        () = until.as_mut() => return Ok(()),
+    }
     backoff.reset();
     loop {
-        match events.poll().await? {
+        let event = tokio::select! {
+            event = events.poll() => event?,
+            () = until.as_mut() => {
+                leave(&client, &mut events, &mut acks).await;
+                return Ok(());
+            }
+        };
+        match event {
             rumqttc::Event::Incoming(Incoming::Publish(publish)) => {
-                told(Event::Message(message(&client, publish)));
+                told(Event::Message(acks.message(&client, publish)));
             }
             // The library would open another session, without a subscription.
             rumqttc::Event::Incoming(Incoming::ConnAck(_)) => {
                 client.subscribe(topic.0.as_str(), qos).await.map_err(lost)?;
             }
-            _ => {}
+            other => acks.look(&other),
         }
     }
 }
 
+/// Waits until the broker has read all that was sent. It answers no acknowledgement, but answers in turn: a session
+/// that somebody else takes up before would have messages again that were handled.
+async fn leave(client: &AsyncClient, events: &mut EventLoop, acks: &mut Acks) {
+    let asking = async {
+        if let Ok(asked) = client.unsubscribe_tracked(NOBODYS).await {
+            let _ = asked.wait_completion_async().await;
+        }
+    };
+    let driving = async {
+        while let Ok(event) = events.poll().await {
+            // What still comes is delivered again.
+            acks.look(&event);
+        }
+    };
+    let left = async {
+        tokio::select! {
+            () = asking => {}
+            () = driving => {}
+        }
+    };
+    let _ = timeout(LEAVING, left).await;
+}
+
 /// Connects and subscribes. Messages may come before the broker says so.
 async fn subscribed(
-    client: &AsyncClient,
-    events: &mut EventLoop,
+    (client, events): (&AsyncClient, &mut EventLoop),
+    acks: &mut Acks,
     topic: &Topic,
     qos: QoS,
     told: &mut impl FnMut(Event),
@@ -166,19 +274,10 @@ async fn subscribed(
                 return Ok(());
             }
             rumqttc::Event::Incoming(Incoming::Publish(publish)) => {
-                told(Event::Message(message(client, publish)));
+                told(Event::Message(acks.message(client, publish)));
             }
-            _ => {}
+            other => acks.look(&other),
         }
-    }
-}
-
-fn message(client: &AsyncClient, publish: rumqttc::Publish) -> Message {
-    let ack = client.prepare_ack(&publish);
-    Message {
-        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-        payload: publish.payload,
-        ack: ack.map(|ack| Ack { client: client.clone(), ack }),
     }
 }
 

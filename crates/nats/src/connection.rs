@@ -99,11 +99,19 @@ impl Connection {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The client, connected.
+    /// The client, connected, for who keeps it.
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub async fn client(&self) -> Result<Client, Failure> {
+        self.ready().await.cloned()
+    }
+
+    /// The client, connected. To clone it takes a fifth of the time that a small request does.
     ///
     /// # Errors
     /// When no server can be reached, or none lets it in.
-    pub async fn client(&self) -> Result<Client, Failure> {
+    pub async fn ready(&self) -> Result<&Client, Failure> {
         let shared = &self.shared;
         let client = shared.client.get_or_try_init(|| shared.connect()).await?;
         if !*shared.connected.borrow() {
@@ -112,7 +120,7 @@ impl Connection {
             back.map_err(|_| Failure::unreachable("the connection to NATS was lost"))?
                 .map_err(Failure::unreachable)?;
         }
-        Ok(client.clone())
+        Ok(client)
     }
 
     /// JetStream, on a server that has what is needed of it.
@@ -146,6 +154,16 @@ impl Connection {
         Ok(context)
     }
 
+    /// Whether it is connected: told each time that a connection is made or lost.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.shared.connected.subscribe()
+    }
+
+    /// JetStream's domain, where the settings say one.
+    pub fn domain(&self) -> Option<&str> {
+        self.shared.domain.as_deref()
+    }
+
     /// What its tasks run on.
     pub fn runtime(&self) -> &Handle {
         &self.shared.runtime
@@ -169,7 +187,7 @@ impl Shared {
         });
         match connecting.await {
             Ok(Ok(client)) => {
-                self.connected.send_replace(true);
+                set(&self.connected, true);
                 Ok(client)
             }
             Ok(Err(failure)) => Err(failure),
@@ -275,15 +293,20 @@ fn pause(tries: usize) -> Duration {
     (first * 2_u32.pow(doubled)).min(longest).mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
+/// Says whether it is connected, if that is new: who listens takes it that something was lost.
+fn set(connected: &watch::Sender<bool>, is: bool) -> bool {
+    connected.send_if_modified(|was| std::mem::replace(was, is) != is)
+}
+
 fn noticed(connected: &watch::Sender<bool>, event: &Event) {
     match event {
         Event::Connected => {
-            if !connected.send_replace(true) {
+            if set(connected, true) {
                 tracing::debug!("Connected to NATS.");
             }
         }
         Event::Disconnected | Event::Closed => {
-            if connected.send_replace(false) {
+            if set(connected, false) {
                 tracing::warn!("The connection to NATS was lost; it is made again.");
             }
         }

@@ -71,6 +71,19 @@ pub fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Failure {
     Failure::Backend(format!("NATS: {said}"))
 }
 
+/// That nobody answers for JetStream, as a failure that passes: where it is known to be there, it is behind a connection
+/// of the servers' that is lost (a leaf node's). Any other failure is as it is.
+pub fn unreached(failure: Failure) -> Failure {
+    match failure {
+        Failure::Unsupported(why) => Failure::unreachable(why),
+        // As the client says that there were no responders to one of its requests.
+        Failure::Backend(why) if why.contains("JetStream resource does not exist") => {
+            Failure::unreachable(why)
+        }
+        other => other,
+    }
+}
+
 fn no_jetstream() -> Failure {
     let why = "the NATS server has no JetStream for this account; start it with `-js`, \
                or enable it in the account";

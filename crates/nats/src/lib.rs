@@ -12,4 +12,4 @@ mod failure;
 pub mod setting;
 
 pub use connection::{Connection, OLDEST};
-pub use failure::{failed, jetstream_error};
+pub use failure::{failed, jetstream_error, unreached};

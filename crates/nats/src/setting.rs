@@ -21,3 +21,25 @@ pub const CREDENTIALS: Setting =
 pub const TLS: Setting = Setting::new("tls", "`true` to connect with TLS or not at all");
 /// JetStream's domain.
 pub const DOMAIN: Setting = Setting::new("domain", "JetStream's domain, where it has one");
+
+/// What every backend that is kept in NATS takes, and what it takes beside that: the settings of a
+/// [`Backend`](reef_capability::Backend).
+#[macro_export]
+macro_rules! settings {
+    ($($own:expr),* $(,)?) => {
+        &[
+            $crate::setting::URL,
+            $crate::setting::USER,
+            $crate::setting::PASSWORD,
+            $crate::setting::TOKEN,
+            $crate::setting::NKEY,
+            $crate::setting::CREDENTIALS,
+            $crate::setting::TLS,
+            $crate::setting::TLS_ROOTS,
+            $crate::setting::TLS_CERT,
+            $crate::setting::TLS_KEY,
+            $crate::setting::DOMAIN,
+            $($own),*
+        ]
+    };
+}

@@ -78,7 +78,7 @@ pub(crate) fn apportion(
     wanted: &[u32],
     cells: &[Cell],
     rooms: &[Room],
-    domains: &[Domain<'_>],
+    domains: &[Domain],
     topology: Option<&Topology>,
     even: bool,
 ) -> Apportioned {

@@ -1,7 +1,7 @@
 //! A set of hosts: one bit each.
 
 /// A set of the numbers below some length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
@@ -14,6 +14,12 @@ impl Bits {
         self.0[at as usize / 64] |= 1 << (at % 64);
     }
 
+    pub(crate) fn set(&mut self, at: u32, is: bool) {
+        let bit = 1 << (at % 64);
+        let word = &mut self.0[at as usize / 64];
+        *word = if is { *word | bit } else { *word & !bit };
+    }
+
     pub(crate) fn contains(&self, at: u32) -> bool {
         self.0[at as usize / 64] >> (at % 64) & 1 == 1
     }
@@ -24,6 +30,11 @@ impl Bits {
 
     pub(crate) fn clear(&mut self) {
         self.0.fill(0);
+    }
+
+    /// Whether the two have any in common.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(word, other)| word & other != 0)
     }
 
     pub(crate) fn intersect(&mut self, other: &Self) {

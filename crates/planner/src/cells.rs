@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     bits::Bits,
     desired::{Rules, Topology},
-    hosts::{Hosts, Standing},
+    hosts::Hosts,
+    id::Id,
 };
 
 /// Penalties of all preferences together are at most this.
@@ -25,14 +26,14 @@ pub(crate) struct Cell {
 
 /// A failure domain.
 #[derive(Debug)]
-pub(crate) struct Domain<'a> {
-    pub(crate) name: &'a str,
+pub(crate) struct Domain {
+    pub(crate) name: Id,
     /// Whether the others are held back when it is behind: whether some host of it takes instances.
     pub(crate) counts: bool,
 }
 
 /// The hosts that the rules allow: labels, constraints, and parts of the spread.
-pub(crate) fn allowed(hosts: &Hosts<'_>, rules: &Rules, among: &Bits) -> Bits {
+pub(crate) fn allowed(hosts: &Hosts, rules: &Rules, among: &Bits) -> Bits {
     let mut allowed = among.clone();
     for constraint in &rules.required {
         allowed.intersect(&hosts.satisfying(constraint));
@@ -55,11 +56,7 @@ pub(crate) fn allowed(hosts: &Hosts<'_>, rules: &Rules, among: &Bits) -> Bits {
 }
 
 /// The hosts `among` some that the rules allow, by what the rules say of them.
-pub(crate) fn cells<'a>(
-    hosts: &Hosts<'a>,
-    rules: &Rules,
-    among: &Bits,
-) -> (Vec<Cell>, Vec<Domain<'a>>) {
+pub(crate) fn cells(hosts: &Hosts, rules: &Rules, among: &Bits) -> (Vec<Cell>, Vec<Domain>) {
     let all = allowed(hosts, rules, among);
     let parts = if rules.spread.is_empty() { vec![0] } else { Vec::new() };
     let mut cells = vec![Cell { hosts: all, parts, penalty: 0, domain: None }];
@@ -106,9 +103,9 @@ fn split(cells: &mut Vec<Cell>, set: &Bits, mark: impl Fn(&mut Cell, bool)) {
 }
 
 /// Splits the cells by the values of a label. Without the label there is no domain.
-fn by_domain<'a>(hosts: &Hosts<'a>, topology: &Topology, cells: &mut Vec<Cell>) -> Vec<Domain<'a>> {
-    let mut found: BTreeMap<&'a str, usize> = BTreeMap::new();
-    let mut domains: Vec<Domain<'a>> = Vec::new();
+fn by_domain(hosts: &Hosts, topology: &Topology, cells: &mut Vec<Cell>) -> Vec<Domain> {
+    let mut found: BTreeMap<&Id, usize> = BTreeMap::new();
+    let mut domains: Vec<Domain> = Vec::new();
     for mut cell in std::mem::take(cells) {
         for (name, with) in hosts.values(&topology.label) {
             let mut inside = cell.hosts.clone();
@@ -117,9 +114,9 @@ fn by_domain<'a>(hosts: &Hosts<'a>, topology: &Topology, cells: &mut Vec<Cell>) 
                 continue;
             }
             cell.hosts.subtract(&inside);
-            let open = inside.iter().any(|host| hosts.standing(host) == Standing::Open);
+            let open = inside.meets(hosts.open());
             let domain = *found.entry(name).or_insert_with(|| {
-                domains.push(Domain { name, counts: false });
+                domains.push(Domain { name: name.clone(), counts: false });
                 domains.len() - 1
             });
             domains[domain].counts |= open;

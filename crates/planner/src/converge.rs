@@ -53,7 +53,7 @@ pub(crate) struct Way<'a> {
 
 /// Says what is to be done now, and why not more.
 pub(crate) fn converge(
-    hosts: &mut Hosts<'_>,
+    hosts: &mut Hosts,
     way: &Way<'_>,
     actions: &mut Vec<Action>,
     reasons: &mut Vec<Reason>,
@@ -62,12 +62,7 @@ pub(crate) fn converge(
     stop(hosts, way, actions, reasons);
 }
 
-fn start(
-    hosts: &mut Hosts<'_>,
-    way: &Way<'_>,
-    actions: &mut Vec<Action>,
-    reasons: &mut Vec<Reason>,
-) {
+fn start(hosts: &mut Hosts, way: &Way<'_>, actions: &mut Vec<Action>, reasons: &mut Vec<Reason>) {
     let total: u64 = way.live.values().map(|live| u64::from(live.instances)).sum();
     let wanted: u64 = way.wanted.iter().map(|wanted| u64::from(wanted.instances)).sum();
     let mut may = (wanted + u64::from(way.max_surge)).saturating_sub(total);
@@ -103,7 +98,7 @@ fn start(
     }
 }
 
-fn stop(hosts: &Hosts<'_>, way: &Way<'_>, actions: &mut Vec<Action>, reasons: &mut Vec<Reason>) {
+fn stop(hosts: &Hosts, way: &Way<'_>, actions: &mut Vec<Action>, reasons: &mut Vec<Reason>) {
     let ready: u64 = way.live.values().map(|live| u64::from(live.ready)).sum();
     let mut may = if way.routed { ready.saturating_sub(way.floor.into()) } else { 0 };
     let target = |host: u32, revision: u64| {
@@ -135,7 +130,7 @@ fn stop(hosts: &Hosts<'_>, way: &Way<'_>, actions: &mut Vec<Action>, reasons: &m
     }
 }
 
-fn scale(hosts: &Hosts<'_>, way: &Way<'_>, host: u32, revision: u64, from: u32, to: u32) -> Action {
+fn scale(hosts: &Hosts, way: &Way<'_>, host: u32, revision: u64, from: u32, to: u32) -> Action {
     let (host, workload) = (hosts.id(host).clone(), way.workload.clone());
     Action::Scale { host, workload, revision, from, to }
 }

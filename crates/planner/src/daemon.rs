@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many instances each host is to have: as many as are wanted, where it takes new ones, and else those that it has.
-pub(crate) fn wanted(hosts: &Hosts<'_>, ask: &Ask<'_>) -> Vec<(u32, u32)> {
+pub(crate) fn wanted(hosts: &Hosts, ask: &Ask<'_>) -> Vec<(u32, u32)> {
     let limit = ask.rules.per_host.unwrap_or(u32::MAX).min(ask.instances);
     let here = |host: u32| {
         let running = ask.running.get(&host).copied().unwrap_or_default();
@@ -27,7 +27,7 @@ pub(crate) fn wanted(hosts: &Hosts<'_>, ask: &Ask<'_>) -> Vec<(u32, u32)> {
 }
 
 /// Places them, and `most` in all: hosts that have some come first.
-pub(crate) fn place(hosts: &mut Hosts<'_>, ask: &Ask<'_>, most: u32) -> Placed {
+pub(crate) fn place(hosts: &mut Hosts, ask: &Ask<'_>, most: u32) -> Placed {
     let mut all = wanted(hosts, ask);
     let wanted: u64 = all.iter().map(|(_, here)| u64::from(*here)).sum();
     let has = |host: &u32| ask.running.get(host).is_some_and(|one| one.wanted + one.replaced > 0);

@@ -19,7 +19,7 @@ pub(crate) struct Kept {
 /// Leaves `left` of the instances that may stay. First go those that are to be replaced anyway, so that a new instance
 /// that was started somewhere stays there; then those that are not ready; then others. Each time the hosts with the
 /// most give first (or, where hosts are packed, those that are used least).
-pub(crate) fn shed(hosts: &Hosts<'_>, packing: Packing, kept: &mut [Kept], left: u32) {
+pub(crate) fn shed(hosts: &Hosts, packing: Packing, kept: &mut [Kept], left: u32) {
     let sum = kept.iter().map(|one| u64::from(one.keep)).sum::<u64>();
     if sum <= u64::from(left) {
         return;
@@ -69,7 +69,7 @@ fn lower(kept: &mut [Kept], left: u32, floor: fn(&Kept) -> u32) {
 /// Gives `wanted` new instances to the hosts of a cell, as far as `room` says that they have some. `kept` is what they
 /// have already.
 pub(crate) fn fill(
-    hosts: &Hosts<'_>,
+    hosts: &Hosts,
     packing: Packing,
     cell: &Cell,
     kept: &BTreeMap<u32, u32>,
@@ -112,7 +112,7 @@ pub(crate) fn fill(
 
 /// Raises the hosts with the fewest to one level, as water would.
 fn evenly(
-    hosts: &Hosts<'_>,
+    hosts: &Hosts,
     cell: &Cell,
     kept: &BTreeMap<u32, u32>,
     wanted: u32,

@@ -52,10 +52,12 @@ mod cells;
 mod converge;
 mod daemon;
 mod desired;
+mod entries;
 mod fill;
 mod flow;
 mod hosts;
 mod id;
+mod labels;
 mod observed;
 mod place;
 mod plan;
@@ -66,6 +68,7 @@ mod resources;
 mod rollout;
 mod shares;
 mod shortage;
+mod workload;
 
 pub use desired::{
     Amount, BackOff, CanaryStep, Constraint, Desired, Gates, Labels, MOST_INSTANCES, Packing,
@@ -77,7 +80,7 @@ pub use observed::{
     Verdict, Weights,
 };
 pub use plan::{Action, Phase, Plan, SpreadStatus, Status, Target};
-pub use planner::plan;
+pub use planner::{Changed, Planner, plan};
 pub use reason::{QuotaOf, Reason, Shortage};
 pub use resources::Resources;
 

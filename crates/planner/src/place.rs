@@ -66,7 +66,7 @@ impl Ask<'_> {
 
 /// Finds a place for so many instances. What they use today is not planned for in `hosts`; what they are to use is
 /// afterwards.
-pub(crate) fn place(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
+pub(crate) fn place(hosts: &mut Hosts, ask: &Ask<'_>) -> Placed {
     let mut result = find(hosts, ask);
     result.able = result.targets.values().sum();
     let leaves = |host: &u32| hosts.standing(*host) == Standing::Leaving;
@@ -80,7 +80,7 @@ pub(crate) fn place(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
     result
 }
 
-fn find(hosts: &mut Hosts<'_>, ask: &Ask<'_>) -> Placed {
+fn find(hosts: &mut Hosts, ask: &Ask<'_>) -> Placed {
     let among = if ask.as_if_staying { hosts.staying() } else { hosts.usable() };
     let (cells, domains) = cells(hosts, ask.rules, among);
     let rules = ask.rules;
@@ -186,14 +186,14 @@ fn rooms(cell: &Cell, kept: &[Kept], instances: u32, more: impl Fn(u32) -> u32) 
 }
 
 /// How many instances a host can have in all.
-fn slots(hosts: &Hosts<'_>, ask: &Ask<'_>, host: u32) -> u32 {
+fn slots(hosts: &Hosts, ask: &Ask<'_>, host: u32) -> u32 {
     let limit = ask.rules.per_host.unwrap_or(MOST_INSTANCES).min(MOST_INSTANCES);
     let spare = u32::from(ask.reserves(host));
     hosts.free(host).room(ask.requests, MOST_INSTANCES).saturating_sub(spare).min(limit)
 }
 
 /// How many of those that run on a host may stay there (or be replaced there).
-fn keep(hosts: &Hosts<'_>, ask: &Ask<'_>, host: u32, running: Running) -> u32 {
+fn keep(hosts: &Hosts, ask: &Ask<'_>, host: u32, running: Running) -> u32 {
     match hosts.standing(host) {
         Standing::Open => (running.wanted + running.replaced).min(slots(hosts, ask, host)),
         Standing::Cordoned => running.wanted.min(slots(hosts, ask, host)),
@@ -207,7 +207,7 @@ fn keep(hosts: &Hosts<'_>, ask: &Ask<'_>, host: u32, running: Running) -> u32 {
 }
 
 /// How many a host can take beyond those that stay.
-fn more(hosts: &Hosts<'_>, ask: &Ask<'_>, host: u32, kept: u32) -> u32 {
+fn more(hosts: &Hosts, ask: &Ask<'_>, host: u32, kept: u32) -> u32 {
     match hosts.standing(host) {
         Standing::Open => slots(hosts, ask, host).saturating_sub(kept),
         _ => 0,

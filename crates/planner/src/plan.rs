@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{Id, Time, WorkloadKey},
@@ -23,7 +23,7 @@ pub struct Plan {
 }
 
 /// One thing that is to be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Writes down how far the rollout of a workload is.
@@ -80,7 +80,7 @@ pub struct Status {
 }
 
 /// So many instances of a revision on a host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// The host.
     pub host: Id,
@@ -91,7 +91,7 @@ pub struct Target {
 }
 
 /// A part of a spread.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpreadStatus {
     /// Its name; empty, where the workload has no parts.
     pub name: Id,
@@ -102,7 +102,7 @@ pub struct SpreadStatus {
 }
 
 /// How a workload is in a word, the best first: the worst of its workloads' is how an application is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Exactly what is wanted runs, where it is wanted, and is ready.

@@ -1,93 +1,288 @@
-//! Planning: all workloads, one after the other.
+//! Planning: all workloads, one after the other; and again, only those that would be planned otherwise.
+//!
+//! A workload rests, once it runs as it is wanted. Planning it takes nothing from hosts and gives them nothing, so
+//! others are planned as if it were not looked at. It stays where it is, unless it is itself wanted otherwise, a host
+//! where it runs changes or has less than is used there, or its rules look at other hosts: those of a daemon do, and a
+//! topology that must hold, where a failure domain gains its first host or loses its last one.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    converge::{Live, Wanted, Way, converge},
+    bits::Bits,
+    cells::allowed,
+    converge::Live,
     daemon,
-    desired::{Desired, MOST_INSTANCES, Policy, Revision, Scale, Workload},
+    desired::{Desired, MOST_INSTANCES, Policy, Quota, Scale, Workload},
+    entries::{Entries, turn},
     hosts::{Hosts, Standing},
     id::{Id, Time, WorkloadKey},
-    observed::{Crashes, Observed, Reach, Schedule},
-    place::{Ask, Placed, Running, place},
-    plan::{Action, Phase, Plan, SpreadStatus, Status, Target},
+    labels::named,
+    observed::{Host, Observed},
+    plan::{Action, Plan},
     quota::{self, Claim},
     reason::Reason,
-    resources::Resources,
-    rollout::{Course, Facts, course},
+    workload::{ask, one, running, undeploy},
 };
 
 /// What is to be done next to come from what is there to what is wanted.
 ///
 /// The same input has the same plan; every input has one. `now` is on the clock of `observed`.
 pub fn plan(desired: &Desired, observed: &Observed, now: Time) -> Plan {
-    let mut hosts = Hosts::new(desired, observed, now);
-    let (mut entries, unwanted) = entries(desired, &hosts);
-    let mut plan = Plan { wake: hosts.wake, ..Plan::default() };
-    for (key, live) in &unwanted {
-        let status = undeploy(&mut hosts, key, live, &mut plan.actions);
-        plan.workloads.insert((*key).clone(), status);
+    let mut planner = Planner::default();
+    planner.plan(desired, observed, &Changed { all: true, ..Changed::default() }, now);
+    planner.plan
+}
+
+/// What is not as it was when there was last a plan. More than that does no harm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Whatever there is.
+    pub all: bool,
+    /// Hosts that are new, gone, or observed to be otherwise.
+    pub hosts: BTreeSet<Id>,
+    /// Workloads that are new, gone, wanted otherwise, or of which something else is observed than where they run.
+    pub workloads: BTreeSet<WorkloadKey>,
+}
+
+/// Plans again and again, each time as [`plan`] would, in a time that goes with what changed.
+#[derive(Debug, Default)]
+pub struct Planner {
+    begun: bool,
+    policy: Policy,
+    quotas: BTreeMap<Id, Quota>,
+    hosts: Hosts,
+    named: BTreeSet<Id>,
+    entries: Entries,
+    /// The workloads of which something is on a host, by host.
+    here: Vec<Vec<u32>>,
+    /// Workloads that are to be planned.
+    restless: BTreeSet<u32>,
+    /// Those that are planned by looking at all hosts: daemons, and those with a topology that must hold.
+    daemons: BTreeSet<u32>,
+    balanced: BTreeSet<u32>,
+    plan: Plan,
+    planned: Vec<WorkloadKey>,
+}
+
+/// Hosts that changed in more than what runs there.
+#[derive(Debug, Default)]
+struct Reshaped {
+    hosts: Vec<u32>,
+    /// Values of labels that they have or had.
+    values: BTreeSet<(Id, Id)>,
+}
+
+impl Planner {
+    /// What is to be done next. `changed` is what is not as it was the last time; the first time, everything.
+    pub fn plan(
+        &mut self,
+        desired: &Desired,
+        observed: &Observed,
+        changed: &Changed,
+        now: Time,
+    ) -> &Plan {
+        let same = self.policy == desired.policy && self.quotas == desired.quotas;
+        if !self.begun || changed.all || !same {
+            self.begin(desired, observed, now);
+        } else {
+            self.update(desired, observed, changed, now);
+        }
+        self.plan.actions.clear();
+        self.plan.wake = self.hosts.wake();
+        self.planned.clear();
+        let mut restless: Vec<u32> = self.restless.iter().copied().collect();
+        self.entries.sort(&mut restless);
+        for at in restless {
+            self.one(desired, observed, now, at);
+        }
+        for at in self.hosts.draining() {
+            let id = self.hosts.id(at);
+            let placements = observed.hosts.get(id).map(|host| &host.placements);
+            if placements.is_some_and(|all| all.iter().all(|one| one.instances == 0)) {
+                self.plan.actions.push(Action::Release { host: id.clone() });
+            }
+        }
+        &self.plan
     }
-    grant(desired, &hosts, &mut entries);
-    for entry in &entries {
-        let status = one(desired, observed, now, &mut hosts, entry, &mut plan);
-        plan.workloads.insert(entry.key.clone(), status);
+
+    /// The last plan.
+    pub fn planned(&self) -> &Plan {
+        &self.plan
     }
-    for (id, host) in &observed.hosts {
-        let empty = host.placements.iter().all(|placement| placement.instances == 0);
-        let reachable = matches!(host.reach, Reach::Reachable);
-        if host.schedule == Schedule::Draining && reachable && empty {
-            plan.actions.push(Action::Release { host: id.clone() });
+
+    /// The workloads whose status, targets or actions may have changed with it.
+    pub fn replanned(&self) -> &[WorkloadKey] {
+        &self.planned
+    }
+
+    /// Where instances of a workload are: hosts that are not lost, and revisions.
+    pub fn placed(&self, workload: &WorkloadKey) -> impl Iterator<Item = (&Id, u64)> {
+        let live = self.entries.place(workload).map(|at| &self.entries.at(at).live);
+        let places = live.into_iter().flat_map(|live| live.keys());
+        places.map(|(host, revision)| (self.hosts.id(*host), *revision))
+    }
+
+    /// Forgets everything, and takes in what there is.
+    fn begin(&mut self, desired: &Desired, observed: &Observed, now: Time) {
+        let (policy, quotas) = (desired.policy, desired.quotas.clone());
+        *self = Self { begun: true, policy, quotas, ..Self::default() };
+        self.named = desired.workloads.values().flat_map(named).cloned().collect();
+        self.hosts = Hosts::new(&self.named, &observed.hosts, policy.grace, now);
+        let wanted = desired.workloads.iter();
+        let wanted: Vec<u32> = wanted.map(|(key, one)| self.want(key, Some(one))).collect();
+        self.here = vec![Vec::new(); observed.hosts.len()];
+        for (at, host) in (0u32..).zip(observed.hosts.values()) {
+            self.settle(at, host);
+        }
+        for at in wanted {
+            self.claim(desired, at);
+        }
+        self.grant(desired);
+    }
+
+    /// Takes in what changed.
+    fn update(&mut self, desired: &Desired, observed: &Observed, changed: &Changed, now: Time) {
+        self.hosts.begin();
+        let mut claims = BTreeSet::new();
+        let (mut is_claimed, mut is_named) = (false, false);
+        for key in &changed.workloads {
+            let workload = desired.workloads.get(key);
+            if workload.is_some_and(|one| named(one).any(|label| !self.named.contains(label))) {
+                self.named = desired.workloads.values().flat_map(named).cloned().collect();
+                is_named = true;
+            }
+            let at = self.want(key, workload);
+            match workload {
+                Some(_) => drop(claims.insert(at)),
+                None => is_claimed = true,
+            }
+        }
+        let reshaped = self.hosts_changed(observed, changed, is_named, now);
+        for at in self.hosts.overfull() {
+            self.restless.extend(&self.here[at as usize]);
+        }
+        if !reshaped.hosts.is_empty() || !reshaped.values.is_empty() {
+            self.restless.extend(&self.daemons);
+            let unbalanced = self.unbalanced(desired, &reshaped);
+            self.restless.extend(unbalanced);
+        }
+        claims.extend(self.daemons.intersection(&self.restless));
+        for at in claims {
+            is_claimed |= self.claim(desired, at);
+        }
+        if is_claimed {
+            self.grant(desired);
         }
     }
-    plan
-}
 
-/// A workload, and what there is of it.
-#[derive(Debug)]
-struct Entry<'a> {
-    key: &'a WorkloadKey,
-    workload: &'a Workload,
-    live: BTreeMap<(u32, u64), Live>,
-    /// Instances that are wanted, and that may be.
-    wanted: u32,
-    granted: u32,
-    /// Why these are fewer.
-    reasons: Vec<Reason>,
-}
-
-type Unwanted<'a> = BTreeMap<&'a WorkloadKey, BTreeMap<(u32, u64), Live>>;
-
-/// The workloads in the order in which they are planned, and what runs of others.
-fn entries<'a>(desired: &'a Desired, hosts: &Hosts<'a>) -> (Vec<Entry<'a>>, Unwanted<'a>) {
-    let mut entries: Vec<Entry<'a>> = desired
-        .workloads
-        .iter()
-        .map(|(key, workload)| Entry {
-            key,
-            workload,
-            live: BTreeMap::new(),
-            wanted: 0,
-            granted: 0,
-            reasons: Vec::new(),
-        })
-        .collect();
-    entries.sort_by_key(|entry| (Reverse(entry.workload.priority), entry.workload.accepted));
-    let places: HashMap<&WorkloadKey, usize> =
-        entries.iter().enumerate().map(|(at, entry)| (entry.key, at)).collect();
-    let mut unwanted: Unwanted<'a> = BTreeMap::new();
-    for at in hosts.all().iter().filter(|at| hosts.standing(*at) != Standing::Lost) {
-        for placement in &hosts.host(at).placements {
-            if placement.instances == 0 {
-                continue;
+    /// A workload is wanted otherwise, or not any more.
+    fn want(&mut self, key: &WorkloadKey, workload: Option<&Workload>) -> u32 {
+        let at = self.entries.place_of(key);
+        self.restless.insert(at);
+        let entry = self.entries.at_mut(at);
+        let is_daemon = workload.is_some_and(|one| matches!(one.scale, Scale::Daemon(_)));
+        let topology = workload.and_then(|one| one.rules.topology.as_ref());
+        if workload.is_none() {
+            entry.turn = None;
+            entry.reasons.clear();
+        }
+        for (set, is) in [
+            (&mut self.daemons, is_daemon),
+            (&mut self.balanced, topology.is_some_and(|topology| topology.required)),
+        ] {
+            match is {
+                true => drop(set.insert(at)),
+                false => drop(set.remove(&at)),
             }
-            let live = match places.get(&placement.workload) {
-                Some(place) => &mut entries[*place].live,
-                None => unwanted.entry(&placement.workload).or_default(),
-            };
+        }
+        at
+    }
+
+    /// Takes in hosts that changed; `anew`: all of them, since rules name other labels.
+    fn hosts_changed(
+        &mut self,
+        observed: &Observed,
+        changed: &Changed,
+        anew: bool,
+        now: Time,
+    ) -> Reshaped {
+        let mut reshaped = Reshaped::default();
+        let (mut gone, mut joined) = (Vec::new(), Vec::new());
+        let mut same: BTreeSet<u32> = BTreeSet::new();
+        for id in &changed.hosts {
+            match (self.hosts.place(id), observed.hosts.get(id)) {
+                (Some(at), Some(_)) => drop(same.insert(at)),
+                (Some(at), None) => gone.push(at),
+                (None, Some(_)) => joined.push(id),
+                (None, None) => {}
+            }
+        }
+        same.extend(self.hosts.overdue(now));
+        for at in &gone {
+            self.unsettle(*at);
+            reshaped.note(&self.hosts, *at);
+        }
+        for at in same {
+            let Some(host) = observed.hosts.get(self.hosts.id(at)) else { continue };
+            self.unsettle(at);
+            let mut before = Reshaped::default();
+            before.note(&self.hosts, at);
+            if self.hosts.update(at, host, now) {
+                reshaped.values.append(&mut before.values);
+                reshaped.note(&self.hosts, at);
+                reshaped.hosts.push(at);
+            }
+            self.settle(at, host);
+        }
+        if anew || !gone.is_empty() || !joined.is_empty() {
+            reshaped.hosts = self.renumber(observed, &reshaped.hosts, now);
+            for id in joined {
+                let (Some(at), Some(host)) = (self.hosts.place(id), observed.hosts.get(id)) else {
+                    continue;
+                };
+                self.settle(at, host);
+                reshaped.note(&self.hosts, at);
+                reshaped.hosts.push(at);
+            }
+        }
+        reshaped
+    }
+
+    /// Gives hosts the places that they have among those that there are now. Where some of them are.
+    fn renumber(&mut self, observed: &Observed, some: &[u32], now: Time) -> Vec<u32> {
+        let hosts = Hosts::new(&self.named, &observed.hosts, self.policy.grace, now);
+        let before = std::mem::replace(&mut self.hosts, hosts);
+        let to: Vec<Option<u32>> = before.ids().map(|id| self.hosts.place(id)).collect();
+        self.entries.renumber(&to);
+        let mut here = vec![Vec::new(); self.hosts.len()];
+        for (all, to) in std::mem::take(&mut self.here).into_iter().zip(&to) {
+            if let Some(to) = to {
+                here[*to as usize] = all;
+            }
+        }
+        self.here = here;
+        some.iter().filter_map(|at| to.get(*at as usize).copied().flatten()).collect()
+    }
+
+    /// Takes away what was on a host.
+    fn unsettle(&mut self, host: u32) {
+        for at in std::mem::take(&mut self.here[host as usize]) {
+            self.entries.at_mut(at).leave(host);
+            self.restless.insert(at);
+        }
+    }
+
+    /// Puts what is on a host there.
+    fn settle(&mut self, at: u32, host: &Host) {
+        let standing = self.hosts.standing(at);
+        if standing == Standing::Lost {
+            return;
+        }
+        for placement in host.placements.iter().filter(|placement| placement.instances > 0) {
+            let place = self.entries.place_of(&placement.workload);
+            self.restless.insert(place);
+            self.here[at as usize].push(place);
+            let live = &mut self.entries.at_mut(place).live;
             let live = live.entry((at, placement.revision)).or_insert(Live {
                 instances: 0,
                 ready: 0,
@@ -95,294 +290,122 @@ fn entries<'a>(desired: &'a Desired, hosts: &Hosts<'a>) -> (Vec<Entry<'a>>, Unwa
             });
             live.instances = live.instances.saturating_add(placement.instances);
             // Nobody knows of a host that is not heard of whether anything there does work.
-            if hosts.standing(at) != Standing::Silent {
+            if standing != Standing::Silent {
                 live.ready = live.ready.saturating_add(placement.ready.min(placement.instances));
             }
         }
     }
-    (entries, unwanted)
-}
 
-/// Stops what is not wanted.
-fn undeploy(
-    hosts: &mut Hosts<'_>,
-    key: &WorkloadKey,
-    live: &BTreeMap<(u32, u64), Live>,
-    actions: &mut Vec<Action>,
-) -> Status {
-    let mut reasons = Vec::new();
-    silent(hosts, live, &mut reasons);
-    release(hosts, live);
-    let way = Way { workload: key, live, wanted: &[], floor: 0, max_surge: 0, routed: true };
-    converge(hosts, &way, actions, &mut reasons);
-    Status {
-        phase: Phase::Undeployed,
-        wanted: 0,
-        running: count(live),
-        ready: 0,
-        targets: Vec::new(),
-        spread: Vec::new(),
-        reasons,
+    /// Resting workloads with a topology that must hold, of which some failure domain may have gained its first host,
+    /// or lost the last one.
+    fn unbalanced(&self, desired: &Desired, reshaped: &Reshaped) -> Vec<u32> {
+        let mut changed = Bits::none(self.hosts.len());
+        reshaped.hosts.iter().for_each(|at| changed.insert(*at));
+        let is_unbalanced = |at: &u32| {
+            let workload = desired.workloads.get(&self.entries.at(*at).key);
+            let Some(rules) = workload.map(|one| &one.rules) else { return true };
+            let Some(topology) = &rules.topology else { return true };
+            let of_label = reshaped.values.iter().filter(|(label, _)| *label == topology.label);
+            let mut others: Option<Bits> = None;
+            of_label.into_iter().any(|(label, value)| {
+                let others = others.get_or_insert_with(|| {
+                    let mut open = allowed(&self.hosts, rules, self.hosts.open());
+                    open.subtract(&changed);
+                    open
+                });
+                !self.hosts.with(label, value).is_some_and(|with| with.meets(others))
+            })
+        };
+        let resting = self.balanced.difference(&self.restless);
+        resting.copied().filter(is_unbalanced).collect()
     }
-}
 
-/// Finds out how many instances each workload may have.
-fn grant(desired: &Desired, hosts: &Hosts<'_>, entries: &mut [Entry<'_>]) {
-    for entry in entries.iter_mut() {
-        let wanted = match entry.workload.scale {
+    /// Finds out how many instances a workload asks for. Whether that, or its place among others, is another one.
+    fn claim(&mut self, desired: &Desired, at: u32) -> bool {
+        let entry = self.entries.at_mut(at);
+        let Some(workload) = desired.workloads.get(&entry.key) else { return false };
+        let wanted = match workload.scale {
             Scale::Instances(count) => u64::from(count),
             Scale::Daemon(count) => {
-                let running = running(&entry.live, entry.workload.revision.number, true);
-                let ask = ask(entry.workload, &entry.workload.revision, count, &running);
-                let wanted = daemon::wanted(hosts, &ask);
+                let running = running(&entry.live, workload.revision.number, true);
+                let ask = ask(workload, &workload.revision, count, &running);
+                let wanted = daemon::wanted(&self.hosts, &ask);
                 wanted.iter().map(|(_, here)| u64::from(*here)).sum()
             }
         };
-        if wanted > MOST_INSTANCES.into() {
-            entry.reasons.push(Reason::TooMany { wanted });
+        let (turn, requests) = (Some(turn(workload)), workload.revision.requests);
+        if (entry.wanted, entry.turn, entry.requests) == (wanted, turn, requests) {
+            return false;
         }
-        entry.wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
-        entry.granted = entry.wanted.min(MOST_INSTANCES);
+        (entry.wanted, entry.turn, entry.requests) = (wanted, turn, requests);
+        (entry.granted, entry.reasons) = unlimited(wanted);
+        true
     }
-    let mut by_namespace: BTreeMap<&Id, Vec<usize>> = BTreeMap::new();
-    for (at, entry) in entries.iter().enumerate() {
-        if desired.quotas.contains_key(&entry.key.namespace) {
-            by_namespace.entry(&entry.key.namespace).or_default().push(at);
-        }
-    }
-    for (namespace, members) in by_namespace {
-        let Some(quota) = desired.quotas.get(namespace) else { continue };
-        let claim = |at: &usize| Claim {
-            wanted: entries[*at].granted,
-            requests: entries[*at].workload.revision.requests,
-        };
-        let claims: Vec<Claim> = members.iter().map(claim).collect();
-        let granted = quota::grant(quota, &claims);
-        for (place, at) in members.into_iter().enumerate() {
-            let reason = quota::reason(namespace, quota, &claims, &granted, place);
-            entries[at].reasons.extend(reason);
-            entries[at].granted = granted[place];
-        }
-    }
-}
 
-/// Plans one workload.
-fn one(
-    desired: &Desired,
-    observed: &Observed,
-    now: Time,
-    hosts: &mut Hosts<'_>,
-    entry: &Entry<'_>,
-    plan: &mut Plan,
-) -> Status {
-    let Entry { key, workload, live, granted, .. } = entry;
-    let number = workload.revision.number;
-    let of_new = |((_, revision), _): &(&(u32, u64), &Live)| *revision == number;
-    let facts = Facts {
-        instances: *granted,
-        ready: live.iter().filter(of_new).fold(0, |sum, (_, live)| sum.saturating_add(live.ready)),
-        others: live.keys().any(|(_, revision)| *revision != number),
-        state: observed.rollouts.get(key),
-        measure: observed.measures.get(key),
-        now,
-    };
-    let course = course(workload, &facts);
-    let mut reasons = entry.reasons.clone();
-    reasons.extend(course.reasons.iter().cloned());
-    release(hosts, live);
-    let (mut wanted, able, spread) = targets(hosts, entry, &course, &mut reasons);
-    for one in &mut wanted {
-        let crashes = observed.crashes.get(key).and_then(|crashes| crashes.get(&one.revision));
-        one.held_back = crashes.and_then(|crashes| held_back(&desired.policy, crashes, now));
-    }
-    let before = plan.actions.len();
-    if let Some(state) = &course.record {
-        let (workload, state) = ((*key).clone(), state.clone());
-        plan.actions.push(Action::Record { workload, state });
-    }
-    let routed = observed.weights.get(key) == course.weights.as_ref();
-    if !routed {
-        let (workload, weights) = ((*key).clone(), course.weights.clone());
-        plan.actions.push(Action::Route { workload, weights });
-    }
-    let floor = able.min(*granted).saturating_sub(course.max_unavailable);
-    let max_surge = course.max_surge;
-    let way = Way { workload: key, live, wanted: &wanted, floor, max_surge, routed };
-    converge(hosts, &way, &mut plan.actions, &mut reasons);
-    silent(hosts, live, &mut reasons);
-    let back_off = reasons.iter().filter_map(|reason| match reason {
-        Reason::BackOff { until, .. } => Some(*until),
-        _ => None,
-    });
-    plan.wake = back_off.chain(course.wake).chain(plan.wake).min();
-    let acted = plan.actions.len() > before;
-    status(hosts, entry, &course, wanted, spread, reasons, acted)
-}
-
-/// Where the instances of each revision are to be, and how many could be ready meanwhile.
-fn targets(
-    hosts: &mut Hosts<'_>,
-    entry: &Entry<'_>,
-    course: &Course<'_>,
-    reasons: &mut Vec<Reason>,
-) -> (Vec<Wanted>, u32, Vec<SpreadStatus>) {
-    let Entry { workload, live, granted, .. } = entry;
-    let alone = course.sets.len() == 1;
-    let mut spread = Vec::new();
-    let mut able = None;
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for (revision, instances) in &course.sets {
-        let running = running(live, revision.number, alone);
-        let replacing = running.values().any(|running| running.replaced > 0);
-        let mut ask = ask(workload, revision, *instances, &running);
-        ask.surge_first = course.max_unavailable == 0 && replacing && course.frozen.is_none();
-        let placed: Placed = match workload.scale {
-            Scale::Instances(_) => place(hosts, &ask),
-            Scale::Daemon(instances) => daemon::place(hosts, &Ask { instances, ..ask }, *granted),
-        };
-        reasons.extend(placed.reasons);
-        able.get_or_insert(placed.able);
-        spread = placed.spread;
-        wanted.push(Wanted {
-            revision: revision.number,
-            requests: revision.requests,
-            instances: *instances,
-            targets: placed.targets,
-            held_back: None,
-        });
-    }
-    if let (Some(old), [new]) = (course.frozen, wanted.as_mut_slice()) {
-        let mut rest = BTreeMap::new();
-        for (host, target) in &mut new.targets {
-            let has = live.get(&(*host, new.revision)).map_or(0, |live| live.instances);
-            let stays = has.min(*target);
-            if stays < *target {
-                rest.insert(*host, *target - stays);
+    /// Finds out how many instances each workload may have whose namespace has a quota.
+    fn grant(&mut self, desired: &Desired) {
+        for (namespace, quota) in &desired.quotas {
+            let of_namespace = |at: &u32| self.entries.at(*at).key.namespace == *namespace;
+            let mut members: Vec<u32> = self.entries.wanted().filter(of_namespace).collect();
+            self.entries.sort(&mut members);
+            let claim = |at: &u32| {
+                let entry = self.entries.at(*at);
+                Claim { wanted: unlimited(entry.wanted).0, requests: entry.requests }
+            };
+            let claims: Vec<Claim> = members.iter().map(claim).collect();
+            let granted = quota::grant(quota, &claims);
+            for (place, at) in members.into_iter().enumerate() {
+                let entry = self.entries.at_mut(at);
+                let (_, mut reasons) = unlimited(entry.wanted);
+                reasons.extend(quota::reason(namespace, quota, &claims, &granted, place));
+                if (entry.granted, &entry.reasons) != (granted[place], &reasons) {
+                    (entry.granted, entry.reasons) = (granted[place], reasons);
+                    self.restless.insert(at);
+                }
             }
-            *target = stays;
-        }
-        new.targets.retain(|_, target| *target > 0);
-        let of_old: u32 = rest.values().sum();
-        new.instances = new.instances.saturating_sub(of_old);
-        wanted.push(Wanted {
-            revision: old.number,
-            requests: old.requests,
-            instances: of_old,
-            targets: rest,
-            held_back: None,
-        });
-    }
-    (wanted, able.unwrap_or(0), spread)
-}
-
-fn status(
-    hosts: &Hosts<'_>,
-    entry: &Entry<'_>,
-    course: &Course<'_>,
-    wanted: Vec<Wanted>,
-    spread: Vec<SpreadStatus>,
-    reasons: Vec<Reason>,
-    acted: bool,
-) -> Status {
-    let live = &entry.live;
-    let mut targets = Vec::new();
-    let mut met = true;
-    let mut ready = 0u32;
-    for one in &wanted {
-        for (host, target) in &one.targets {
-            let revision = one.revision;
-            let there = live.get(&(*host, revision));
-            met &= there.is_some_and(|live| live.instances == *target && live.ready == *target);
-            targets.push(Target { host: hosts.id(*host).clone(), revision, instances: *target });
-        }
-        let of_one = live.iter().filter(|((_, revision), _)| *revision == one.revision);
-        ready = of_one.fold(ready, |sum, (_, live)| sum.saturating_add(live.ready));
-    }
-    targets.sort();
-    met &= targets.len() == live.len();
-    let whole = spread.iter().all(|part| part.placed == part.wanted);
-    let unhealthy =
-        |reason: &Reason| matches!(reason, Reason::BackOff { .. } | Reason::Silent { .. });
-    let phase = if reasons.iter().any(Reason::is_failure) {
-        Phase::Failed
-    } else if acted {
-        Phase::Reconciling
-    } else if reasons.iter().any(Reason::is_wait) {
-        Phase::Waiting
-    } else if reasons.iter().any(unhealthy) {
-        Phase::Unhealthy
-    } else if met && whole && reasons.is_empty() && !course.going {
-        Phase::Deployed
-    } else {
-        Phase::Reconciling
-    };
-    let wanted = wanted.iter().fold(0u32, |sum, one| sum.saturating_add(one.instances));
-    let wanted = wanted.saturating_add(entry.wanted - entry.granted);
-    Status { phase, wanted, running: count(live), ready, targets, spread, reasons }
-}
-
-/// What runs, by host: of a revision, and (if it is `alone`) of those that it replaces.
-fn running(
-    live: &BTreeMap<(u32, u64), Live>,
-    revision: u64,
-    alone: bool,
-) -> BTreeMap<u32, Running> {
-    let mut running: BTreeMap<u32, Running> = BTreeMap::new();
-    for ((host, number), live) in live {
-        if *number != revision && !alone {
-            continue;
-        }
-        let one = running.entry(*host).or_default();
-        let count = if *number == revision { &mut one.wanted } else { &mut one.replaced };
-        *count = count.saturating_add(live.instances).min(MOST_INSTANCES);
-        if *number == revision {
-            one.unready = live.instances - live.ready;
         }
     }
-    running
-}
 
-fn ask<'a>(
-    workload: &'a Workload,
-    revision: &Revision,
-    instances: u32,
-    running: &'a BTreeMap<u32, Running>,
-) -> Ask<'a> {
-    let (rules, requests) = (&workload.rules, revision.requests);
-    Ask { rules, instances, requests, running, surge_first: false, as_if_staying: false }
-}
-
-/// Takes what a workload uses out of what is planned.
-fn release(hosts: &mut Hosts<'_>, live: &BTreeMap<(u32, u64), Live>) {
-    for ((host, _), live) in live {
-        let used = live.requests.times(live.instances.into());
-        hosts.change(*host, used, Resources::default());
+    /// Plans a workload.
+    fn one(&mut self, desired: &Desired, observed: &Observed, now: Time, at: u32) {
+        let entry = self.entries.at(at);
+        let key = entry.key.clone();
+        let rests = match desired.workloads.get(&key) {
+            Some(workload) => {
+                let of = (desired, observed, now);
+                let (status, rests) = one(of, &mut self.hosts, workload, entry, &mut self.plan);
+                self.plan.workloads.insert(key.clone(), status);
+                rests
+            }
+            None if entry.live.is_empty() => {
+                self.plan.workloads.remove(&key);
+                self.entries.remove(at);
+                true
+            }
+            None => {
+                let status = undeploy(&mut self.hosts, entry, &mut self.plan.actions);
+                self.plan.workloads.insert(key.clone(), status);
+                false
+            }
+        };
+        if rests {
+            self.restless.remove(&at);
+        }
+        self.planned.push(key);
     }
 }
 
-/// Adds that hosts with instances are not heard of.
-fn silent(hosts: &Hosts<'_>, live: &BTreeMap<(u32, u64), Live>, reasons: &mut Vec<Reason>) {
-    let mut found: Vec<(u32, Time)> =
-        live.keys().filter_map(|(host, _)| Some((*host, hosts.until(*host)?))).collect();
-    found.dedup_by_key(|(host, _)| *host);
-    if let Some(until) = found.iter().map(|(_, until)| *until).min() {
-        let hosts = u32::try_from(found.len()).unwrap_or(u32::MAX);
-        reasons.push(Reason::Silent { hosts, until });
+impl Reshaped {
+    /// Notes which values of labels a host has.
+    fn note(&mut self, hosts: &Hosts, at: u32) {
+        let values = hosts.named(at).map(|(label, value)| (label.clone(), value.clone()));
+        self.values.extend(values);
     }
 }
 
-/// Until when a revision that crashed waits.
-fn held_back(policy: &Policy, crashes: &Crashes, now: Time) -> Option<(u32, Time)> {
-    let back_off = &policy.back_off;
-    if crashes.count == 0 || now >= crashes.last.after(back_off.forget) {
-        return None;
-    }
-    let doubled = 1u32.checked_shl(crashes.count - 1).unwrap_or(u32::MAX);
-    let wait = back_off.first.saturating_mul(doubled).min(back_off.longest);
-    let until = crashes.last.after(wait);
-    (now < until).then_some((crashes.count, until))
-}
-
-fn count(live: &BTreeMap<(u32, u64), Live>) -> u32 {
-    live.values().fold(0, |sum, live| sum.saturating_add(live.instances))
+/// What a workload gets where nothing limits it.
+fn unlimited(wanted: u64) -> (u32, Vec<Reason>) {
+    let most = wanted > MOST_INSTANCES.into();
+    let reasons = most.then_some(Reason::TooMany { wanted }).into_iter().collect();
+    (u32::try_from(wanted).unwrap_or(u32::MAX).min(MOST_INSTANCES), reasons)
 }

@@ -16,12 +16,12 @@ use crate::{
 pub(crate) struct Held<'a> {
     pub(crate) targets: &'a BTreeMap<u32, u32>,
     pub(crate) cells: &'a [Cell],
-    pub(crate) domains: &'a [Domain<'a>],
+    pub(crate) domains: &'a [Domain],
 }
 
 /// Why `missing` instances of a part have no host.
 pub(crate) fn shortage(
-    hosts: &Hosts<'_>,
+    hosts: &Hosts,
     ask: &Ask<'_>,
     part: Option<&Spread>,
     missing: u32,
@@ -63,7 +63,7 @@ pub(crate) fn shortage(
         }
         let counted = counts.iter().zip(held.domains).filter(|(_, domain)| domain.counts);
         found.domain =
-            counted.min_by_key(|(count, _)| **count).map(|(_, domain)| domain.name.into());
+            counted.min_by_key(|(count, _)| **count).map(|(_, domain)| domain.name.clone());
     } else {
         found.skew = 0;
     }

@@ -1,5 +1,6 @@
 //! What the planner does, on lattices small enough to see it.
 
+mod again;
 mod placement;
 mod properties;
 mod rollouts;

@@ -1,12 +1,17 @@
-//! One connection for commands that all of a thread's tasks share: an answer does not have to wake another thread. It is
-//! made when it is first needed, and again when it was lost.
+//! Connections for commands that all of a thread's tasks share: an answer does not have to wake another thread. One is
+//! made when it is first needed, and again when it was lost; a second where many ask at once, so that the server answers
+//! some while this thread goes on with others.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, aio::MultiplexedConnection};
 use reef_egress::explained;
 use tokio::{
@@ -16,8 +21,14 @@ use tokio::{
 
 use crate::server::{ConnectError, Server};
 
-/// Runtimes that have a connection at most. There is one for each worker of a host; others come and go.
-const CONNECTIONS: usize = 64;
+/// Connections at most. There is a runtime for each worker of a host; others come and go.
+const CONNECTIONS: usize = 128;
+/// Connections of one runtime at most.
+const OWN: usize = 2;
+/// Commands on the way over a connection before there is another one: below that, they do not wait for each other.
+const MANY: usize = 8;
+/// How long one connection is enough for a runtime that could not have another.
+const CONTENT: Duration = Duration::from_secs(5);
 
 /// Connections for commands, of which each runtime has its own. Cheap to clone.
 #[derive(Clone)]
@@ -30,24 +41,26 @@ struct Shared {
     /// What drives the connection of who asks from elsewhere.
     runtime: Handle,
     answering: Duration,
-    current: Mutex<Current>,
-    /// Held by who connects.
-    connecting: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct Current {
     /// The newest last.
-    connections: Vec<Numbered>,
+    open: ArcSwap<Vec<Arc<Open>>>,
+    /// Held by who changes those.
+    opening: Mutex<()>,
     /// Counts connections, so that a failure ends only the one that it happened on.
-    number: u64,
+    number: AtomicU64,
+    /// Held by who connects; when a connection beside another one was refused.
+    connecting: tokio::sync::Mutex<Option<Instant>>,
 }
 
-struct Numbered {
+struct Open {
     runtime: Id,
     number: u64,
     connection: MultiplexedConnection,
+    /// Commands that are on the way.
+    asked: AtomicUsize,
 }
+
+/// A command on its way.
+struct Asked(Arc<Open>);
 
 /// Why a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +90,17 @@ pub enum CommandError {
 impl Client {
     /// A client of a server, which is to answer each command within `answering`. Nothing is connected to yet.
     pub fn new(server: Server, answering: Duration, runtime: Handle) -> Self {
-        let (current, connecting) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { shared: Arc::new(Shared { server, runtime, answering, current, connecting }) }
+        Self {
+            shared: Arc::new(Shared {
+                server,
+                runtime,
+                answering,
+                open: ArcSwap::default(),
+                opening: Mutex::default(),
+                number: AtomicU64::new(0),
+                connecting: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     /// The server.
@@ -91,7 +113,8 @@ impl Client {
     /// # Errors
     /// When there is no answer, or it is no `T`.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CommandError> {
-        let (mut connection, number) = self.connection().await?;
+        let open = Asked::over(self.connection().await?);
+        let mut connection = open.0.connection.clone();
         let limit = self.shared.answering;
         let failure = match timeout(limit, connection.send_packed_command(command)).await {
             Ok(Ok(answer)) => {
@@ -104,50 +127,100 @@ impl Client {
             Err(_) => CommandError::Timeout(limit),
         };
         if !matches!(failure, CommandError::Refused { .. }) {
-            self.shared.forget(number);
+            self.shared.forget(open.0.number);
         }
         Err(failure)
     }
 
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64), ConnectError> {
+    /// The runtime's connection over which the fewest commands are on the way.
+    async fn connection(&self) -> Result<Arc<Open>, ConnectError> {
         let shared = &self.shared;
         let runtime = Handle::try_current().unwrap_or_else(|_| shared.runtime.clone());
-        if let Some(connection) = shared.connected(runtime.id()) {
-            return Ok(connection);
-        }
-        let _connecting = shared.connecting.lock().await;
-        if let Some(connection) = shared.connected(runtime.id()) {
-            return Ok(connection);
-        }
+        let mut known = None;
+        let mut connecting = match shared.quietest(runtime.id()) {
+            Some((open, true)) => return Ok(open),
+            Some((open, false)) => {
+                // Another one is made by whoever finds nobody else at it; the others go on with what there is.
+                let Ok(connecting) = shared.connecting.try_lock() else { return Ok(open) };
+                let refused = connecting.is_some_and(|at| at.elapsed() < CONTENT);
+                if refused || !shared.is_short(runtime.id()) {
+                    return Ok(open);
+                }
+                known = Some(open);
+                connecting
+            }
+            None => {
+                let connecting = shared.connecting.lock().await;
+                if let Some((open, _)) = shared.quietest(runtime.id()) {
+                    return Ok(open);
+                }
+                connecting
+            }
+        };
         let server = shared.server.clone();
         // Whoever asks may be gone before it is made.
         let made = runtime.spawn(async move { server.commands().await });
-        let connection = made.await.map_err(|_| ConnectError::Closed)??;
-        let mut current = shared.lock();
-        if current.connections.len() >= CONNECTIONS {
-            current.connections.remove(0);
-        }
-        current.number += 1;
-        let (runtime, number) = (runtime.id(), current.number);
-        current.connections.push(Numbered { runtime, number, connection: connection.clone() });
-        Ok((connection, number))
+        let connection = match (made.await.map_err(|_| ConnectError::Closed).flatten(), known) {
+            (Ok(connection), _) => connection,
+            (Err(_), Some(open)) => {
+                *connecting = Some(Instant::now());
+                return Ok(open);
+            }
+            (Err(error), None) => return Err(error),
+        };
+        let number = shared.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let (runtime, asked) = (runtime.id(), AtomicUsize::new(0));
+        let open = Arc::new(Open { runtime, number, connection, asked });
+        shared.change(|all| {
+            if all.len() >= CONNECTIONS {
+                all.remove(0);
+            }
+            all.push(open.clone());
+        });
+        drop(connecting);
+        Ok(open)
     }
 }
 
 impl Shared {
-    fn connected(&self, runtime: Id) -> Option<(MultiplexedConnection, u64)> {
-        let current = self.lock();
-        let found = current.connections.iter().find(|one| one.runtime == runtime);
-        found.map(|one| (one.connection.clone(), one.number))
+    /// The connection of a runtime to ask over, and whether another one would be of no use.
+    fn quietest(&self, runtime: Id) -> Option<(Arc<Open>, bool)> {
+        let all = self.open.load();
+        let own = || all.iter().filter(|one| one.runtime == runtime);
+        let asked = |one: &&Arc<Open>| one.asked.load(Ordering::Relaxed);
+        let open = own().min_by_key(asked)?;
+        let enough = asked(&open) < MANY || own().count() >= OWN;
+        Some((open.clone(), enough))
+    }
+
+    /// Whether a runtime may have one more connection.
+    fn is_short(&self, runtime: Id) -> bool {
+        self.open.load().iter().filter(|one| one.runtime == runtime).count() < OWN
     }
 
     /// A connection is of no more use.
     fn forget(&self, number: u64) {
-        self.lock().connections.retain(|one| one.number != number);
+        self.change(|all| all.retain(|one| one.number != number));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Open>>)) {
+        let _one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Vec::clone(&self.open.load());
+        change(&mut all);
+        self.open.store(Arc::new(all));
+    }
+}
+
+impl Asked {
+    fn over(open: Arc<Open>) -> Self {
+        open.asked.fetch_add(1, Ordering::Relaxed);
+        Self(open)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.asked.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

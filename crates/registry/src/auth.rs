@@ -8,7 +8,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     Error, PlaceError,
-    client::{Answer, Client},
+    client::{Answer, Client, Side},
     credentials::{Credentials, Found},
     place::shown,
 };
@@ -55,10 +55,10 @@ fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Option<String> {
 
 /// What to send for a challenge; nothing if there is nothing to send.
 ///
-/// `base`: who asks. `scope`: what is asked for where the challenge does not say.
+/// `base`: who asks, and `from`: from which network. `scope`: what is asked for where the challenge does not say.
 pub(crate) async fn answer(
     client: &Client,
-    base: &Url,
+    (base, from): (&Url, Side),
     challenge: &Challenge,
     scope: &str,
     found: &Found,
@@ -87,7 +87,7 @@ pub(crate) async fn answer(
             asking.push(("refresh_token", token));
             let form =
                 form_urlencoded::Serializer::new(String::new()).extend_pairs(asking).finish();
-            client.post(&url, form).await?
+            client.post(&url, from, form).await?
         }
         other => {
             url.query_pairs_mut().extend_pairs(asking);
@@ -95,7 +95,7 @@ pub(crate) async fn answer(
             if let Some(Credentials::Password { user, password }) = other {
                 headers.extend(basic(user, password).map(|value| (header::AUTHORIZATION, value)));
             }
-            client.get(&url, headers).await?
+            client.get(&url, from, headers).await?
         }
     };
     token(answer).await

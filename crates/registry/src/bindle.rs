@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     Error, Fetched, PlaceError,
-    client::{Answer, again},
+    client::{Answer, Side, again},
     download::{Expected, download, kept},
     registry::Asking,
 };
@@ -69,7 +69,7 @@ async fn get(
 ) -> Result<Answer, Error> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-    let answer = asking.client.get(url, headers).await?;
+    let answer = asking.client.get(url, Side::Inside, headers).await?;
     match answer.status {
         StatusCode::OK => Ok(answer),
         StatusCode::NOT_FOUND => {

@@ -21,7 +21,10 @@ const AGENT: &str = concat!("reef/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug)]
 pub(crate) struct Client {
-    http: reef_egress::Client,
+    /// For what a person named: every place is allowed, also private networks.
+    anywhere: reef_egress::Client,
+    /// For what a server of the public network names: that network only, whatever a name resolves to.
+    outside: reef_egress::Client,
     timeouts: Timeouts,
     insecure: Vec<String>,
 }
@@ -34,23 +37,41 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
+    /// How much is thought of where it came from.
+    pub(crate) from: Side,
+}
+
+/// Who named an address: what is behind it may be asked accordingly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A person, or a server of a private network that a person named.
+    Inside,
+    /// A server of the public network, which is not to reach through this machine into a private one.
+    Outside,
 }
 
 // === impl Client ===
 
 impl Client {
     pub(crate) fn new(config: &Config) -> Self {
-        // A person says where artifacts are, not a guest: every place is allowed, also private networks.
-        let all = ["*:*", "0.0.0.0/0:*", "[::]/0:*", "localhost:*"];
-        let all = all.iter().filter_map(|destination| destination.parse().ok()).collect();
-        let http = reef_egress::Client::new(ClientConfig::new("reef", Egress::new(all)));
+        Self::reaching(config, &["*:*"])
+    }
+
+    /// Where these are the destinations that are taken for the public network.
+    fn reaching(config: &Config, outside: &[&str]) -> Self {
+        let client = |all: &[&str]| {
+            let all = all.iter().filter_map(|destination| destination.parse().ok()).collect();
+            reef_egress::Client::new(ClientConfig::new("reef", Egress::new(all)))
+        };
+        let anywhere = client(&["*:*", "0.0.0.0/0:*", "[::]/0:*", "localhost:*"]);
+        let outside = client(outside);
         let timeouts = Timeouts {
             connect: config.connect,
             first_byte: config.stall,
             between_bytes: config.stall,
             total: config.whole,
         };
-        Self { http, timeouts, insecure: config.insecure.clone() }
+        Self { anywhere, outside, timeouts, insecure: config.insecure.clone() }
     }
 
     /// Whether a host is spoken to without TLS: this machine, and those that were named.
@@ -82,13 +103,19 @@ impl Client {
         }
     }
 
-    /// Asks for something, wherever it is sent on to. What is to be kept from others goes only to the
-    /// host that was asked first.
-    pub(crate) async fn get(&self, url: &Url, mut headers: HeaderMap) -> Result<Answer, Error> {
+    /// Asks for something, wherever it is sent on to, but from the public network into a private one. What is to be
+    /// kept from others goes only to the host that was asked first.
+    pub(crate) async fn get(
+        &self,
+        url: &Url,
+        from: Side,
+        mut headers: HeaderMap,
+    ) -> Result<Answer, Error> {
         self.check(url)?;
-        let mut at = url.clone();
+        let (mut at, mut from) = (url.clone(), from);
         for _ in 0..=REDIRECTS {
-            let answer = self.send(Method::GET, &at, headers.clone(), Bytes::new()).await?;
+            let answer = self.send(Method::GET, &at, from, headers.clone(), Bytes::new()).await?;
+            from = answer.from;
             let Some(location) = answer.location() else { return Ok(answer) };
             let next = location.and_then(|location| at.join(location).ok());
             let Some(mut next) = next.filter(|next| {
@@ -110,18 +137,19 @@ impl Client {
     }
 
     /// Sends a form. It is not sent on.
-    pub(crate) async fn post(&self, url: &Url, form: String) -> Result<Answer, Error> {
+    pub(crate) async fn post(&self, url: &Url, from: Side, form: String) -> Result<Answer, Error> {
         self.check(url)?;
         let mut headers = HeaderMap::new();
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(header::CONTENT_TYPE, form_type);
-        self.send(Method::POST, url, headers, form.into()).await
+        self.send(Method::POST, url, from, headers, form.into()).await
     }
 
     async fn send(
         &self,
         method: Method,
         url: &Url,
+        from: Side,
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, Error> {
@@ -134,9 +162,16 @@ impl Client {
             *all = headers;
         }
         let request = request.body(Full::new(body)).map_err(|error| wrong(error.to_string()))?;
-        let sent = self.http.send(request, self.timeouts).await;
+        // Each client connects to the addresses that it has looked at: which one can says where the server is.
+        let (sent, from) = match self.outside.send(request.clone(), self.timeouts).await {
+            Err(SendError::Refused(_)) if from == Side::Inside => {
+                (self.anywhere.send(request, self.timeouts).await, Side::Inside)
+            }
+            Err(SendError::Refused(_)) => return Err(Error::Inwards { to: shown(url) }),
+            sent => (sent, Side::Outside),
+        };
         let (head, body) = sent.map_err(|cause| sending(url, cause))?.into_parts();
-        Ok(Answer { url: url.clone(), status: head.status, headers: head.headers, body })
+        Ok(Answer { url: url.clone(), status: head.status, headers: head.headers, body, from })
     }
 }
 
@@ -231,3 +266,6 @@ fn sending(url: &Url, cause: SendError) -> Error {
         cause => Error::Send { url: shown(url), cause },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,14 @@ pub enum Error {
         /// Where to.
         to: String,
     },
+    /// Sent on from the public network into a private one.
+    #[error(
+        "a server of the public network sends on to {to}, which is not in it (a private, link-local or loopback address): this is not followed; if it is meant, name that address yourself"
+    )]
+    Inwards {
+        /// Where to.
+        to: String,
+    },
     /// Sent on too often.
     #[error("{url} sends on more than {limit} times")]
     Redirects {

@@ -7,6 +7,8 @@
 //!
 //! Bounded: bytes, redirects, tries, downloads at once, and every wait.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
 mod auth;
 mod bindle;
 mod client;

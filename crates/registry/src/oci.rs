@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     Error, Fetched, PlaceError, auth,
-    client::{Answer, again},
+    client::{Answer, Side, again},
     credentials,
     download::{Expected, download, kept},
     registry::Asking,
@@ -147,7 +147,8 @@ impl Session<'_> {
         let scope = format!("repository:{}:pull", self.reference.repository());
         let known = found.credentials.is_some();
         let authorization =
-            auth::answer(self.asking.client, &self.base, &challenge, &scope, &found).await?;
+            auth::answer(self.asking.client, (&self.base, answer.from), &challenge, &scope, &found)
+                .await?;
         if authorization.is_none() {
             return Err(Error::Unauthorized { what: self.what(), host, known, note: found.note });
         }
@@ -161,7 +162,7 @@ impl Session<'_> {
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         let known = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
         headers.extend(known.map(|value| (header::AUTHORIZATION, value)));
-        self.asking.client.get(url, headers).await
+        self.asking.client.get(url, Side::Inside, headers).await
     }
 
     fn checked(&self, answer: Answer, known: bool, note: &str) -> Result<Answer, Error> {

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     Config, Error, Place, Progress, Store, StoreError, bindle,
-    client::{Client, again},
+    client::{Client, Side, again},
     download::{Expected, download, kept},
     oci,
     place::{At, address},
@@ -183,7 +183,7 @@ impl Asking<'_> {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static("application/wasm, */*;q=0.5"));
             headers.extend(etag.clone().map(|etag| (header::IF_NONE_MATCH, etag)));
-            let answer = self.client.get(url, headers).await?;
+            let answer = self.client.get(url, Side::Inside, headers).await?;
             match (answer.status, known) {
                 (StatusCode::OK, _) => {}
                 (StatusCode::NOT_MODIFIED, Some((last, _))) if etag.is_some() => {

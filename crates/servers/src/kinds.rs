@@ -204,8 +204,11 @@ impl Kind {
             }
             Self::Nats(version) => {
                 command = Command::new(installed(&format!("nats-server-{}", version.version())));
-                command.args(["-a", "127.0.0.1"]);
                 let config = folder.join("config");
+                let said = fs::read_to_string(&config).unwrap_or_default();
+                if !said.lines().any(|line| line.starts_with("host:")) {
+                    command.args(["-a", "127.0.0.1"]);
+                }
                 if config.exists() {
                     command.arg("-c").arg(config);
                 } else {

@@ -1,18 +1,23 @@
 //! Real servers on loopback, for tests: each on a free port, with a folder of its own, ended by its process number
 //! when it is dropped. `cargo xtask servers` installs what they need.
 //!
+//! Servers of NATS can be [several](Cluster) that belong together.
+//!
 //! Each of those that Reef connects to with TLS can be started [over TLS](Server::redis_over_tls), with certificates
 //! of an authority of its own.
 //!
 //! A test can make a server fail: [`Server::kill`] and [`Server::start_again`] (on the same port, with the same
 //! data), [`Server::freeze`] and [`Server::thaw`].
 
+mod cluster;
+mod disk;
 mod kinds;
+mod port;
 mod tls;
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -23,7 +28,10 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
+pub use cluster::Cluster;
+use disk::Disk;
 pub use kinds::Nats;
+use port::free_port;
 pub use tls::{Certificates, Clients};
 
 /// How long a server may take to be ready.
@@ -38,6 +46,8 @@ pub struct Server {
     port: u16,
     tls: Option<Clients>,
     child: Option<Child>,
+    /// Where its data is, if that is not among all else.
+    disk: Option<Disk>,
     folder: TempDir,
 }
 
@@ -101,12 +111,21 @@ impl Server {
         Self::start(Kind::Nats(version))
     }
 
-    /// NATS as a configuration has it, beside its port and the folder of its data.
+    /// NATS as a configuration has it, beside its port and the folder of its data. It listens on loopback, unless a
+    /// line says another `host:`.
     ///
     /// # Errors
     /// As [`Self::redis`].
     pub fn nats_with(version: Nats, config: &str) -> Result<Self> {
         Self::start_with(Kind::Nats(version), Some(config), None)
+    }
+
+    /// NATS with JetStream, whose data is on a disk of so many MiB. It takes root.
+    ///
+    /// # Errors
+    /// As [`Self::redis`].
+    pub fn nats_on_small_disk(version: Nats, mebibytes: u32) -> Result<Self> {
+        Self::start_on(Kind::Nats(version), None, None, Some(mebibytes))
     }
 
     /// An OCI registry (distribution) that lets in everybody.
@@ -209,6 +228,22 @@ impl Server {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Fills its [small disk](Self::nats_on_small_disk).
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn fill_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("it has no disk of its own")?.fill()
+    }
+
+    /// Makes room there again.
+    ///
+    /// # Errors
+    /// When it has none, or that was not filled.
+    pub fn free_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("it has no disk of its own")?.free()
+    }
+
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -246,6 +281,11 @@ impl Server {
     /// Stops it without ending it: it takes connections and answers nothing.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        // A thread that computes goes on until it is told.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        while !self.id().is_some_and(stands_still) && std::time::Instant::now() < until {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 
     /// Lets it go on.
@@ -268,6 +308,15 @@ impl Server {
     }
 
     fn start_with(kind: Kind, config: Option<&str>, tls: Option<Clients>) -> Result<Self> {
+        Self::start_on(kind, config, tls, None)
+    }
+
+    fn start_on(
+        kind: Kind,
+        config: Option<&str>,
+        tls: Option<Clients>,
+        mebibytes: Option<u32>,
+    ) -> Result<Self> {
         let mut last = None;
         for _ in 0..TRIES {
             let folder = tempfile::Builder::new().prefix("reef-server-").tempdir()?;
@@ -275,8 +324,10 @@ impl Server {
             if let Some(config) = config {
                 std::fs::write(folder.path().join("config"), config)?;
             }
+            let data = folder.path().join("data");
+            let disk = mebibytes.map(|mebibytes| Disk::at(&data, mebibytes)).transpose()?;
             let port = free_port()?;
-            let mut server = Self { kind, port, tls, child: None, folder };
+            let mut server = Self { kind, port, tls, child: None, disk, folder };
             match server.launch() {
                 Ok(()) => return Ok(server),
                 Err(error) => last = Some(error),
@@ -288,6 +339,9 @@ impl Server {
     fn launch(&mut self) -> Result<()> {
         let log = self.folder.path().join("log");
         let mut command = self.kind.command(self.folder.path(), self.port, self.tls)?;
+        if let Some(disk) = &self.disk {
+            command = disk.within(&command);
+        }
         let output = std::fs::File::options().create(true).append(true).open(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| {
@@ -329,6 +383,16 @@ fn installed(name: &str) -> PathBuf {
     cache.unwrap_or_default().join("servers").join(name)
 }
 
+/// Whether all threads of a process are stopped.
+fn stands_still(id: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        std::fs::read_to_string(thread.path().join("stat")).is_ok_and(|stat| {
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+        })
+    })
+}
+
 /// Processes that one began: those of PostgreSQL have groups of their own.
 fn began_by(id: u32) -> Vec<Pid> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -344,10 +408,6 @@ fn began_by(id: u32) -> Vec<Pid> {
 
 fn pid(child: &Child) -> Option<Pid> {
     Pid::from_raw(i32::try_from(child.id()).ok()?)
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Whether what a server says first, or to a question, begins so.

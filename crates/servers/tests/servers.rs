@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use anyhow::Result;
-use reef_servers::{Nats, Server};
+use reef_servers::{Cluster, Nats, Server};
 
 fn fails_and_comes_back(mut server: Server) -> Result<()> {
     let addr = server.addr();
@@ -49,4 +49,30 @@ fn nats() -> Result<()> {
 #[test]
 fn registry() -> Result<()> {
     fails_and_comes_back(Server::registry()?)
+}
+
+#[test]
+fn clusters_and_leaves() -> Result<()> {
+    for version in [Nats::Newest, Nats::Oldest] {
+        let mut cluster = Cluster::nats_of(version, 3)?;
+        let addr = cluster.server(1).addr();
+        cluster.kill(1);
+        assert!(TcpStream::connect(addr).is_err());
+        cluster.start_again(1)?;
+        assert!(TcpStream::connect(addr).is_ok());
+        let (hub, leaf) = Cluster::hub_and_leaf(version)?;
+        assert_ne!(hub.port(), leaf.port());
+    }
+    Ok(())
+}
+
+#[test]
+fn nats_on_a_disk_that_is_filled() -> Result<()> {
+    let server = Server::nats_on_small_disk(Nats::Newest, 8)?;
+    server.fill_disk()?;
+    server.free_disk()?;
+    // A disk is not more than was said.
+    let data = server.folder().join("data");
+    assert!(std::fs::read_dir(data)?.next().is_none(), "nobody else sees it");
+    fails_and_comes_back(server)
 }

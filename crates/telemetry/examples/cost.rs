@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use reef_telemetry::{
-    LogConfig, LogFormat, RequestSpan, Sampling, Telemetry, TraceConfig, Tracer, init,
+    LogConfig, LogFormat, OtlpConfig, RequestSpan, Sampling, Telemetry, Tracer, init,
 };
 
 const REQUESTS: u32 = 300_000;
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     time("off, a caller that traces", &Tracer::off(), &traced);
 
     // Nobody listens there: spans are dropped once the queue is full, as in an outage.
-    let mut config = TraceConfig::new(Uri::from_static("http://127.0.0.1:9/v1/traces"));
+    let mut config = OtlpConfig::traces(Uri::from_static("http://127.0.0.1:9/v1/traces"));
     let export = Telemetry::start(Some(&config))?;
     time("on", export.tracer(), &traced);
     export.shutdown(Duration::ZERO);

@@ -58,21 +58,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// No certificate authority is known, so that no `https` endpoint can be trusted.
-    #[error(
-        "no certificate authorities found on this machine for the OTLP endpoint: {reason}; install ca-certificates or set OTEL_EXPORTER_OTLP_CERTIFICATE"
-    )]
-    NoRoots {
-        /// What the search said.
-        reason: String,
-    },
-    /// TLS cannot be set up.
-    #[error("TLS towards the OTLP endpoint cannot be set up")]
-    Tls(#[from] rustls::Error),
-    /// The exporter refused its configuration.
-    #[error("the OTLP exporter cannot be set up")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The export thread did not start.
-    #[error("the thread that exports traces cannot be started")]
+    #[error("the thread that exports telemetry cannot be started")]
     Thread(#[source] io::Error),
 }

@@ -1,6 +1,7 @@
 //! What a running `reef` tells the people who operate it: logs on standard error, Prometheus metrics
-//! and health for the admin address, and OTLP traces with W3C context. Values are counted elsewhere
-//! (`reef-meter`); this crate renders and ships them, and never makes a request wait for it.
+//! and health for the admin address, and by OTLP traces with W3C context and what guests measure and log by
+//! themselves. Values are counted elsewhere (`reef-meter`); this crate renders and ships them, and never makes a
+//! request wait for it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
@@ -9,6 +10,8 @@ mod error;
 mod health;
 mod logs;
 mod metrics;
+mod otlp;
+mod signals;
 mod telemetry;
 mod trace;
 
@@ -20,8 +23,7 @@ pub use metrics::{
     CONTENT_TYPE, Family, GateSnapshot, Kind, MAX_SAMPLES_PER_FAMILY, Metrics, Sample, Value,
     gate_families, workload_families,
 };
+pub use otlp::{BatchLimits, ExportCounts, OtlpConfig, Sampling, Target};
+pub use signals::{Outbox, Signals};
 pub use telemetry::Telemetry;
-pub use trace::{
-    BatchLimits, ExportCounts, RequestSpan, Sampling, SpanKind, SpanParent, TraceConfig, TraceId,
-    Tracer, attributes,
-};
+pub use trace::{RequestSpan, SpanKind, SpanParent, TraceId, Tracer, attributes};

@@ -6,13 +6,21 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Uri};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ScopeMetrics, metric, number_data_point,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind as Kind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use reef_capability::{Caller, Failure, Gate, Operation, Policy};
-use reef_telemetry::{BatchLimits, Sampling, SpanKind, Telemetry, TraceConfig, Tracer, attributes};
+use reef_telemetry::{
+    BatchLimits, OtlpConfig, Sampling, SpanKind, Target, Telemetry, Tracer, attributes,
+};
 
 mod receiver;
 use receiver::{Behaviour, Receiver};
@@ -20,13 +28,17 @@ use receiver::{Behaviour, Receiver};
 const LONG: Duration = Duration::from_secs(20);
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-fn config(endpoint: &str) -> TraceConfig {
-    TraceConfig {
+fn config(endpoint: &str) -> OtlpConfig {
+    OtlpConfig {
         service: Some("shop-front".to_owned()),
         // Long enough that only a full batch or the end sends.
         limits: BatchLimits { delay: Duration::from_secs(3600), ..BatchLimits::default() },
-        ..TraceConfig::new(endpoint.parse().unwrap())
+        ..OtlpConfig::traces(endpoint.parse().unwrap())
     }
+}
+
+fn traces(config: &mut OtlpConfig) -> &mut Target {
+    config.traces.as_mut().unwrap()
 }
 
 fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a any_value::Value> {
@@ -148,7 +160,7 @@ fn a_request_without_a_caller_starts_a_trace() {
 fn the_callers_decision_and_the_ratio_choose_what_is_sent() {
     let receiver = Receiver::start(Behaviour::Accept);
     let never = Sampling { parent_based: true, ratio: 0.0 };
-    let config = TraceConfig { sampling: never, ..config(&receiver.url()) };
+    let config = OtlpConfig { sampling: never, ..config(&receiver.url()) };
     let telemetry = Telemetry::start(Some(&config)).unwrap();
     let mut incoming = HeaderMap::new();
     let unsampled = telemetry.tracer().start_request(&incoming, &Method::GET, "/a", "shop");
@@ -183,7 +195,8 @@ fn a_full_batch_is_sent_without_waiting() {
 fn a_receiver_that_never_answers_delays_nobody() {
     let receiver = Receiver::start(Behaviour::Hang);
     let mut config = config(&receiver.url());
-    config.limits = BatchLimits { queue: 64, batch: 16, delay: LONG, timeout: LONG };
+    config.limits = BatchLimits { queue: 64, batch: 16, delay: LONG };
+    traces(&mut config).timeout = LONG;
     let telemetry = Telemetry::start(Some(&config)).unwrap();
     let start = Instant::now();
     for _ in 0..5_000 {
@@ -200,7 +213,7 @@ fn a_receiver_that_never_answers_delays_nobody() {
 #[test]
 fn spans_for_a_receiver_that_is_down_are_counted_as_lost() {
     let mut config = config(&receiver::closed_port());
-    config.limits.timeout = Duration::from_millis(100);
+    traces(&mut config).timeout = Duration::from_millis(100);
     let telemetry = Telemetry::start(Some(&config)).unwrap();
     drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
     telemetry.shutdown(LONG);
@@ -234,15 +247,15 @@ fn a_receiver_that_is_overloaded_is_asked_again() {
 fn tls_trusts_the_given_authority_and_no_other() {
     let receiver = Receiver::start_tls();
     let mut config = config(&receiver.url());
-    config.authorities = Some(receiver.authority().to_owned());
+    traces(&mut config).authorities = Some(receiver.authority().to_owned());
     let telemetry = Telemetry::start(Some(&config)).unwrap();
     drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
     assert!(telemetry.shutdown(LONG));
     assert_eq!(receiver.spans().len(), 3);
 
     let other = Receiver::start_tls();
-    config.authorities = Some(other.authority().to_owned());
-    config.limits.timeout = Duration::from_millis(500);
+    traces(&mut config).authorities = Some(other.authority().to_owned());
+    traces(&mut config).timeout = Duration::from_millis(500);
     let telemetry = Telemetry::start(Some(&config)).unwrap();
     drop(serve_one(telemetry.tracer(), &HeaderMap::new()));
     telemetry.shutdown(LONG);
@@ -252,7 +265,7 @@ fn tls_trusts_the_given_authority_and_no_other() {
 #[test]
 fn a_file_without_certificates_is_refused_by_name() {
     let mut config = config("https://localhost:4318/v1/traces");
-    config.authorities = Some("/dev/null".into());
+    traces(&mut config).authorities = Some("/dev/null".into());
     let error = Telemetry::start(Some(&config)).unwrap_err().to_string();
     assert!(
         error.contains("/dev/null") && error.contains("OTEL_EXPORTER_OTLP_CERTIFICATE"),
@@ -344,8 +357,132 @@ fn nothing_is_below_a_request_that_is_not_recorded() {
     assert!(off.as_parent().is_none());
     let receiver = Receiver::start(Behaviour::Accept);
     let sampling = Sampling { parent_based: true, ratio: 0.0 };
-    let config = TraceConfig { sampling, ..config(&receiver.url()) };
+    let config = OtlpConfig { sampling, ..config(&receiver.url()) };
     let telemetry = Telemetry::start(Some(&config)).unwrap();
     let unsampled = telemetry.tracer().start_request(&plain, &Method::GET, "/", "shop");
     assert!(unsampled.as_parent().is_none());
+}
+
+fn of_guests(receiver: &Receiver) -> OtlpConfig {
+    let base = receiver.url().replace("/v1/traces", "");
+    let target = |path| Some(Target::new(format!("{base}{path}").parse().unwrap()));
+    let config = config(&receiver.url());
+    OtlpConfig { traces: None, metrics: target("/v1/metrics"), logs: target("/v1/logs"), ..config }
+}
+
+fn gauge(name: &str, points: impl IntoIterator<Item = i64>) -> Vec<ScopeMetrics> {
+    let point = |number| NumberDataPoint {
+        attributes: vec![KeyValue {
+            key: "number".to_owned(),
+            value: Some(AnyValue { value: Some(Value::IntValue(number)) }),
+            ..KeyValue::default()
+        }],
+        value: Some(number_data_point::Value::AsInt(number)),
+        ..NumberDataPoint::default()
+    };
+    let gauge = Gauge { data_points: points.into_iter().map(point).collect() };
+    let data = Some(metric::Data::Gauge(gauge));
+    let metrics = vec![Metric { name: name.to_owned(), data, ..Metric::default() }];
+    vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }]
+}
+
+fn record(text: String) -> LogRecord {
+    let body = Some(AnyValue { value: Some(Value::StringValue(text)) });
+    LogRecord { body, ..LogRecord::default() }
+}
+
+#[test]
+fn what_guests_measure_and_log_is_each_workloads_own() {
+    let receiver = Receiver::start(Behaviour::Accept);
+    let telemetry = Telemetry::start(Some(&of_guests(&receiver))).unwrap();
+    assert!(!telemetry.tracer().is_exporting());
+    let workloads = ["shop/cart", "shop/till"].map(|name| name.into());
+    let [cart, till] = workloads.each_ref().map(|name| telemetry.outbox().of(name).unwrap());
+    cart.metrics(gauge("a", 0..3), 0).unwrap();
+    cart.metrics(gauge("b", 0..2), 0).unwrap();
+    till.metrics(gauge("a", 0..1), 0).unwrap();
+    till.log(None, record("rung up".to_owned()));
+    assert!(telemetry.shutdown(LONG));
+
+    let metrics: Vec<ExportMetricsServiceRequest> = receiver.of("/v1/metrics");
+    let mut seen: Vec<_> = metrics
+        .iter()
+        .flat_map(|request| &request.resource_metrics)
+        .map(|of_one| {
+            let attributes = &of_one.resource.as_ref().unwrap().attributes;
+            let metrics = of_one.scope_metrics.iter().flat_map(|scope| &scope.metrics);
+            let names: Vec<_> = metrics.map(|metric| metric.name.as_str()).collect();
+            (attribute(attributes, "service.name").cloned(), names)
+        })
+        .collect();
+    seen.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    let service = |name: &str| Some(Value::StringValue(name.to_owned()));
+    assert_eq!(seen, [(service("shop/cart"), vec!["a", "b"]), (service("shop/till"), vec!["a"])]);
+    let logs: Vec<ExportLogsServiceRequest> = receiver.of("/v1/logs");
+    let sent = &logs[0].resource_logs[0];
+    let attributes = &sent.resource.as_ref().unwrap().attributes;
+    assert_eq!(attribute(attributes, "reef.workload").cloned(), service("shop/till"));
+    assert_eq!(sent.scope_logs[0].log_records, [record("rung up".to_owned())]);
+    let shown = telemetry.metrics().render();
+    assert!(shown.contains("reef_guest_data_points_exported_total 6\n"), "{shown}");
+    assert!(shown.contains("reef_guest_log_records_exported_total 1\n"), "{shown}");
+    assert!(!shown.contains("reef_spans"), "{shown}");
+}
+
+#[test]
+fn a_workload_has_its_share_of_series_sizes_and_room() {
+    let receiver = Receiver::start(Behaviour::Hang);
+    let mut config = of_guests(&receiver);
+    config.metrics.as_mut().unwrap().timeout = LONG;
+    let telemetry = Telemetry::start(Some(&config)).unwrap();
+    let outbox = telemetry.outbox();
+    let of = |name: &str| outbox.of(&name.into()).unwrap();
+    // Series: those that there are go on.
+    let many = of("many");
+    many.metrics(gauge("n", 0..5_000), 0).unwrap();
+    many.metrics(gauge("n", 5_000..10_000), 0).unwrap();
+    let why = many.metrics(gauge("n", 9_990..10_010), 0).unwrap_err();
+    assert!(why.contains("10000 series"), "{why}");
+    many.metrics(gauge("n", 0..10), 0).unwrap();
+    assert_eq!(outbox.metrics().unwrap().over_limit, 10);
+    // Sizes.
+    let why = of("large").metrics(gauge(&"n".repeat(2 << 20), 0..1), 0).unwrap_err();
+    assert!(why.contains("bytes"), "{why}");
+    assert_eq!(outbox.metrics().unwrap().over_limit, 11);
+    let long = KeyValue { key: "k".repeat(40_000), ..KeyValue::default() };
+    let two = LogRecord { attributes: vec![long.clone(), long], ..record("x".to_owned()) };
+    of("large").log(None, two);
+    of("large").log(None, record("x".repeat(100_000)));
+    assert_eq!(outbox.logs().unwrap().over_limit, 1);
+    // Room: one that logs without end keeps nobody else from it.
+    let (noisy, quiet) = (of("noisy"), of("quiet"));
+    for _ in 0..10_000 {
+        noisy.log(None, record("x".repeat(1_000)));
+    }
+    let dropped = outbox.logs().unwrap().dropped;
+    assert!(dropped > 5_000, "{dropped}");
+    quiet.log(None, record("x".to_owned()));
+    assert_eq!(outbox.logs().unwrap().dropped, dropped);
+    // Nothing of all this waits for the receiver.
+    assert!(!telemetry.shutdown(Duration::from_millis(300)));
+    let start = Instant::now();
+    loop {
+        let lost = outbox.logs().unwrap();
+        if (lost.exported, lost.dropped + lost.failed) == (0, 10_002) {
+            break;
+        }
+        assert!(start.elapsed() < LONG, "{lost:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn data_points_that_the_receiver_refuses_are_counted_as_lost() {
+    let receiver = Receiver::start(Behaviour::RefuseOne);
+    let telemetry = Telemetry::start(Some(&of_guests(&receiver))).unwrap();
+    let workload = telemetry.outbox().of(&"shop".into()).unwrap();
+    workload.metrics(gauge("n", 0..3), 2).unwrap();
+    assert!(telemetry.shutdown(LONG));
+    let counts = telemetry.outbox().metrics().unwrap();
+    assert_eq!((counts.exported, counts.failed, counts.over_limit), (2, 1, 2));
 }

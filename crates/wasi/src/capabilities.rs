@@ -1,11 +1,17 @@
 //! What a workload is linked to beyond WASI, in the data of its stores.
 
+use reef_capability::Caller;
 use reef_interfaces::{Capable, View};
+use wasmtime::StoreContextMut;
 
-use crate::guest::ComponentGuest;
+use crate::{guest::ComponentGuest, trace};
 
 impl Capable for ComponentGuest {
     fn capabilities(&mut self) -> View<'_> {
-        View { table: &mut self.table, instance: &mut self.instance }
+        View::new(&mut self.table, &mut self.instance)
+    }
+
+    fn caller(store: &mut StoreContextMut<'_, Self>) -> Caller {
+        trace::caller(store)
     }
 }

@@ -11,7 +11,7 @@ use reef_config::Value;
 use reef_egress::{Client, ClientConfig, Egress, PemError, Sockets, Tls, TlsClient};
 use reef_engine::{Confined, Limiter, Share};
 use reef_grants::{Access, Grants, Limits};
-use reef_interfaces::{Capabilities, Instance};
+use reef_interfaces::{Capabilities, Instance, Scopes};
 use reef_messaging::Answering;
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p1::WasiP1Ctx};
@@ -21,6 +21,7 @@ use wasmtime_wasi_tls::WasiTlsCtx;
 use crate::{
     experimental_http::Requests,
     next::{Next, Onward},
+    otel::Signals,
     outbound::{Internal, Outbound},
     scratch::{Ledger, ModuleScratch, Scratch},
     sockets::SocketRules,
@@ -47,8 +48,10 @@ pub struct World {
     internal: Arc<Internal>,
     next: OnceLock<Arc<dyn Next>>,
     capabilities: OnceLock<Arc<Capabilities>>,
+    signals: OnceLock<Arc<dyn Signals>>,
     /// Where nothing is linked.
     without: Arc<Capabilities>,
+    scopes: Scopes,
     voice: Arc<Voice>,
     scratch: Option<Arc<Scratch>>,
 }
@@ -105,6 +108,7 @@ pub struct ComponentGuest {
     traces: Traces,
     pub(crate) instance: Instance,
     voice: Arc<Voice>,
+    signals: Option<Arc<dyn Signals>>,
     scratch: Option<Arc<Scratch>>,
 }
 
@@ -189,7 +193,9 @@ impl World {
             internal: Arc::default(),
             next: OnceLock::new(),
             capabilities: OnceLock::new(),
+            signals: OnceLock::new(),
             without,
+            scopes: Scopes::default(),
             voice,
             scratch,
         })
@@ -230,9 +236,25 @@ impl World {
         let _ = self.next.set(next);
     }
 
+    /// The same, for a component some of whose imports have links of their own.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Scopes) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// The imports that have links of their own.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
     /// Has handlers answer requests to these hosts, in place of all that did so before.
     pub fn set_internal(&self, hosts: BTreeMap<String, Arc<dyn Next>>) {
         self.internal.set(hosts);
+    }
+
+    /// Exports what it measures and logs by itself. Once: a second way is ignored.
+    pub fn set_signals(&self, signals: Arc<dyn Signals>) {
+        let _ = self.signals.set(signals);
     }
 
     /// Links it to capabilities. Once: a second one is ignored.
@@ -280,8 +302,11 @@ impl World {
             rules: self.sockets.clone(),
             onward: Onward { next: self.next.get().cloned(), trace: Traced::default() },
             traces: Traces::default(),
-            instance: Instance::new(self.capabilities().clone()).with_config(self.config.clone()),
+            instance: Instance::new(self.capabilities().clone())
+                .with_config(self.config.clone())
+                .with_scopes(self.scopes.clone()),
             voice: self.voice.clone(),
+            signals: self.signals.get().cloned(),
             scratch: self.scratch.clone(),
         })
     }
@@ -465,6 +490,11 @@ impl ComponentGuest {
 
     pub(crate) fn voice(&self) -> &Voice {
         &self.voice
+    }
+
+    /// Where what it measures and logs by itself goes, if anywhere.
+    pub(crate) fn signals(&self) -> Option<&Arc<dyn Signals>> {
+        self.signals.as_ref()
     }
 
     pub(crate) fn rules(&self) -> &SocketRules {

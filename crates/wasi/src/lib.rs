@@ -29,12 +29,13 @@ pub use events::{CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, 
 pub use guest::{ComponentGuest, MOST_RESOURCES, ModuleGuest, World, WorldError, trust};
 pub use link::{PartImport, Storage, component_linker, module_linker};
 pub use next::{Handled, Next};
+pub use otel::Signals;
 pub use outbound::Outbound;
 pub use provided::provided;
 pub use reef_interfaces::{
-    ASYNCHRONOUS, BrokerMessage, Capabilities, Letter, PARTS, Part, StreamedMessage, Unhandled,
-    WasiError,
+    ASYNCHRONOUS, BrokerMessage, Capabilities, Letter, Part, SCOPED, Scopes, StreamedMessage,
+    Unhandled, WasiError,
 };
 pub use spin_http::{SpinHttpFault, SpinMethod, SpinRequest, SpinResponse};
 pub use stdio::{Lines, Stdio};
-pub use trace::{GuestTrace, HttpSpan, Traced, caller};
+pub use trace::{GuestTrace, HttpSpan, Traced};

@@ -1,6 +1,7 @@
 //! What guests can import.
 
 use reef_engine::Flavour;
+use reef_interfaces::Scopes;
 use wasmtime::{
     Linker, Module,
     component::{self, Component},
@@ -80,28 +81,32 @@ fn unmetered() -> wasmtime::Error {
 /// The imports of a component: WASI 0.2, and WASI 0.3 for the flavour that has it. Packages that it
 /// does not import from are left out, for the same reason. `parts`: what parts of it have for their own.
 ///
+/// With it comes which imports have links of their own, for [`World::with_scopes`](crate::World::with_scopes).
+///
 /// # Errors
-/// Never in practice: names are defined once each.
+/// When more imports have links of their own than are counted.
 pub fn component_linker(
     component: &Component,
     flavour: Flavour,
     storage: Storage,
     parts: &[PartImport],
-) -> wasmtime::Result<component::Linker<ComponentGuest>> {
+) -> wasmtime::Result<(component::Linker<ComponentGuest>, Scopes)> {
     let engine = component.engine();
     let of = component.component_type();
     // What is imported under a label is of a package, too: its types are imported by their own names.
     let imports: Vec<&str> = of.imports(engine).map(|(name, _)| name).collect();
     let wanted = |package: &str| imports.iter().any(|name| name.starts_with(package));
     let mut linker = packages_linker(engine, flavour, wanted)?;
-    reef_interfaces::add_labelled(&mut linker, component)?;
+    let part = |name: &str| {
+        let part = parts.iter().find(|part| part.import == name)?;
+        Some((part.part, &*part.interface))
+    };
+    let concurrent = flavour == Flavour::Concurrent;
+    let scopes = reef_interfaces::add_scoped(&mut linker, component, concurrent, part)?;
     if storage == Storage::Metered && wanted("wasi:filesystem/") {
         scratch::add_to_linker(&mut linker, flavour)?;
     }
-    for PartImport { import, interface, part } in parts {
-        reef_interfaces::add_part_to_linker(&mut linker, import, interface, *part)?;
-    }
-    Ok(linker)
+    Ok((linker, scopes))
 }
 
 /// The interfaces of the packages that are `wanted`, each asked for as `wasi:NAME/`.

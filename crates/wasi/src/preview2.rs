@@ -1,6 +1,9 @@
 //! WASI 0.2, a package at a time: Wasmtime's own linking takes all of it or nothing.
 
-use wasmtime::component::Linker;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
 use wasmtime_wasi::{
     WasiView as _,
     cli::{WasiCli, WasiCliView as _},
@@ -29,6 +32,7 @@ pub(crate) fn add_to_linker(
 ) -> wasmtime::Result<()> {
     let l = linker;
     io::error::add_to_linker::<_, Io>(l, |guest| guest.ctx().table)?;
+    explain_errors(l)?;
     io::poll::add_to_linker::<_, Io>(l, |guest| guest.ctx().table)?;
     io::streams::add_to_linker::<_, Io>(l, |guest| guest.ctx().table)?;
     if wanted("wasi:cli/") {
@@ -71,5 +75,19 @@ pub(crate) fn add_to_linker(
         sockets::udp::add_to_linker::<_, WasiSockets>(l, Guest::sockets)?;
         sockets::udp_create_socket::add_to_linker::<_, WasiSockets>(l, Guest::sockets)?;
     }
+    Ok(())
+}
+
+/// What a guest is told of an error: it and its causes. Wasmtime would add the host's own backtrace where one is taken
+/// (`RUST_BACKTRACE`), with paths of the machine that the host was built on.
+fn explain_errors(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance("wasi:io/error@0.2.12")?.func_wrap(
+        "[method]error.to-debug-string",
+        |mut store: StoreContextMut<'_, Guest>, (error,): (Resource<wasmtime::Error>,)| {
+            Ok((format!("{:#}", store.data_mut().table.get(&error)?),))
+        },
+    )?;
+    linker.allow_shadowing(false);
     Ok(())
 }

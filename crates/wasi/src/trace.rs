@@ -142,7 +142,7 @@ impl Traces {
         }
     }
 
-    /// For whom a use of a link is made that does not say by which task. While there are several, for nobody: a use
+    /// For whom a use of a link is made where it cannot be known by which task. While there are several, for nobody: a use
     /// without a span is better than one in another request's trace.
     pub(crate) fn caller(&self) -> Caller {
         match *self.at_work {
@@ -167,14 +167,17 @@ impl Traces {
     }
 }
 
-/// On whose behalf a guest makes the call that it is in: what a use of one of its links is recorded below.
+/// On whose behalf a guest makes the call that it is in: what a use of one of its links is recorded below. Where that
+/// cannot be known, on nobody's.
 ///
-/// Nothing is looked at, and nothing allocated, as long as nothing is traced.
-///
-/// # Errors
-/// When the call is none of a guest's.
-pub fn caller(store: &mut StoreContextMut<'_, ComponentGuest>) -> wasmtime::Result<Caller> {
-    Ok(traced(store)?.map_or_else(Caller::default, Traced::caller))
+/// The guest's tasks are looked at only while it works for several requests of which one is traced.
+pub(crate) fn caller(store: &mut StoreContextMut<'_, ComponentGuest>) -> Caller {
+    let data = store.data();
+    if data.traces().at_work.len() < 2 || !data.traces().are_several() {
+        return data.instance.caller.clone();
+    }
+    let task = store.async_call_stack().ok().and_then(Iterator::last);
+    store.data().traces().of(task).caller()
 }
 
 /// What of a trace the call belongs to that a guest is in.

@@ -3,7 +3,10 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -34,6 +37,8 @@ pub(crate) enum Severity {
 pub(crate) struct Voice {
     workload: Arc<str>,
     budget: Mutex<Budget>,
+    /// Whether it was said that metrics go nowhere.
+    no_metrics: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -49,7 +54,8 @@ struct Budget {
 
 impl Voice {
     pub(crate) fn new(workload: Arc<str>) -> Self {
-        Self { workload, budget: Mutex::new(Budget::new(Instant::now())) }
+        let budget = Mutex::new(Budget::new(Instant::now()));
+        Self { workload, budget, no_metrics: AtomicBool::new(false) }
     }
 
     pub(crate) fn workload(&self) -> &Arc<str> {
@@ -113,6 +119,17 @@ impl Voice {
             Severity::Info => say!(info),
             Severity::Warn => say!(warn),
             Severity::Error | Severity::Critical => say!(error),
+        }
+    }
+
+    /// Says, once, that what the guest measures goes nowhere.
+    pub(crate) fn metrics_without_way(&self) {
+        if !self.no_metrics.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                workload = &*self.workload,
+                "Metrics of the workload are dropped, as nothing exports them: `reef serve --otlp URL` would, or \
+                 OTEL_EXPORTER_OTLP_ENDPOINT in the host's environment."
+            );
         }
     }
 

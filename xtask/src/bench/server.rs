@@ -92,7 +92,7 @@ impl Server {
     }
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback port is free")?;
     listener.local_addr().context("no loopback port is free")

@@ -52,13 +52,26 @@ impl Bolt {
         Ok(Self { bolt: bolt?, merge: merge? })
     }
 
-    /// Counts which branches `reef` takes under the loads, and returns the binary laid out by that.
-    pub(super) fn arrange(&self, builder: &Builder<'_>, reef: &Path) -> Result<PathBuf> {
+    /// Counts which branches `reef` takes under the loads, and returns the binary laid out by that. `ran`: the functions
+    /// that it is worth to count in. All of them together take more memory than many machines have.
+    pub(super) fn arrange(
+        &self,
+        builder: &Builder<'_>,
+        reef: &Path,
+        ran: Option<&[String]>,
+    ) -> Result<PathBuf> {
         let counts = builder.cache.scratch("release-branches")?;
         let counting = builder.work.join("reef-counting");
         let mut instrument = self.bolt(reef, &counting);
         instrument.args(["--instrument", "--instrumentation-file-append-pid"]);
         instrument.arg(format!("--instrumentation-file={}", counts.join("counts").display()));
+        if let Some(ran) = ran {
+            // Those that are not seen from outside have a number.
+            let names: String = ran.iter().map(|name| format!("{name}\n{name}/1\n")).collect();
+            let file = builder.work.join("ran");
+            fs::write(&file, names).context("cannot write what ran")?;
+            instrument.arg(format!("--funcs-file-no-regex={}", file.display()));
+        }
         process::capture(&mut instrument)?;
 
         // Compiling a guest would drown what is counted.

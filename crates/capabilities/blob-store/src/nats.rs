@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, failed, setting};
+use reef_nats::{Connection, failed};
 
 use crate::store::{
     At, BlobStore, ContainerInfo, MAX_OBJECT, Names, ObjectInfo, Reading, Removed, Upload,
@@ -41,23 +41,7 @@ const MAX_BYTES: Setting = Setting::new("max-bytes", "how much each new containe
 pub(crate) const BACKEND: Backend<dyn BlobStore> = Backend {
     name: "nats",
     system: "nats",
-    settings: &[
-        setting::URL,
-        setting::USER,
-        setting::PASSWORD,
-        setting::TOKEN,
-        setting::NKEY,
-        setting::CREDENTIALS,
-        setting::TLS,
-        setting::TLS_ROOTS,
-        setting::TLS_CERT,
-        setting::TLS_KEY,
-        setting::DOMAIN,
-        PREFIX,
-        REPLICAS,
-        MAX_BYTES,
-        MAX_OBJECT,
-    ],
+    settings: reef_nats::settings![PREFIX, REPLICAS, MAX_BYTES, MAX_OBJECT],
     private: false,
     open,
 };

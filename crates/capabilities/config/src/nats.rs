@@ -14,7 +14,7 @@ use async_nats::jetstream::{
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, failed, setting};
+use reef_nats::{Connection, failed};
 
 use crate::{
     Keys, MOST, Source, Store, Value,
@@ -27,22 +27,7 @@ const KV_BUCKET: Setting = Setting::new("kv-bucket", "the key-value bucket: `app
 pub(crate) const BACKEND: Backend<Store> = Backend {
     name: "nats",
     system: "nats",
-    settings: &[
-        setting::URL,
-        setting::USER,
-        setting::PASSWORD,
-        setting::TOKEN,
-        setting::NKEY,
-        setting::CREDENTIALS,
-        setting::TLS,
-        setting::TLS_ROOTS,
-        setting::TLS_CERT,
-        setting::TLS_KEY,
-        setting::DOMAIN,
-        KV_BUCKET,
-        KEYS,
-        CACHE,
-    ],
+    settings: reef_nats::settings![KV_BUCKET, KEYS, CACHE],
     private: false,
     open,
 };

@@ -53,7 +53,8 @@ pub struct Gate {
     policy: Policy,
     slots: Arc<Semaphore>,
     bucket: Option<Bucket>,
-    breaker: Breaker,
+    /// None: what cannot be done is not the backend's alone to decide.
+    breaker: Option<Breaker>,
     usage: Usage,
     said: Mutex<Option<(Instant, u64)>>,
 }
@@ -87,10 +88,16 @@ impl Gate {
             slots: Arc::new(Semaphore::new(policy.at_once as usize)),
             bucket: policy.rate.map(|rate| Bucket::new(rate, Instant::now())),
             policy,
-            breaker: Breaker::default(),
+            breaker: Some(Breaker::default()),
             usage: Usage::new(operations),
             said: Mutex::default(),
         }
+    }
+
+    /// The same, which goes on asking a backend that fails: what is in front of that does something about it.
+    #[must_use]
+    pub fn without_breaker(self) -> Self {
+        Self { breaker: None, ..self }
     }
 
     /// The workload's name.
@@ -256,7 +263,7 @@ impl Gate {
             let pause = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(0) + 1);
             Failure::Broken { failures, pause }
         };
-        self.breaker.admit(now).map_err(refused)
+        self.breaker.as_ref().map_or(Ok(()), |breaker| breaker.admit(now).map_err(refused))
     }
 
     async fn tries<T, U>(
@@ -295,12 +302,12 @@ impl Gate {
         let (capability, backend) = (self.capability, self.system);
         match done {
             Err(failure) if failure.is_of_backend() => {
-                if self.breaker.failed(Instant::now()) {
+                if self.breaker.as_ref().is_some_and(|breaker| breaker.failed(Instant::now())) {
                     tracing::warn!(workload, link, capability, backend, %failure, "The backend fails again and again: it is asked no more for a while.");
                 }
             }
             _ => {
-                if self.breaker.worked() {
+                if self.breaker.as_ref().is_some_and(Breaker::worked) {
                     tracing::info!(workload, link, capability, backend, "The backend works again.");
                 }
             }

@@ -9,6 +9,7 @@
 //! * Every use goes through the gate, which knows the link's [`Policy`]: sizes, rate, uses at once, time, and how
 //!   often what failed is tried again if that is safe; it stops asking a backend that fails again and again, and
 //!   counts and times what was done.
+//! * A trigger has an [`Origin`] that it is [`Listening`] to, whatever becomes of the server.
 //! * What goes wrong is a [`Failure`], which each adapter turns into its interface's own error: never a trap.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
@@ -18,6 +19,7 @@ mod breaker;
 mod failure;
 mod gate;
 mod link;
+mod listening;
 mod policy;
 mod rate;
 mod settings;
@@ -28,6 +30,7 @@ pub use backend::{Backend, OpenError, Opened, Opening, find};
 pub use failure::Failure;
 pub use gate::{Caller, Gate, Operation, Span, Trace};
 pub use link::{Link, Links};
+pub use listening::{LONGEST_PAUSE, Listening, Origin, Presence, State, pause};
 pub use policy::{BACKEND, BUCKET, POLICY, Policy};
 pub use rate::Rate;
 pub use settings::{Secret, Setting, SettingError, Settings};

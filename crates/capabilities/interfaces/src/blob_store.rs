@@ -12,9 +12,12 @@ use std::{
 
 use reef_blob_store::{Container, Listing};
 use reef_capability::Failure;
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, LinkerInstance};
 
-use crate::{Capable, OfInstance, View};
+use crate::{
+    Capable, OfInstance, View,
+    scope::{Getter, offered},
+};
 
 #[allow(unreachable_pub, reason = "generated code names them")]
 pub use self::{incoming::Incoming, outgoing::Outgoing};
@@ -46,6 +49,25 @@ pub(crate) fn add_to_linker<T: Capable>(
         wasmcloud::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
     }
     Ok(())
+}
+
+/// Offers one interface, if it is one of these.
+pub(crate) fn offer<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+    concurrent: bool,
+    data: Getter<T>,
+) -> wasmtime::Result<bool> {
+    use draft::wasi::blobstore as wasi;
+    use wasmcloud::wasmcloud::blobstore as wasm_cloud;
+    Ok(offered!(instance, interface, data, {
+        "wasi:blobstore/blobstore@0.2.0-draft" => wasi::blobstore,
+        "wasi:blobstore/container@0.2.0-draft" => wasi::container,
+        "wasi:blobstore/types@0.2.0-draft" => wasi::types,
+        "wasmcloud:blobstore/blobstore@0.1.0" if concurrent => wasm_cloud::blobstore,
+        "wasmcloud:blobstore/container@0.1.0" if concurrent => wasm_cloud::container,
+        "wasmcloud:blobstore/types@0.1.0" if concurrent => wasm_cloud::types,
+    }))
 }
 
 /// Names of a container's objects, as many at a time as a guest asks for.
@@ -92,10 +114,12 @@ impl ObjectNames {
 
 impl View<'_> {
     /// The container that a name means.
-    fn container(&self, import: &str, name: &str) -> Result<Container, Failure> {
-        let granted = self.instance.granted();
-        let interface = import.split('@').next().unwrap_or(import);
-        let selected = self.instance.selected(interface);
+    pub(crate) fn container(&self, import: &str, name: &str) -> Result<Container, Failure> {
+        let granted = self.granted()?;
+        if let Some(label) = self.label() {
+            granted.blob_store.named(import, label)?;
+        }
+        let selected = self.selected(import);
         let (link, place) = granted.blob_store.find(import, selected, name)?;
         Container::new(link, place)
     }

@@ -3,11 +3,11 @@
 
 use reef_capability::Failure;
 use wasmtime::{
-    StoreContextMut,
+    AsContextMut as _, StoreContextMut,
     component::{Accessor, ComponentType, Lift, Linker, LinkerInstance, Lower},
 };
 
-use crate::{Capable, instance::Reader};
+use crate::{Capable, instance::of_call, reader::Reader, scope::Getter};
 
 /// The drafts. The last was wasmCloud's first, too.
 const DRAFTS: [&str; 4] = [
@@ -23,9 +23,6 @@ const SPIN_3: &str = "spin:variables/variables@3.0.0";
 /// What is offered.
 pub(crate) const PROVIDED: &[&str] =
     &[DRAFTS[0], DRAFTS[1], DRAFTS[2], DRAFTS[3], SPIN_1, SPIN_2, SPIN_3];
-
-/// What a part of a composition may have for its own.
-pub(crate) const PARTS: &[&str] = &[DRAFTS[0], DRAFTS[1], DRAFTS[2], DRAFTS[3], SPIN_2];
 
 /// `wasi:config/store.error`.
 #[derive(Clone, Debug, ComponentType, Lift, Lower)]
@@ -97,77 +94,76 @@ pub(crate) fn add_to_linker<T: Capable>(
     concurrent: bool,
     wanted: &impl Fn(&str) -> bool,
 ) -> wasmtime::Result<()> {
-    if wanted("wasi:config/") {
-        for draft in DRAFTS {
-            values(&mut linker.instance(draft)?, None)?;
+    for interface in PROVIDED.iter().filter(|name| wanted(name)) {
+        if concurrent || *interface != SPIN_3 {
+            offer(&mut linker.instance(interface)?, interface, concurrent, T::capabilities)?;
         }
-    }
-    if wanted("fermyon:spin/variables") {
-        variables(&mut linker.instance(SPIN_2)?, None)?;
-    }
-    if wanted(SPIN_1) {
-        let mut instance = linker.instance(SPIN_1)?;
-        instance.func_wrap_async(
-            "get-config",
-            |store: StoreContextMut<'_, T>, (name,): (String,)| {
-                let reader = Reader::of(store, None);
-                Box::new(
-                    async move { Ok((variable(reader, name).await.map_err(ConfigError::from),)) },
-                )
-            },
-        )?;
-    }
-    if concurrent && wanted("spin:variables/") {
-        let mut instance = linker.instance(SPIN_3)?;
-        instance.func_wrap_concurrent("get", |accessor: &Accessor<T>, (name,): (String,)| {
-            let reader = accessor.with(|mut access| Reader::of_data(access.data_mut(), None));
-            Box::pin(async move { Ok((variable(reader, name).await,)) })
-        })?;
     }
     Ok(())
 }
 
-/// Offers one of these interfaces to a part of a composition.
-pub(crate) fn add_part_to_linker<T: Capable>(
-    linker: &mut Linker<T>,
-    import: &str,
+/// Offers one interface, if it is one of these.
+pub(crate) fn offer<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
     interface: &str,
-    part: u32,
-) -> wasmtime::Result<()> {
-    let mut instance = linker.instance(import)?;
+    concurrent: bool,
+    data: Getter<T>,
+) -> wasmtime::Result<bool> {
     match interface {
-        SPIN_2 => variables(&mut instance, Some(part)),
-        _ => values(&mut instance, Some(part)),
+        SPIN_1 => instance.func_wrap_async(
+            "get-config",
+            move |mut store: StoreContextMut<'_, T>, (name,): (String,)| {
+                let reader =
+                    of_call(store.as_context_mut(), data, |view| Reader::config(view, SPIN_1));
+                Box::new(
+                    async move { Ok((variable(reader, name).await.map_err(ConfigError::from),)) },
+                )
+            },
+        )?,
+        SPIN_2 => instance.func_wrap_async(
+            "get",
+            move |mut store: StoreContextMut<'_, T>, (name,): (String,)| {
+                let reader =
+                    of_call(store.as_context_mut(), data, |view| Reader::config(view, SPIN_2));
+                Box::new(async move { Ok((variable(reader, name).await,)) })
+            },
+        )?,
+        SPIN_3 if concurrent => instance.func_wrap_concurrent(
+            "get",
+            move |accessor: &Accessor<T>, (name,): (String,)| {
+                let reader = accessor.with(|mut access| {
+                    of_call(access.as_context_mut(), data, |view| Reader::config(view, SPIN_3))
+                });
+                Box::pin(async move { Ok((variable(reader, name).await,)) })
+            },
+        )?,
+        draft if DRAFTS.contains(&draft) => values(instance, data)?,
+        _ => return Ok(false),
     }
+    Ok(true)
 }
 
 fn values<T: Capable>(
     instance: &mut LinkerInstance<'_, T>,
-    part: Option<u32>,
+    data: Getter<T>,
 ) -> wasmtime::Result<()> {
-    instance.func_wrap_async("get", move |store: StoreContextMut<'_, T>, (key,): (String,)| {
-        let reader = Reader::of(store, part);
-        Box::new(async move { Ok((get(reader, &key).await,)) })
-    })?;
-    instance.func_wrap_async("get-all", move |store: StoreContextMut<'_, T>, (): ()| {
-        let reader = Reader::of(store, part);
+    instance.func_wrap_async(
+        "get",
+        move |mut store: StoreContextMut<'_, T>, (key,): (String,)| {
+            let reader =
+                of_call(store.as_context_mut(), data, |view| Reader::config(view, DRAFTS[0]));
+            Box::new(async move { Ok((get(reader, &key).await,)) })
+        },
+    )?;
+    instance.func_wrap_async("get-all", move |mut store: StoreContextMut<'_, T>, (): ()| {
+        let reader = of_call(store.as_context_mut(), data, |view| Reader::config(view, DRAFTS[0]));
         Box::new(async move { Ok((all(reader).await,)) })
-    })
-}
-
-fn variables<T: Capable>(
-    instance: &mut LinkerInstance<'_, T>,
-    part: Option<u32>,
-) -> wasmtime::Result<()> {
-    instance.func_wrap_async("get", move |store: StoreContextMut<'_, T>, (name,): (String,)| {
-        let reader = Reader::of(store, part);
-        Box::new(async move { Ok((variable(reader, name).await,)) })
     })
 }
 
 async fn get(reader: Result<Reader, Failure>, key: &str) -> Result<Option<String>, Error> {
     let reader = reader?;
-    let found = reader.config().get(&reader.caller, key).await?;
+    let found = reader.values().get(&reader.caller, key).await?;
     Ok(match found {
         Some(value) => Some(value.text_of(key)?.to_owned()),
         None => None,
@@ -177,7 +173,7 @@ async fn get(reader: Result<Reader, Failure>, key: &str) -> Result<Option<String
 /// Those that are text.
 async fn all(reader: Result<Reader, Failure>) -> Result<Vec<(String, String)>, Error> {
     let reader = reader?;
-    let all = reader.config().all(&reader.caller).await?;
+    let all = reader.values().all(&reader.caller).await?;
     let texts = all.into_iter().filter_map(|(name, value)| {
         let text = value.text()?.to_owned();
         Some((name, text))
@@ -187,7 +183,7 @@ async fn all(reader: Result<Reader, Failure>) -> Result<Vec<(String, String)>, E
 
 async fn variable(reader: Result<Reader, Failure>, name: String) -> Result<String, VariableError> {
     let reader = reader?;
-    match reader.config().get(&reader.caller, &name).await? {
+    match reader.values().get(&reader.caller, &name).await? {
         Some(value) => Ok(value.text_of(&name)?.to_owned()),
         None if is_name(&name) => Err(VariableError::Undefined(format!("no variable `{name}`"))),
         None => Err(VariableError::InvalidName(format!(

@@ -8,14 +8,16 @@ use std::{
 
 use reef_blob_store::BlobStore;
 use reef_capability::{Caller, Failure, Gate, Links};
-use reef_config::{CONFIG, SECRETS, Store, Value, Values};
+use reef_config::{CONFIG, SECRETS, Store, Value};
 use reef_key_value::KeyValue;
 use reef_messaging::{Answering, Channel, Servers};
 use reef_sql::{Addresses, Sql};
 use wasmtime::{
-    StoreContextMut,
-    component::{Resource, ResourceTable},
+    AsContextMut as _, StoreContextMut,
+    component::{Accessor, Resource, ResourceTable},
 };
+
+use crate::{OfInstance, Scopes, scope::Getter};
 
 /// What a workload may use: its links, by capability.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ pub struct Instance {
     pub answering: Option<Answering>,
     /// Links that it selected, by interface (`wasi:keyvalue/store`).
     pub(crate) selected: BTreeMap<String, String>,
+    scopes: Scopes,
     /// Bytes of blobs that it wrote before it said where they belong.
     pub(crate) unnamed: Arc<AtomicUsize>,
 }
@@ -69,6 +72,44 @@ pub struct Instance {
 pub trait Capable: Send + 'static {
     /// What an adapter works with.
     fn capabilities(&mut self) -> View<'_>;
+
+    /// For whom the call is made that the guest is in: [`Instance::caller`], unless the instance works for several at
+    /// once, where it is for nobody, and the data may know better.
+    fn caller(store: &mut StoreContextMut<'_, Self>) -> Caller
+    where
+        Self: Sized,
+    {
+        store.data_mut().capabilities().instance.caller.clone()
+    }
+}
+
+/// A look at the instance that is for whom the call is made that the guest is in. To be taken before the first wait:
+/// later, the guest may be in another call.
+pub(crate) fn of_caller<T: Capable, R>(
+    accessor: &Accessor<T, OfInstance<T>>,
+    look: impl FnOnce(&mut View<'_>) -> R,
+) -> R {
+    accessor.with(|mut access| {
+        let caller = T::caller(&mut access.as_context_mut());
+        look_for(access.get(), caller, look)
+    })
+}
+
+/// The same where there is no more than the store.
+pub(crate) fn of_call<T: Capable, R>(
+    mut store: StoreContextMut<'_, T>,
+    data: Getter<T>,
+    look: impl FnOnce(&mut View<'_>) -> R,
+) -> R {
+    let caller = T::caller(&mut store);
+    look_for(data(store.data_mut()), caller, look)
+}
+
+fn look_for<R>(mut view: View<'_>, caller: Caller, look: impl FnOnce(&mut View<'_>) -> R) -> R {
+    let usual = std::mem::replace(&mut view.instance.caller, caller);
+    let seen = look(&mut view);
+    view.instance.caller = usual;
+    seen
 }
 
 /// What an adapter works with.
@@ -77,17 +118,9 @@ pub struct View<'a> {
     pub table: &'a mut ResourceTable,
     /// What it may use.
     pub instance: &'a mut Instance,
+    /// Which import it is called by, if that has links of its own.
+    pub(crate) number: Option<usize>,
 }
-
-/// What values are read with. It outlives the borrow of the store's data.
-pub(crate) struct Reader {
-    pub(crate) granted: Arc<Capabilities>,
-    own: Arc<BTreeMap<String, Value>>,
-    pub(crate) caller: Caller,
-}
-
-/// Where nothing is a workload's own.
-static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
 
 // === impl Capabilities ===
 
@@ -126,7 +159,7 @@ impl Capabilities {
 impl Capabilities {
     /// Whether a link of any capability is called so.
     pub(crate) fn has_link(&self, name: &str) -> bool {
-        self.gates().any(|gate| **gate.link() == *name)
+        self.own_gates().any(|gate| **gate.link() == *name)
     }
 }
 
@@ -136,8 +169,8 @@ impl Instance {
     /// An instance of a workload that may use these.
     pub fn new(granted: Arc<Capabilities>) -> Self {
         let (own, caller) = (Arc::default(), Caller::default());
-        let selected = BTreeMap::new();
-        Self { granted, own, caller, answering: None, selected, unnamed: Arc::default() }
+        let (selected, scopes) = (BTreeMap::new(), Scopes::default());
+        Self { granted, own, caller, answering: None, selected, scopes, unnamed: Arc::default() }
     }
 
     /// One whose workload has configuration of its own.
@@ -147,9 +180,28 @@ impl Instance {
         self
     }
 
+    /// One of a component some of whose imports have links of their own.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
     /// What it may use. It outlives the borrow of the store's data.
     pub fn granted(&self) -> Arc<Capabilities> {
         self.granted.clone()
+    }
+
+    pub(crate) fn own(&self) -> &Arc<BTreeMap<String, Value>> {
+        &self.own
+    }
+
+    pub(crate) fn parts(&self) -> &BTreeMap<u32, Part> {
+        &self.granted.parts
+    }
+
+    pub(crate) fn scopes(&self) -> &Scopes {
+        &self.scopes
     }
 
     pub(crate) fn selected(&self, interface: &str) -> Option<&str> {
@@ -157,40 +209,14 @@ impl Instance {
     }
 }
 
-// === impl Reader ===
-
-impl Reader {
-    /// Of the whole component, or of a part of it.
-    pub(crate) fn of<T: Capable>(
-        mut store: StoreContextMut<'_, T>,
-        part: Option<u32>,
-    ) -> Result<Self, Failure> {
-        Self::of_data(store.data_mut(), part)
-    }
-
-    pub(crate) fn of_data<T: Capable>(data: &mut T, part: Option<u32>) -> Result<Self, Failure> {
-        let view = data.capabilities();
-        let caller = view.instance.caller.clone();
-        if let Some(part) = part {
-            let Part { granted, config } = view.part(part)?;
-            return Ok(Self { granted, own: config, caller });
-        }
-        let Instance { granted, own, .. } = view.instance;
-        Ok(Self { granted: granted.clone(), own: own.clone(), caller })
-    }
-
-    pub(crate) fn config(&self) -> Values<'_> {
-        Values { own: &self.own, links: &self.granted.config }
-    }
-
-    pub(crate) fn secrets(&self) -> Values<'_> {
-        Values { own: &NOTHING, links: &self.granted.secrets }
-    }
-}
-
 // === impl View ===
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// What an adapter works with that is called by the whole component, under an interface's own name.
+    pub fn new(table: &'a mut ResourceTable, instance: &'a mut Instance) -> Self {
+        Self { table, instance, number: None }
+    }
+
     /// Keeps a resource for the guest.
     ///
     /// # Errors

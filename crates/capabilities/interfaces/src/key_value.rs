@@ -2,7 +2,6 @@
 
 mod draft;
 mod draft2;
-mod labels;
 mod spin;
 mod spin3;
 mod wasmcloud;
@@ -10,14 +9,13 @@ mod wasmcloud;
 use bytes::Bytes;
 use reef_capability::{Caller, Failure};
 use reef_key_value::{Bucket, Version};
-use wasmtime::{
-    StoreContextMut,
-    component::{Accessor, ComponentType, Linker, LinkerInstance, Lower, Resource},
+use wasmtime::component::{Accessor, Linker, LinkerInstance, Resource};
+
+use crate::{
+    Capable, OfInstance, View,
+    instance::of_caller,
+    scope::{Getter, offered},
 };
-
-pub(crate) use labels::add_labelled;
-
-use crate::{Capable, OfInstance, View};
 
 /// What is offered.
 pub(crate) const PROVIDED: &[&str] = &[
@@ -36,10 +34,6 @@ pub(crate) const PROVIDED: &[&str] = &[
     "wasmcloud:keyvalue/cas@0.2.0",
     "wasmcloud:keyvalue/batch@0.2.0",
 ];
-
-/// What a part of a composition may have for its own.
-pub(crate) const PARTS: &[&str] =
-    &[PROVIDED[0], PROVIDED[1], PROVIDED[2], PROVIDED[3], PROVIDED[4], PROVIDED[5]];
 
 /// Offers the packages that are `wanted`; those with asynchronous functions only where there is concurrency.
 pub(crate) fn add_to_linker<T: Capable>(
@@ -64,60 +58,32 @@ pub(crate) fn add_to_linker<T: Capable>(
     Ok(())
 }
 
-/// Offers one of these interfaces to a part of a composition.
-pub(crate) fn add_part_to_linker<T: Capable>(
-    linker: &mut Linker<T>,
-    import: &str,
-    interface: &'static str,
-    part: u32,
-) -> wasmtime::Result<()> {
+/// Offers one interface, if it is one of these.
+pub(crate) fn offer<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+    concurrent: bool,
+    data: Getter<T>,
+) -> wasmtime::Result<bool> {
     use draft::wasi::keyvalue as first;
     use draft2::wasi::keyvalue as second;
-    let mut instance = linker.instance(import)?;
-    let (instance, data) = (&mut instance, T::capabilities);
-    match interface {
-        "wasi:keyvalue/atomics@0.2.0-draft" => {
-            first::atomics::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
-        }
-        "wasi:keyvalue/batch@0.2.0-draft" => {
-            first::batch::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
-        }
-        "wasi:keyvalue/store@0.2.0-draft" => {
-            first::store::add_to_linker_instance::<_, OfInstance<T>>(instance, data)?;
-            open_of_part::<T, first::store::Error>(instance, interface, part)
-        }
-        "wasi:keyvalue/atomics@0.2.0-draft2" => {
-            second::atomics::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
-        }
-        "wasi:keyvalue/batch@0.2.0-draft2" => {
-            second::batch::add_to_linker_instance::<_, OfInstance<T>>(instance, data)
-        }
-        "wasi:keyvalue/store@0.2.0-draft2" => {
-            second::store::add_to_linker_instance::<_, OfInstance<T>>(instance, data)?;
-            open_of_part::<T, second::store::Error>(instance, interface, part)
-        }
-        _ => wasmtime::bail!("`{interface}` cannot be a part's own"),
-    }
-}
-
-/// `open` by the links of a part. The bucket carries its link, so that all else is as it is for everybody.
-fn open_of_part<T: Capable, E: From<Failure> + ComponentType + Lower + 'static>(
-    instance: &mut LinkerInstance<'_, T>,
-    interface: &'static str,
-    part: u32,
-) -> wasmtime::Result<()> {
-    instance.func_wrap(
-        "open",
-        move |mut store: StoreContextMut<'_, T>, (identifier,): (String,)| {
-            let mut view = store.data_mut().capabilities();
-            let opened = view.part(part).and_then(|part| {
-                let (link, place) = part.granted.key_value.find(interface, None, &identifier)?;
-                Bucket::new(link, place)
-            });
-            let kept = opened.and_then(|bucket| view.keep(bucket));
-            Ok((kept.map_err(E::from),))
-        },
-    )
+    use wasmcloud::wasmcloud::keyvalue as wasm_cloud;
+    Ok(offered!(instance, interface, data, {
+        "wasi:keyvalue/atomics@0.2.0-draft" => first::atomics,
+        "wasi:keyvalue/batch@0.2.0-draft" => first::batch,
+        "wasi:keyvalue/store@0.2.0-draft" => first::store,
+        "wasi:keyvalue/atomics@0.2.0-draft2" => second::atomics,
+        "wasi:keyvalue/batch@0.2.0-draft2" => second::batch,
+        "wasi:keyvalue/store@0.2.0-draft2" => second::store,
+        "fermyon:spin/key-value" => spin::v1::fermyon::spin::key_value,
+        "fermyon:spin/key-value@2.0.0" => spin::v2::fermyon::spin::key_value,
+        "spin:key-value/key-value@3.0.0" if concurrent => spin3::spin::key_value::key_value,
+        "wasmcloud:keyvalue/types@0.2.0" if concurrent => wasm_cloud::types,
+        "wasmcloud:keyvalue/store@0.2.0" if concurrent => wasm_cloud::store,
+        "wasmcloud:keyvalue/atomics@0.2.0" if concurrent => wasm_cloud::atomics,
+        "wasmcloud:keyvalue/cas@0.2.0" if concurrent => wasm_cloud::cas,
+        "wasmcloud:keyvalue/batch@0.2.0" if concurrent => wasm_cloud::batch,
+    }))
 }
 
 /// A key as it was when a guest looked.
@@ -130,19 +96,13 @@ pub struct Cas {
 }
 
 impl View<'_> {
-    /// The bucket that an identifier means, over the link of a label if there is one.
-    fn open_bucket(
-        &mut self,
-        import: &str,
-        label: Option<&str>,
-        identifier: &str,
-    ) -> Result<Bucket, Failure> {
-        let granted = self.instance.granted();
-        let interface = import.split('@').next().unwrap_or(import);
-        if let Some(label) = label {
+    /// The bucket that an identifier means.
+    fn open_bucket(&self, import: &str, identifier: &str) -> Result<Bucket, Failure> {
+        let granted = self.granted()?;
+        if let Some(label) = self.label() {
             granted.key_value.named(import, label)?;
         }
-        let selected = label.or_else(|| self.instance.selected(interface));
+        let selected = self.selected(import);
         let (link, place) = granted.key_value.find(import, selected, identifier)?;
         Bucket::new(link, place)
     }
@@ -157,10 +117,7 @@ fn opened<T: Capable>(
     accessor: &Accessor<T, OfInstance<T>>,
     bucket: &Resource<Bucket>,
 ) -> wasmtime::Result<(Bucket, Caller)> {
-    accessor.with(|mut access| {
-        let view = access.get();
-        Ok((view.bucket(bucket)?, view.instance.caller.clone()))
-    })
+    of_caller(accessor, |view| Ok((view.bucket(bucket)?, view.instance.caller.clone())))
 }
 
 /// The look at a key that a compare-and-swap begins with.

@@ -12,17 +12,18 @@ mod config;
 mod instance;
 mod key_value;
 mod messaging;
-mod part;
 mod pipe;
+mod reader;
+mod scope;
 mod secrets;
 mod servers;
 mod sql;
 
-use wasmtime::component::{Component, HasData, Linker};
+use wasmtime::component::{HasData, Linker};
 
 pub use instance::{Capabilities, Capable, Instance, Part, View};
 pub use messaging::{BrokerMessage, Letter, StreamedMessage, Unhandled, WasiError};
-pub use part::PARTS;
+pub use scope::{SCOPED, Scopes, add_scoped};
 
 /// The interfaces that are offered, as `inspect` names them.
 pub const PROVIDED: &[&[&str]] = &[
@@ -66,54 +67,6 @@ pub fn add_to_linker<T: Capable>(
     servers::add_to_linker(linker, concurrent, &wanted)?;
     secrets::add_to_linker(linker, concurrent, &wanted)?;
     sql::add_to_linker(linker, concurrent, &wanted)
-}
-
-/// Offers the interfaces that a component imports under labels of its own, `(implements …)`: each goes over the
-/// link that is called as the label.
-///
-/// # Errors
-/// Never in practice: labels are different from each other, and from the names of interfaces.
-pub fn add_labelled<T: Capable>(
-    linker: &mut Linker<T>,
-    component: &Component,
-) -> wasmtime::Result<()> {
-    let engine = linker.engine().clone();
-    let of = component.component_type();
-    for (label, import) in of.imports(&engine) {
-        if let Some(interface) = import.implements {
-            key_value::add_labelled(linker, label, interface)?;
-        }
-    }
-    Ok(())
-}
-
-/// Offers an interface under the name of a part of a composition, with the links of that part:
-/// [`Capabilities::parts`]. `import` is the whole name, `interface` what it stands for, one of [`PARTS`].
-///
-/// # Errors
-/// When there is no such interface for parts, or the name is taken.
-pub fn add_part_to_linker<T: Capable>(
-    linker: &mut Linker<T>,
-    import: &str,
-    interface: &str,
-    part: u32,
-) -> wasmtime::Result<()> {
-    let known = PARTS.iter().copied().flatten().copied().find(|known| *known == interface);
-    let Some(interface) = known else {
-        wasmtime::bail!("`{interface}` cannot be a part's own");
-    };
-    linker.allow_shadowing(true);
-    let added = match interface {
-        name if config::PARTS.contains(&name) => {
-            config::add_part_to_linker(linker, import, name, part)
-        }
-        name if secrets::PARTS.contains(&name) => {
-            secrets::add_part_to_linker(linker, import, name, part)
-        }
-        name => key_value::add_part_to_linker(linker, import, name, part),
-    };
-    linker.allow_shadowing(false);
-    added
 }
 
 /// How the store's data lead to what an adapter works with.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use reef_capability::{Caller, Failure, Link};
 use reef_messaging::{Answering, Channel, Message, Publisher};
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, LinkerInstance};
 
 pub use self::{
     wasi::{Letter, wasi::messaging::types::Error as WasiError},
@@ -17,7 +17,10 @@ pub use self::{
         BrokerMessage as StreamedMessage, HandleMessageError as Unhandled,
     },
 };
-use crate::{Capable, Instance, OfInstance};
+use crate::{
+    Capable, OfInstance, View,
+    scope::{Getter, offered},
+};
 
 /// What is offered.
 pub(crate) const PROVIDED: &[&str] = &[
@@ -48,6 +51,27 @@ pub(crate) fn add_to_linker<T: Capable>(
     Ok(())
 }
 
+/// Offers one interface, if it is one of these.
+pub(crate) fn offer<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+    concurrent: bool,
+    data: Getter<T>,
+) -> wasmtime::Result<bool> {
+    use wasi::wasi::messaging as draft;
+    use wasmcloud2::wasmcloud::messaging as second;
+    use wasmcloud3::wasmcloud::messaging as third;
+    Ok(offered!(instance, interface, data, {
+        "wasi:messaging/producer@0.2.0-draft" => draft::producer,
+        "wasi:messaging/request-reply@0.2.0-draft" => draft::request_reply,
+        "wasi:messaging/types@0.2.0-draft" => draft::types,
+        "wasmcloud:messaging/consumer@0.2.0" => second::consumer,
+        "wasmcloud:messaging/types@0.2.0" => second::types,
+        "wasmcloud:messaging/consumer@0.3.0" if concurrent => third::consumer,
+        "wasmcloud:messaging/types@0.3.0" if concurrent => third::types,
+    }))
+}
+
 /// An instance's way to a broker. It outlives the borrow of the store's data.
 #[derive(Clone)]
 pub(crate) struct Way {
@@ -59,22 +83,22 @@ pub(crate) struct Way {
 impl Way {
     /// The way for a message about `subject`: over the link that the instance selected, else the one called
     /// `default`, else the only one there is. An answer goes back where the question came from.
-    pub(crate) fn of(instance: &Instance, import: &str, subject: &str) -> Result<Self, Failure> {
-        let answering = instance.answering.clone().filter(|to| to.subject == subject);
+    pub(crate) fn of(view: &View<'_>, import: &str, subject: &str) -> Result<Self, Failure> {
+        let answering = view.instance.answering.clone().filter(|to| to.subject == subject);
         let link = match &answering {
             Some(to) => to.link.clone(),
-            None => link(instance, import, "")?,
+            None => link(view, import, "")?,
         };
-        Ok(Self::over(instance, link, answering))
+        Ok(Self::over(view, link, answering))
     }
 
     /// The way over the link of a name.
-    pub(crate) fn named(instance: &Instance, import: &str, name: &str) -> Result<Self, Failure> {
-        Ok(Self::over(instance, link(instance, import, name)?, None))
+    pub(crate) fn named(view: &View<'_>, import: &str, name: &str) -> Result<Self, Failure> {
+        Ok(Self::over(view, link(view, import, name)?, None))
     }
 
-    fn over(instance: &Instance, link: Arc<Link<Channel>>, answering: Option<Answering>) -> Self {
-        let caller = instance.caller.clone();
+    fn over(view: &View<'_>, link: Arc<Link<Channel>>, answering: Option<Answering>) -> Self {
+        let caller = view.instance.caller.clone();
         Self { publisher: Publisher::new(link), caller, answering }
     }
 
@@ -96,13 +120,19 @@ impl Way {
     }
 }
 
-fn link(instance: &Instance, import: &str, name: &str) -> Result<Arc<Link<Channel>>, Failure> {
-    let granted = instance.granted();
+/// The link that a guest means by a name, or without one.
+pub(crate) fn link(
+    view: &View<'_>,
+    import: &str,
+    name: &str,
+) -> Result<Arc<Link<Channel>>, Failure> {
+    let granted = view.granted()?;
+    // Under a label, the link is said already.
+    let name = view.label().unwrap_or(name);
     if !name.is_empty() {
         return granted.messaging.named(import, name);
     }
-    let interface = import.split('@').next().unwrap_or(import);
-    let selected = instance.selected(interface);
+    let selected = view.selected(import);
     let mut all = granted.messaging.iter();
     if let (None, Some(only), None) = (selected, all.next(), all.next()) {
         return Ok(only.clone());

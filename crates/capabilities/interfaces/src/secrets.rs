@@ -2,13 +2,13 @@
 
 use reef_config::Value;
 use wasmtime::{
-    StoreContextMut,
+    AsContextMut as _, StoreContextMut,
     component::{
         Accessor, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
     },
 };
 
-use crate::{Capable, instance::Reader};
+use crate::{Capable, View, instance::of_call, reader::Reader, scope::Getter};
 use reef_capability::Failure;
 
 /// Versions whose functions are called in turn, and the one whose are asynchronous: what else differs are its labelled
@@ -22,9 +22,6 @@ const CONCURRENT: [&str; 2] = ["wasmcloud:secrets/store@2.1.0", "wasmcloud:secre
 /// What is offered.
 pub(crate) const PROVIDED: &[&str] =
     &[PLAIN[0][0], PLAIN[0][1], PLAIN[1][0], PLAIN[1][1], CONCURRENT[0], CONCURRENT[1]];
-
-/// What a part of a composition may have for its own.
-pub(crate) const PARTS: &[&str] = &[PLAIN[0][0], PLAIN[0][1], PLAIN[1][0], PLAIN[1][1]];
 
 /// A secret that a guest has not seen yet.
 #[derive(Clone, Debug)]
@@ -79,98 +76,101 @@ pub(crate) fn add_to_linker<T: Capable>(
     if !wanted("wasmcloud:secrets/") {
         return Ok(());
     }
-    for [store, reveal] in PLAIN {
-        handles(&mut linker.instance(store)?, store, None)?;
-        reveals(&mut linker.instance(reveal)?)?;
+    for interface in PROVIDED {
+        if concurrent || !CONCURRENT.contains(interface) {
+            offer(&mut linker.instance(interface)?, interface, concurrent, T::capabilities)?;
+        }
     }
-    if !concurrent {
-        return Ok(());
-    }
-    let [store, reveal] = CONCURRENT;
-    let mut instance = linker.instance(store)?;
-    secret(&mut instance)?;
-    instance.func_wrap_concurrent("get", move |accessor: &Accessor<T>, (key,): (String,)| {
-        Box::pin(async move {
-            let reader = accessor.with(|mut access| Reader::of_data(access.data_mut(), None));
-            let found = find(reader, store, &key).await;
-            let kept =
-                accessor.with(|mut access| found.and_then(|found| keep(access.data_mut(), found)));
-            Ok((kept,))
-        })
-    })?;
-    linker.instance(reveal)?.func_wrap_concurrent(
-        "reveal",
-        |accessor: &Accessor<T>, (secret,): (Resource<Held>,)| {
-            let shown = accessor.with(|mut access| show(access.data_mut(), &secret));
-            Box::pin(async move { Ok((shown?,)) })
-        },
-    )
+    Ok(())
 }
 
-/// Offers one of these interfaces to a part of a composition.
-pub(crate) fn add_part_to_linker<T: Capable>(
-    linker: &mut Linker<T>,
-    import: &str,
-    interface: &'static str,
-    part: u32,
-) -> wasmtime::Result<()> {
-    let mut instance = linker.instance(import)?;
-    if interface.contains("/reveal@") {
-        // A handle is its value, whoever has it.
-        return reveals(&mut instance);
+/// Offers one interface, if it is one of these.
+pub(crate) fn offer<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+    concurrent: bool,
+    data: Getter<T>,
+) -> wasmtime::Result<bool> {
+    let Some(interface) = PROVIDED.iter().copied().find(|one| *one == interface) else {
+        return Ok(false);
+    };
+    let reveal = interface.contains("/reveal@");
+    match CONCURRENT.contains(&interface) {
+        true if !concurrent => return Ok(false),
+        true if reveal => instance.func_wrap_concurrent(
+            "reveal",
+            move |accessor: &Accessor<T>, (secret,): (Resource<Held>,)| {
+                let shown = accessor.with(|mut access| show(&data(access.data_mut()), &secret));
+                Box::pin(async move { Ok((shown?,)) })
+            },
+        )?,
+        true => concurrent_handles(instance, interface, data)?,
+        false if reveal => instance.func_wrap(
+            "reveal",
+            move |mut store: StoreContextMut<'_, T>, (secret,): (Resource<Held>,)| {
+                Ok((show(&data(store.data_mut()), &secret)?,))
+            },
+        )?,
+        false => handles(instance, interface, data)?,
     }
-    handles(&mut instance, interface, Some(part))
+    Ok(true)
 }
 
 fn handles<T: Capable>(
     instance: &mut LinkerInstance<'_, T>,
     interface: &'static str,
-    part: Option<u32>,
+    data: Getter<T>,
 ) -> wasmtime::Result<()> {
-    secret(instance)?;
-    instance.func_wrap_async(
-        "get",
-        move |mut context: StoreContextMut<'_, T>, (key,): (String,)| {
-            Box::new(async move {
-                let reader = Reader::of_data(context.data_mut(), part);
-                let found = find(reader, interface, &key).await;
-                Ok((found.and_then(|found| keep(context.data_mut(), found)),))
-            })
-        },
-    )
+    secret(instance, data)?;
+    instance.func_wrap_async("get", move |mut store: StoreContextMut<'_, T>, (key,): (String,)| {
+        Box::new(async move {
+            let reader =
+                of_call(store.as_context_mut(), data, |view| Reader::secrets(view, interface));
+            let found = find(reader, &key).await;
+            Ok((found.and_then(|found| keep(data(store.data_mut()), found)),))
+        })
+    })
 }
 
-fn reveals<T: Capable>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
-    instance.func_wrap(
-        "reveal",
-        |mut context: StoreContextMut<'_, T>, (secret,): (Resource<Held>,)| {
-            Ok((show(context.data_mut(), &secret)?,))
-        },
-    )
+fn concurrent_handles<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &'static str,
+    data: Getter<T>,
+) -> wasmtime::Result<()> {
+    secret(instance, data)?;
+    instance.func_wrap_concurrent("get", move |accessor: &Accessor<T>, (key,): (String,)| {
+        Box::pin(async move {
+            let reader = accessor.with(|mut access| {
+                of_call(access.as_context_mut(), data, |view| Reader::secrets(view, interface))
+            });
+            let found = find(reader, &key).await;
+            let kept = accessor
+                .with(|mut access| found.and_then(|found| keep(data(access.data_mut()), found)));
+            Ok((kept,))
+        })
+    })
 }
 
-fn secret<T: Capable>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
-    instance.resource("secret", ResourceType::host::<Held>(), |mut context, handle| {
-        let view = T::capabilities(context.data_mut());
-        view.table.delete(Resource::<Held>::new_own(handle))?;
+fn secret<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    data: Getter<T>,
+) -> wasmtime::Result<()> {
+    instance.resource("secret", ResourceType::host::<Held>(), move |mut store, handle| {
+        data(store.data_mut()).table.delete(Resource::<Held>::new_own(handle))?;
         Ok(())
     })
 }
 
-async fn find(reader: Result<Reader, Failure>, import: &str, key: &str) -> Result<Held, Error> {
+async fn find(reader: Result<Reader, Failure>, key: &str) -> Result<Held, Error> {
     let reader = reader?;
-    if reader.granted.secrets.is_empty() {
-        // Says what to add.
-        reader.granted.secrets.named(import, "")?;
-    }
-    let found = reader.secrets().get(&reader.caller, key).await?;
+    let found = reader.values().get(&reader.caller, key).await?;
     found.map(Held).ok_or(Error::NotFound)
 }
 
-fn keep<T: Capable>(data: &mut T, secret: Held) -> Result<Resource<Held>, Error> {
-    Ok(data.capabilities().keep(secret)?)
+fn keep(mut view: View<'_>, secret: Held) -> Result<Resource<Held>, Error> {
+    Ok(view.keep(secret)?)
 }
 
-fn show<T: Capable>(data: &mut T, secret: &Resource<Held>) -> wasmtime::Result<Revealed> {
-    Ok(data.capabilities().table.get(secret)?.into())
+fn show(view: &View<'_>, secret: &Resource<Held>) -> wasmtime::Result<Revealed> {
+    Ok(view.table.get(secret)?.into())
 }

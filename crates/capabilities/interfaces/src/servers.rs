@@ -10,9 +10,13 @@ use std::time::Duration;
 use reef_capability::{Caller, Failure};
 use reef_messaging::{MqttBroker, RedisServer, Servers};
 use reef_redis::redis::{Cmd, Value, cmd};
-use wasmtime::component::{Accessor, Linker, Resource};
+use wasmtime::component::{Accessor, Linker, LinkerInstance, Resource};
 
-use crate::{Capable, OfInstance, View};
+use crate::{
+    Capable, OfInstance, View,
+    instance::of_caller,
+    scope::{Getter, offered},
+};
 
 /// What is offered.
 pub(crate) const PROVIDED: &[&str] = &[
@@ -45,9 +49,25 @@ pub(crate) fn add_to_linker<T: Capable>(
     Ok(())
 }
 
+/// Offers one interface, if it is one of these.
+pub(crate) fn offer<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+    concurrent: bool,
+    data: Getter<T>,
+) -> wasmtime::Result<bool> {
+    Ok(offered!(instance, interface, data, {
+        "fermyon:spin/mqtt@2.0.0" => spin2::fermyon::spin::mqtt,
+        "fermyon:spin/redis" => spin1::fermyon::spin::redis,
+        "fermyon:spin/redis@2.0.0" => spin2::fermyon::spin::redis,
+        "spin:mqtt/mqtt@3.0.0" if concurrent => spin_mqtt3::spin::mqtt::mqtt,
+        "spin:redis/redis@3.0.0" if concurrent => spin_redis3::spin::redis::redis,
+    }))
+}
+
 impl View<'_> {
     fn redis(&self, address: &str) -> Result<RedisServer, Failure> {
-        let granted = self.instance.granted();
+        let granted = self.granted()?;
         match &granted.servers {
             Some(servers) => servers.redis(address),
             None => Err(Servers::refused_redis(granted.messaging.workload(), address)),
@@ -62,7 +82,7 @@ impl View<'_> {
     ) -> Result<MqttBroker, Failure> {
         // Longer than that is as good as never.
         let keep_alive = Duration::from_secs(keep_alive.min(u16::MAX.into())).max(SHORTEST);
-        let granted = self.instance.granted();
+        let granted = self.granted()?;
         match &granted.servers {
             Some(servers) => servers.mqtt(address, who, keep_alive),
             None => Err(Servers::refused_mqtt(granted.messaging.workload(), address)),
@@ -78,11 +98,11 @@ impl View<'_> {
     }
 }
 
-fn held<T: Capable, U: 'static, S: Clone + Send + 'static>(
-    store: &Accessor<U, OfInstance<T>>,
+fn held<T: Capable, S: Clone + Send + 'static>(
+    store: &Accessor<T, OfInstance<T>>,
     connection: &Resource<S>,
 ) -> wasmtime::Result<(S, Caller)> {
-    store.with(|mut access| access.get().held(connection))
+    of_caller(store, |view| view.held(connection))
 }
 
 /// A command that is about a key, or about several.

@@ -11,11 +11,16 @@ mod wasmcloud;
 mod wasmcloud_draft;
 mod wasmcloud_values;
 
-use reef_capability::{Caller, Failure};
-use reef_sql::{Addresses, Connection, Database, Date, Result, Server, SqlError, Time, Value};
-use wasmtime::component::{Linker, Resource};
+use std::sync::Arc;
 
-use crate::{Capable, OfInstance, View};
+use reef_capability::{Caller, Failure, Link};
+use reef_sql::{Addresses, Connection, Database, Date, Result, Server, Sql, SqlError, Time, Value};
+use wasmtime::component::{Linker, LinkerInstance, Resource};
+
+use crate::{
+    Capable, OfInstance, View,
+    scope::{Getter, offered},
+};
 
 /// What is offered.
 pub(crate) const PROVIDED: &[&str] = &[
@@ -56,7 +61,7 @@ pub(crate) fn add_to_linker<T: Capable>(
         if concurrent {
             sqlite3::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
         } else {
-            sqlite3::add_plain(linker)?;
+            sqlite3::add_plain(&mut linker.instance(sqlite3::IMPORT)?, T::capabilities)?;
         }
     }
     if wanted("spin:postgres/") {
@@ -64,7 +69,7 @@ pub(crate) fn add_to_linker<T: Capable>(
         if concurrent {
             postgres4::Imports::add_to_linker::<_, OfInstance<T>>(linker, T::capabilities)?;
         } else {
-            postgres4::add_plain(linker)?;
+            postgres4::add_plain(&mut linker.instance(postgres4::IMPORT)?, T::capabilities)?;
         }
     }
     if concurrent && wanted("spin:mysql/") {
@@ -79,20 +84,61 @@ pub(crate) fn add_to_linker<T: Capable>(
     Ok(())
 }
 
+/// Offers one interface, if it is one of these. A version has those before it in it.
+pub(crate) fn offer<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+    concurrent: bool,
+    data: Getter<T>,
+) -> wasmtime::Result<bool> {
+    use spin1::fermyon::spin as first;
+    use spin2::fermyon::spin as second;
+    use wasmcloud::wasmcloud::postgres as wasm_cloud;
+    use wasmcloud_draft::wasmcloud::postgres as wasm_cloud_draft;
+    if !concurrent && interface.starts_with("spin:sqlite/sqlite@3.") {
+        return sqlite3::add_plain(instance, data).map(|()| true);
+    }
+    if !concurrent && interface.starts_with("spin:postgres/postgres@4.") {
+        return postgres4::add_plain(instance, data).map(|()| true);
+    }
+    Ok(offered!(instance, interface, data, {
+        "fermyon:spin/mysql" => first::mysql,
+        "fermyon:spin/mysql@2.0.0" => second::mysql,
+        "fermyon:spin/postgres" => first::postgres,
+        "fermyon:spin/postgres@2.0.0" => second::postgres,
+        "fermyon:spin/rdbms-types" => first::rdbms_types,
+        "fermyon:spin/rdbms-types@2.0.0" => second::rdbms_types,
+        "fermyon:spin/sqlite" => first::sqlite,
+        "fermyon:spin/sqlite@2.0.0" => second::sqlite,
+        "spin:mysql/mysql@3.0.0" if concurrent => mysql3::spin::mysql::mysql,
+        "spin:postgres/postgres@3.0.0" => postgres3::spin::postgres::postgres,
+        "spin:postgres/postgres@4.0.0" => postgres4::spin::postgres::postgres,
+        "spin:postgres/postgres@4.1.0" => postgres4::spin::postgres::postgres,
+        "spin:postgres/postgres@4.2.0" => postgres4::spin::postgres::postgres,
+        "spin:sqlite/sqlite@3.0.0" => sqlite3::spin::sqlite::sqlite,
+        "spin:sqlite/sqlite@3.1.0" => sqlite3::spin::sqlite::sqlite,
+        "wasmcloud:postgres/prepared@0.1.1-draft" => wasm_cloud_draft::prepared,
+        "wasmcloud:postgres/prepared@0.2.0" if concurrent => wasm_cloud::prepared,
+        "wasmcloud:postgres/query@0.1.1-draft" => wasm_cloud_draft::query,
+        "wasmcloud:postgres/query@0.2.0" if concurrent => wasm_cloud::query,
+        "wasmcloud:postgres/types@0.1.1-draft" => wasm_cloud_draft::types,
+        "wasmcloud:postgres/types@0.2.0" if concurrent => wasm_cloud::types,
+    }))
+}
+
 impl View<'_> {
-    /// The database that a label means: the link of that name.
-    fn database(&self, import: &str, label: &str) -> Result<Database, Failure> {
-        let link = self.instance.granted().sql.named(import, label)?;
-        let place = link.place.clone().unwrap_or_else(|| link.name().into());
-        Ok(Database::new(link, place))
+    /// The database that a guest opens by a name: the link of that name, or of the label that it imports the interface
+    /// under.
+    fn database(&self, import: &str, name: &str) -> Result<Database, Failure> {
+        let link = self.granted()?.sql.named(import, self.label().unwrap_or(name))?;
+        Ok(database(link))
     }
 
     /// The database of a guest that names none: over the link that the instance selected, else the one called
     /// `default`, else the only one there is.
-    fn default_database(&self, import: &str) -> Result<Database, Failure> {
-        let granted = self.instance.granted();
-        let interface = import.split('@').next().unwrap_or(import);
-        let selected = self.instance.selected(interface);
+    pub(crate) fn default_database(&self, import: &str) -> Result<Database, Failure> {
+        let granted = self.granted()?;
+        let selected = self.selected(import);
         let mut all = granted.sql.iter();
         match (selected, all.next(), all.next()) {
             (None, Some(only), None) => self.database(import, only.name()),
@@ -100,14 +146,22 @@ impl View<'_> {
         }
     }
 
-    /// The database at an address that the guest chose.
+    /// The database at an address that the guest chose; under a label, that of the link which is called so, if there is
+    /// one.
     fn at_address(
         &self,
         server: Server,
         address: &str,
         authority: Option<&str>,
     ) -> Result<Database> {
-        let granted = self.instance.granted();
+        let granted = self.granted()?;
+        let labelled = self.label().and_then(|label| {
+            let mut links = granted.sql.iter();
+            links.find(|link| link.name() == label)
+        });
+        if let Some(link) = labelled {
+            return Ok(database(link.clone()));
+        }
         let Some(addresses) = &granted.addresses else {
             return Err(Addresses::refused(granted.sql.workload(), server, address));
         };
@@ -129,6 +183,11 @@ impl View<'_> {
         let connection = database?.connect(&self.instance.caller).await?;
         Ok(self.keep(connection)?)
     }
+}
+
+fn database(link: Arc<Link<dyn Sql>>) -> Database {
+    let place = link.place.clone().unwrap_or_else(|| link.name().into());
+    Database::new(link, place)
 }
 
 /// A day and a time as Spin has them; `None` for the ends of time.

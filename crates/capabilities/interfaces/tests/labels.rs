@@ -19,7 +19,7 @@ struct Guest {
 
 impl Capable for Guest {
     fn capabilities(&mut self) -> View<'_> {
-        View { table: &mut self.table, instance: &mut self.instance }
+        View::new(&mut self.table, &mut self.instance)
     }
 }
 
@@ -111,7 +111,7 @@ async fn each_label_is_a_link() {
         let component = wat::parse_str(guest(interface)).unwrap();
         let component = Component::new(&engine, component).unwrap();
         let mut linker = Linker::<Guest>::new(&engine);
-        reef_interfaces::add_labelled(&mut linker, &component).unwrap();
+        let scopes = reef_interfaces::add_scoped(&mut linker, &component, false, |_| None).unwrap();
 
         // There is a link for one of them, and one that nobody asked for.
         let (team_a, other) = (link("team-a"), link("other"));
@@ -119,7 +119,7 @@ async fn each_label_is_a_link() {
         let key_value = Links::new("app/w".into(), CAPABILITY, links);
         let mut granted = Capabilities::none(&"app/w".into());
         granted.key_value = key_value;
-        let instance = Instance::new(Arc::new(granted));
+        let instance = Instance::new(Arc::new(granted)).with_scopes(scopes);
         let mut store = Store::new(&engine, Guest { table: ResourceTable::new(), instance });
         let instance = linker.instantiate_async(&mut store, &component).await.unwrap();
         let mut said = Vec::new();

@@ -4,7 +4,9 @@
 
 use std::{fs, sync::Arc};
 
-use reef_interfaces::{Capabilities, Capable, Instance, PROVIDED, View, add_to_linker};
+use reef_interfaces::{
+    Capabilities, Capable, Instance, PROVIDED, SCOPED, View, add_scoped, add_to_linker,
+};
 use wasmtime::{
     Config, Engine,
     component::{Component, Linker, ResourceTable},
@@ -19,7 +21,7 @@ struct Guest {
 
 impl Capable for Guest {
     fn capabilities(&mut self) -> View<'_> {
-        View { table: &mut self.table, instance: &mut self.instance }
+        View::new(&mut self.table, &mut self.instance)
     }
 }
 
@@ -43,7 +45,16 @@ fn links(wit: &str, concurrent: bool) -> wasmtime::Result<()> {
     let engine = engine(concurrent);
     let mut linker = Linker::<Guest>::new(&engine);
     add_to_linker(&mut linker, concurrent, |_| true)?;
-    linker.instantiate_pre(&Component::new(&engine, importing(wit))?)?;
+    let component = Component::new(&engine, importing(wit))?;
+    linker.instantiate_pre(&component)?;
+    // The same as imports of a part, which have links of their own.
+    linker.allow_shadowing(true);
+    let part = |name: &str| {
+        let mut known = SCOPED.iter().copied().flatten();
+        known.find(|known| **known == name).map(|known| (1, *known))
+    };
+    add_scoped(&mut linker, &component, concurrent, part)?;
+    linker.instantiate_pre(&component)?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod cursors;
 mod embedded;
 mod memory;
 mod nats;
+mod offline;
 mod postgres;
 mod redis;
 mod watch;
@@ -25,7 +26,8 @@ use futures::stream::BoxStream;
 use reef_capability::{Backend, Failure};
 
 pub use bucket::{Bucket, Condition, OPERATIONS, Swapped};
-pub use watch::{Noted, Outcome, State, Watching, Wish};
+pub use offline::{Merge, Offline};
+pub use watch::{Happening, Noted, Outcome, Watching, Wish};
 
 /// What a manifest calls it.
 pub const CAPABILITY: &str = "key-value";
@@ -59,6 +61,28 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
+}
+
+/// When something was written, and by whom: the larger one was written later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Milliseconds since 1970, by the clock of who wrote it, or of the server where that was not said.
+    pub at: u64,
+    /// Who; zero where that was not said.
+    pub by: u64,
+}
+
+/// What was last written to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// The value; none where that was taken away.
+    pub value: Option<Bytes>,
+    /// For how much longer the key has it; for ever, if nothing is said.
+    pub expires: Option<Duration>,
+    /// Which one it is.
+    pub version: Version,
+    /// When it was written.
+    pub stamp: Stamp,
 }
 
 /// How a key is given a value.
@@ -186,6 +210,35 @@ pub trait KeyValue: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// Whether the backend says when something was written: [`dated`](Self::dated).
+    fn is_dated(&self) -> bool {
+        false
+    }
+
+    /// What was last written to a key, for as long as that is known. Nobody answers: that is a failure which may pass.
+    ///
+    /// # Errors
+    /// `Unsupported` when the backend does not say when something was written.
+    async fn dated(&self, _bucket: &str, _key: &str) -> Result<Option<Dated>, Failure> {
+        Err(undated())
+    }
+
+    /// Writes to a key with a stamp of its own, if what was last written is still this version, or nothing was yet;
+    /// whatever was, if `expected` says nothing. `write.version` is not looked at. What is written twice under one stamp,
+    /// closely after each other, is written once. `false` if something else was written.
+    ///
+    /// # Errors
+    /// As [`dated`](Self::dated).
+    async fn set_dated(
+        &self,
+        _bucket: &str,
+        _key: &str,
+        _write: Dated,
+        _expected: Option<Option<&Version>>,
+    ) -> Result<bool, Failure> {
+        Err(undated())
+    }
+
     /// What happens in a bucket from now on, whoever does it; of each key in its order. Of changes that follow closely
     /// on each other, only the last may be told. It ends when the backend cannot tell any longer.
     ///
@@ -194,6 +247,10 @@ pub trait KeyValue: fmt::Debug + Send + Sync {
     async fn watch(&self, _bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {
         Err(Failure::Unsupported("the backend tells nobody of changes".to_owned()))
     }
+}
+
+fn undated() -> Failure {
+    Failure::Unsupported("the backend does not say when something was written".to_owned())
 }
 
 /// A number as it is kept.

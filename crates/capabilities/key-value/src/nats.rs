@@ -4,6 +4,7 @@
 //! does not take in names is written so that it does. A version is a revision. Values expire where the server is
 //! 2.11 or newer and the bucket was made for that, as those are that are made here.
 
+mod dated;
 mod names;
 mod watch;
 
@@ -14,7 +15,7 @@ use std::{
 };
 
 use async_nats::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Request, RequestErrorKind, StatusCode,
     jetstream::{
         self, ErrorCode,
         consumer::{DeliverPolicy, ReplayPolicy, push::OrderedConfig},
@@ -31,9 +32,9 @@ use futures::{
     stream::{self, BoxStream},
 };
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, failed, jetstream_error, setting};
+use reef_nats::{Connection, failed, jetstream_error, unreached};
 
-use crate::{Entry, KeyValue, Page, SetOptions, Told, Version, sum};
+use crate::{Dated, Entry, KeyValue, Page, SetOptions, Told, Version, sum};
 
 const PREFIX: Setting = Setting::new("prefix", "what the names of all buckets begin with: `shop-`");
 const REPLICAS: Setting =
@@ -44,22 +45,7 @@ const CREATE: Setting =
 pub(crate) const BACKEND: Backend<dyn KeyValue> = Backend {
     name: "nats",
     system: "nats",
-    settings: &[
-        setting::URL,
-        setting::USER,
-        setting::PASSWORD,
-        setting::TOKEN,
-        setting::NKEY,
-        setting::CREDENTIALS,
-        setting::TLS,
-        setting::TLS_ROOTS,
-        setting::TLS_CERT,
-        setting::TLS_KEY,
-        setting::DOMAIN,
-        PREFIX,
-        REPLICAS,
-        CREATE,
-    ],
+    settings: reef_nats::settings![PREFIX, REPLICAS, CREATE],
     private: false,
     open,
 };
@@ -94,8 +80,8 @@ struct Bucket {
     context: jetstream::Context,
     /// Whether values may expire.
     expires: bool,
-    /// Whether any server that has the bucket may be asked: there is only one.
-    direct: bool,
+    /// What a key is asked for at, where any server that has the bucket may be asked: there is only one.
+    direct: Option<String>,
     /// Whether only the last value of a key is there.
     last_only: bool,
 }
@@ -123,7 +109,7 @@ impl Nats {
     /// A bucket, which is made if it is not there.
     async fn bucket(&self, name: &str) -> Result<Arc<Bucket>, Failure> {
         // One that is known is of no use while the connection is lost.
-        let client = self.connection.client().await?;
+        let client = self.connection.ready().await?;
         if let Some(known) = self.known().get(name) {
             return Ok(known.clone());
         }
@@ -163,9 +149,12 @@ impl Nats {
         }
         let store = found.map_err(|error| failed(&error))?;
         let config = &store.stream.cached_info().config;
+        let direct = config.allow_direct && config.num_replicas <= 1 && config.mirror.is_none();
         let bucket = Arc::new(Bucket {
             expires: config.allow_message_ttl,
-            direct: config.allow_direct && config.num_replicas <= 1 && config.mirror.is_none(),
+            // ADR-31: a request without a body, for the last message of the subject in its own.
+            direct: direct
+                .then(|| format!("{}.DIRECT.GET.{}.{}", self.api(), config.name, store.prefix)),
             last_only: config.max_messages_per_subject == 1,
             store,
             context,
@@ -182,11 +171,37 @@ impl Nats {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What requests to JetStream begin with: the library keeps it to itself.
+    fn api(&self) -> String {
+        match self.connection.domain() {
+            Some(domain) => format!("$JS.{domain}.API"),
+            None => "$JS.API".to_owned(),
+        }
+    }
+
+    /// The value of a key, by the shortest way: what [`last`](Self::last) finds, without all that is said of it.
+    /// None where it is to be asked for again, by that one.
+    async fn value(&self, direct: &str, key: &str) -> Result<Option<Option<Bytes>>, Failure> {
+        let client = self.connection.ready().await?;
+        let subject = format!("{direct}{}", names::key(key));
+        let answer = client.send_request(subject, Request::new()).await;
+        let message = match answer {
+            Ok(message) => message,
+            Err(error) if error.kind() == RequestErrorKind::TimedOut => return Err(failed(&error)),
+            Err(_) => return Ok(None),
+        };
+        Ok(match (message.status, &message.headers) {
+            (Some(StatusCode::NOT_FOUND), _) => Some(None),
+            (Some(_), _) | (None, None) => None,
+            (None, Some(headers)) => Some(is_value(headers).then_some(message.payload)),
+        })
+    }
+
     /// What there is of a key, be it that it was deleted.
     async fn last(&self, name: &str, key: &str) -> Result<Option<StreamMessage>, Failure> {
         let bucket = self.bucket(name).await?;
         let subject = format!("{}{}", bucket.store.prefix, names::key(key));
-        let failure = if bucket.direct {
+        let failure = if bucket.direct.is_some() {
             match bucket.store.stream.direct_get_last_for_subject(subject).await {
                 Ok(message) => return Ok(Some(message)),
                 Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
@@ -222,7 +237,8 @@ impl Nats {
         let store = &bucket.store;
         let mut subject = String::new();
         if store.use_jetstream_prefix {
-            subject.push_str("$JS.API.");
+            subject = self.api();
+            subject.push('.');
         }
         subject.push_str(store.put_prefix.as_ref().unwrap_or(&store.prefix));
         subject.push_str(&names::key(key));
@@ -237,7 +253,7 @@ impl Nats {
                 Err(Failure::unreachable("NATS: the bucket is gone"))
             }
             PublishErrorKind::MaxPayloadExceeded => {
-                let client = self.connection.client().await?;
+                let client = self.connection.ready().await?;
                 let most = client.server_info().max_payload as u64;
                 Err(Failure::TooLarge { what: "value", is: size, most })
             }
@@ -254,7 +270,7 @@ impl Nats {
         if let Some(time) = options.expires {
             let bucket = self.bucket(name).await?;
             if !bucket.expires {
-                let version = self.connection.client().await?.server_info().version;
+                let version = self.connection.ready().await?.server_info().version;
                 let why = if newer(&version) {
                     "values of this bucket cannot expire: it was made without `allow_msg_ttl`"
                         .to_owned()
@@ -303,8 +319,12 @@ fn seconds(time: Duration) -> u64 {
 
 /// Whether a message is a value, and not that there is none any more.
 fn is_there(message: &StreamMessage) -> bool {
-    let deleted = message.headers.get(OPERATION).is_some_and(|said| said.as_str() != "PUT");
-    !deleted && message.headers.get(MARKER).is_none()
+    is_value(&message.headers)
+}
+
+fn is_value(headers: &HeaderMap) -> bool {
+    let deleted = headers.get(OPERATION).is_some_and(|said| said.as_str() != "PUT");
+    !deleted && headers.get(MARKER).is_none()
 }
 
 fn version(sequence: u64) -> Version {
@@ -314,6 +334,11 @@ fn version(sequence: u64) -> Version {
 #[async_trait]
 impl KeyValue for Nats {
     async fn get(&self, bucket: &str, key: &str) -> Result<Option<Bytes>, Failure> {
+        if let Some(direct) = &self.bucket(bucket).await?.direct
+            && let Some(value) = self.value(direct, key).await?
+        {
+            return Ok(value);
+        }
         let last = self.last(bucket, key).await?;
         Ok(last.filter(is_there).map(|last| last.payload))
     }
@@ -408,7 +433,7 @@ impl KeyValue for Nats {
             _ => DeliverPolicy::LastPerSubject,
         };
         let config = OrderedConfig {
-            deliver_subject: self.connection.client().await?.new_inbox(),
+            deliver_subject: self.connection.ready().await?.new_inbox(),
             description: Some("keys of a bucket".to_owned()),
             filter_subject: format!("{}>", store.prefix),
             headers_only: true,
@@ -473,6 +498,25 @@ impl KeyValue for Nats {
     async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<(), Failure> {
         let each: Vec<_> = keys.iter().map(|key| self.delete(bucket, key)).collect();
         stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    fn is_dated(&self) -> bool {
+        true
+    }
+
+    async fn dated(&self, bucket: &str, key: &str) -> Result<Option<Dated>, Failure> {
+        let last = self.last(bucket, key).await.map_err(unreached)?;
+        Ok(last.map(|last| dated::read(&last)))
+    }
+
+    async fn set_dated(
+        &self,
+        bucket: &str,
+        key: &str,
+        write: Dated,
+        expected: Option<Option<&Version>>,
+    ) -> Result<bool, Failure> {
+        self.write_dated(bucket, key, write, expected).await
     }
 
     async fn watch(&self, bucket: &str) -> Result<BoxStream<'static, Told>, Failure> {

@@ -3,6 +3,7 @@
 //! A version is a number of a sequence. Changes are told by a trigger, which the first watch makes.
 
 mod statements;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,17 +21,19 @@ use reef_capability::{
     Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
 };
 use reef_postgres::{
-    Address, Anywhere, Notice, Notifications, Options, Pool, Pooled, TlsClient,
+    Address, Anywhere, Notice, Options, Pool, Pooled, TlsClient,
     tokio_postgres::{
         Row,
         error::SqlState,
         types::{ToSql, Type},
     },
 };
-use tokio::time::timeout;
 
-use self::statements::{Statements, is_name};
-use crate::{Change, Entry, KeyValue, Page, SetOptions, Told, Version};
+use self::{
+    statements::{Statements, is_name},
+    watch::Watch,
+};
+use crate::{Entry, KeyValue, Page, SetOptions, Told, Version};
 
 static URL: Setting = Setting::new(
     "url",
@@ -63,9 +66,6 @@ const CONNECT: Duration = Duration::from_secs(4);
 const MESSAGE: u64 = 256 << 20;
 /// Watches at once.
 const WATCHES: usize = 64;
-/// How often a silent server is asked whether it is there, and how long it has to say so.
-const SILENT: Duration = Duration::from_secs(20);
-const ANSWERING: Duration = Duration::from_secs(10);
 /// How often what expired is taken away, by who writes.
 const SWEEPING: Duration = Duration::from_secs(1);
 
@@ -454,74 +454,8 @@ impl KeyValue for Postgres {
             self.told.store(true, Ordering::Relaxed);
         }
         let connection = self.watching.get().await.map_err(failure)?;
-        let said = connection.listen(&self.table).await.map_err(failure)?;
-        let bucket: Arc<str> = bucket.into();
-        let watch = Watch { connection, said, bucket, get: self.statements.get.clone() };
+        let get = self.statements.get.clone();
+        let watch = Watch::begin(connection, &self.table, bucket.into(), get).await?;
         Ok(stream::unfold(watch, Watch::next).boxed())
     }
-}
-
-/// Somebody who watches a bucket, over a connection of their own.
-struct Watch {
-    connection: Pooled,
-    said: Notifications,
-    bucket: Arc<str>,
-    get: Arc<str>,
-}
-
-impl Watch {
-    async fn next(mut self) -> Option<(Told, Self)> {
-        loop {
-            let missed = self.said.missed();
-            if missed > 0 {
-                return Some((Told::Missed(missed), self));
-            }
-            let said = match timeout(SILENT, self.said.recv()).await {
-                Ok(said) => said?,
-                // A server that is gone without a word is noticed only by asking.
-                Err(_) => {
-                    let asked = timeout(ANSWERING, batch(&mut self.connection, "")).await;
-                    match asked {
-                        Ok(Ok(())) => continue,
-                        _ => return None,
-                    }
-                }
-            };
-            let Some((deleted, bucket, key)) = read(&said) else { continue };
-            if bucket != *self.bucket {
-                continue;
-            }
-            if deleted {
-                return Some((Told::Changed(Change { key, value: None }), self));
-            }
-            // What was said is that it changed; this is what it is now.
-            let (bucket, name) = (self.bucket.as_bytes(), key.as_bytes());
-            let parameters: Parameters<'_> = &[(&bucket, Type::BYTEA), (&name, Type::BYTEA)];
-            let rows = query(&mut self.connection, &self.get, parameters).await.ok()?;
-            let Some(row) = rows.first() else { continue };
-            let value = column::<Vec<u8>>(row, 0).ok()?;
-            let change = Change { key, value: Some(value.into()) };
-            return Some((Told::Changed(change), self));
-        }
-    }
-}
-
-/// Whether something was deleted, the bucket and the key.
-fn read(said: &str) -> Option<(bool, String, String)> {
-    let deleted = match said.get(..1)? {
-        "d" => true,
-        "s" => false,
-        _ => return None,
-    };
-    let (bucket, key) = said.get(1..)?.split_once(' ')?;
-    Some((deleted, unhex(bucket)?, unhex(key)?))
-}
-
-fn unhex(text: &str) -> Option<String> {
-    let bytes: Option<Vec<u8>> = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect();
-    String::from_utf8(bytes?).ok()
 }

@@ -4,43 +4,50 @@ mod lanes;
 
 use std::{
     fmt,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures::{StreamExt as _, future::BoxFuture, stream::BoxStream};
-use reef_capability::{Caller, Failure};
-use reef_egress::Backoff;
+use reef_capability::{Caller, Failure, Listening, Origin, Presence, State, pause};
 use tokio::{
     sync::Notify,
-    time::{Instant, Sleep, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 use self::lanes::Lanes;
 use crate::{Bucket, Change, Told};
 
-/// How long an application that begins waits for its store.
-const BEGINNING: Duration = Duration::from_secs(2);
 /// How often at most it is said that changes are missed.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
-/// The longest pause before a change is handled again.
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// What is wanted of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// What its keys begin with.
     pub prefix: String,
+    /// The only key, if it is one.
+    pub key: Option<String>,
+    /// What has to have happened, if not just anything.
+    pub only: Option<Happening>,
     /// Changes that may wait here. What comes then waits at the backend, which has its own limits.
     pub waiting: usize,
     /// How often a change is handled at most.
     pub max_deliver: u32,
     /// The first pause before one is handled again; it doubles.
     pub backoff: Duration,
+}
+
+/// What can happen to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// It has a value now.
+    Set,
+    /// It has none any more.
+    Delete,
 }
 
 /// What happens in a bucket, for as long as somebody has this. All clones share it: each change goes to one of them,
@@ -51,18 +58,7 @@ pub struct Watching(Arc<Held>);
 /// What ends with the last who has it.
 struct Held {
     shared: Arc<Shared>,
-    flow: tokio::sync::Mutex<Flow>,
-}
-
-/// How the watch is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// Whether changes are told.
-    pub listening: bool,
-    /// Since when that is so.
-    pub since: SystemTime,
-    /// Why none are told, or were not last.
-    pub why: Option<String>,
+    source: tokio::sync::Mutex<Listening<Shared>>,
 }
 
 struct Shared {
@@ -71,24 +67,11 @@ struct Shared {
     lanes: Mutex<Lanes>,
     /// A lane has moved on.
     stirred: Notify,
-    state: Mutex<State>,
+    presence: Presence,
     missed: AtomicU64,
     /// Nothing is handled a second time any more.
     ended: AtomicBool,
     said: Mutex<Option<Instant>>,
-}
-
-struct Flow {
-    source: Source,
-    backoff: Backoff,
-    ended: bool,
-}
-
-/// Who tells, or the way to them.
-enum Source {
-    Open(BoxStream<'static, Told>),
-    Opening(BoxFuture<'static, Result<BoxStream<'static, Told>, Failure>>),
-    Pausing(Pin<Box<Sleep>>),
 }
 
 /// A change that is to be handled. When it is dropped without a word, it is as if it had not been taken.
@@ -110,6 +93,22 @@ pub enum Outcome {
     Abandoned,
 }
 
+// === impl Wish ===
+
+impl Wish {
+    /// Whether it is of the same changes, however they are handled.
+    pub fn like(&self, other: &Self) -> bool {
+        self.prefix == other.prefix && self.key == other.key && self.only == other.only
+    }
+
+    fn wants(&self, change: &Change) -> bool {
+        let happened = if change.value.is_some() { Happening::Set } else { Happening::Delete };
+        self.key.as_ref().is_none_or(|key| *key == change.key)
+            && self.only.is_none_or(|only| only == happened)
+            && change.key.starts_with(&self.prefix)
+    }
+}
+
 // === impl Watching ===
 
 impl Watching {
@@ -118,33 +117,26 @@ impl Watching {
     /// # Errors
     /// When that would come to nothing: the backend cannot do it, or the link is not allowed to.
     pub async fn open(bucket: Bucket, wish: Wish) -> Result<Self, Failure> {
-        let state = State { listening: false, since: SystemTime::now(), why: None };
         let shared = Arc::new(Shared {
             bucket: Mutex::new(bucket),
             wish: Mutex::new(wish),
             lanes: Mutex::default(),
             stirred: Notify::new(),
-            state: Mutex::new(state),
+            presence: Presence::default(),
             missed: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             said: Mutex::default(),
         });
-        let mut source = Source::opening(&shared.bucket());
-        if let Ok(Err(failure)) = timeout(BEGINNING, source.opened(&shared)).await
-            && is_final(&failure)
-        {
-            return Err(failure);
-        }
-        let flow = Flow { source, backoff: Backoff::default(), ended: false };
-        Ok(Self(Arc::new(Held { shared, flow: tokio::sync::Mutex::new(flow) })))
+        let source = tokio::sync::Mutex::new(Listening::begin(&*shared).await?);
+        Ok(Self(Arc::new(Held { shared, source })))
     }
 
     /// The next change; none when this was [ended](Self::end) and nothing is left. Dropped before it is ready, it has
     /// taken nothing.
     pub async fn next(&self) -> Option<Noted> {
         let shared = &self.0.shared;
-        let mut flow = self.0.flow.lock().await;
-        let Flow { source, backoff, ended } = &mut *flow;
+        let mut source = self.0.source.lock().await;
+        let ended = source.is_ended();
         loop {
             let mut stirred = std::pin::pin!(shared.stirred.notified());
             // From here on it is told, though it is not waiting yet.
@@ -155,7 +147,7 @@ impl Watching {
                     let shared = shared.clone();
                     return Some(Noted { change, attempt, shared, open: true });
                 }
-                if *ended && !lanes.has_waiting() {
+                if ended && !lanes.has_waiting() {
                     return None;
                 }
                 (lanes.due(), lanes.has_room(shared.wish().waiting.max(1)))
@@ -169,7 +161,11 @@ impl Watching {
             tokio::select! {
                 () = stirred => {}
                 () = due => {}
-                told = source.next(shared, backoff), if room && !*ended => shared.told(told),
+                told = source.next(shared), if room && !ended => {
+                    if let Some(told) = told {
+                        shared.told(told);
+                    }
+                }
             }
         }
     }
@@ -177,9 +173,7 @@ impl Watching {
     /// Has no more told. What waits can still be taken, but for what was to be handled again.
     pub async fn end(&self) {
         let shared = &self.0.shared;
-        let mut flow = self.0.flow.lock().await;
-        flow.ended = true;
-        flow.source = Source::Pausing(Box::pin(sleep(Duration::ZERO)));
+        self.0.source.lock().await.close();
         shared.ended.store(true, Ordering::Release);
         let given_up = shared.lanes().give_up();
         if given_up > 0 {
@@ -203,7 +197,7 @@ impl Watching {
 
     /// How the watch is.
     pub fn state(&self) -> State {
-        self.0.shared.state().clone()
+        self.0.shared.presence.state()
     }
 
     /// How many changes came faster than they were handled, and were missed.
@@ -222,56 +216,6 @@ impl Watching {
     }
 }
 
-// === impl Source ===
-
-impl Source {
-    fn opening(bucket: &Bucket) -> Self {
-        let bucket = bucket.clone();
-        Self::Opening(Box::pin(async move { bucket.watch(&Caller::default()).await }))
-    }
-
-    /// Waits until what is being opened is open, or is not.
-    async fn opened(&mut self, shared: &Shared) -> Result<(), Failure> {
-        let Self::Opening(opening) = self else { return Ok(()) };
-        match opening.await {
-            Ok(stream) => {
-                *self = Self::Open(stream);
-                shared.listening();
-                Ok(())
-            }
-            Err(failure) => {
-                *self = Self::Pausing(Box::pin(sleep(Duration::ZERO)));
-                shared.lost(&failure);
-                Err(failure)
-            }
-        }
-    }
-
-    async fn next(&mut self, shared: &Shared, backoff: &mut Backoff) -> Told {
-        loop {
-            match self {
-                Self::Open(stream) => {
-                    if let Some(told) = stream.next().await {
-                        backoff.reset();
-                        return told;
-                    }
-                    shared.lost(&Failure::lost("the store tells no more"));
-                    *self = Self::Pausing(Box::pin(sleep(backoff.pause())));
-                }
-                Self::Opening(_) => {
-                    if self.opened(shared).await.is_err() {
-                        *self = Self::Pausing(Box::pin(sleep(backoff.pause())));
-                    }
-                }
-                Self::Pausing(pause) => {
-                    pause.await;
-                    *self = Self::opening(&shared.bucket());
-                }
-            }
-        }
-    }
-}
-
 // === impl Shared ===
 
 impl Shared {
@@ -287,14 +231,11 @@ impl Shared {
         self.wish.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn told(&self, told: Told) {
         match told {
             Told::Changed(change) => {
-                if change.key.starts_with(&self.wish().prefix) {
+                let wanted = self.wish().wants(&change);
+                if wanted {
                     self.lanes().push(change);
                 }
             }
@@ -320,38 +261,56 @@ impl Shared {
             }
         }
     }
+}
 
-    fn listening(&self) {
-        let mut state = self.state();
-        let before = state.why.take();
-        (state.listening, state.since) = (true, SystemTime::now());
-        drop(state);
+impl Origin for Shared {
+    type Stream = BoxStream<'static, Told>;
+    type Item = Told;
+    const ENDED: &'static str = "the store tells no more";
+
+    fn open(&self) -> BoxFuture<'static, Result<Self::Stream, Failure>> {
+        let bucket = self.bucket();
+        Box::pin(async move { bucket.watch(&Caller::default()).await })
+    }
+
+    async fn next(stream: &mut Self::Stream) -> Option<Result<Told, Failure>> {
+        stream.next().await.map(Ok)
+    }
+
+    fn is_final(failure: &Failure) -> bool {
+        matches!(
+            failure,
+            Failure::Denied(_)
+                | Failure::Invalid(_)
+                | Failure::Unsupported(_)
+                | Failure::TooLarge { .. }
+                | Failure::NotFound { .. }
+        )
+    }
+
+    fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    fn came(&self, again: bool) {
         let bucket = self.bucket();
         let (workload, store) = (&**bucket.gate().workload(), &**bucket.name());
         let (link, backend) = (&**bucket.gate().link(), bucket.gate().system());
-        match before {
-            Some(_) => tracing::warn!(
+        match again {
+            true => tracing::warn!(
                 workload,
                 link,
                 backend,
                 store,
                 "Changes are told again; those of the meantime are missed."
             ),
-            None => {
+            false => {
                 tracing::debug!(workload, link, backend, store, "Changes are told from now on.");
             }
         }
     }
 
-    /// Said once, until there are changes again.
-    fn lost(&self, failure: &Failure) {
-        let mut state = self.state();
-        let is_new = state.listening || state.why.is_none();
-        if state.listening {
-            (state.listening, state.since) = (false, SystemTime::now());
-        }
-        state.why = Some(failure.to_string());
-        drop(state);
+    fn went(&self, failure: &Failure, is_new: bool) {
         let bucket = self.bucket();
         let (workload, store) = (&**bucket.gate().workload(), &**bucket.name());
         let (link, backend) = (&**bucket.gate().link(), bucket.gate().system());
@@ -430,25 +389,6 @@ impl Drop for Noted {
             self.shared.stirred.notify_one();
         }
     }
-}
-
-/// The pause before something is handled again that was handled so often.
-fn pause(first: Duration, attempt: u32) -> Duration {
-    let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1).min(16));
-    // Those that failed together do not come back together.
-    first.saturating_mul(doubled).min(LONGEST).mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
-/// Whether to try again would come to the same.
-fn is_final(failure: &Failure) -> bool {
-    matches!(
-        failure,
-        Failure::Denied(_)
-            | Failure::Invalid(_)
-            | Failure::Unsupported(_)
-            | Failure::TooLarge { .. }
-            | Failure::NotFound { .. }
-    )
 }
 
 impl fmt::Debug for Watching {

@@ -19,6 +19,7 @@ mod incoming;
 mod message;
 mod mqtt;
 mod nats;
+mod offline;
 mod publisher;
 mod redis;
 mod servers;
@@ -33,8 +34,9 @@ use reef_capability::{Backend, Failure};
 
 pub use channel::Channel;
 pub use in_process::in_process;
-pub use incoming::{Incoming, Outcome, Received, State};
+pub use incoming::{Incoming, Outcome, Received};
 pub use message::Message;
+pub use offline::{ID, Offline};
 pub use publisher::{Answering, OPERATIONS, Publisher};
 pub use servers::{MqttBroker, RedisServer, Servers};
 pub use syntax::Syntax;

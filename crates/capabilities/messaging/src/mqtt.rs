@@ -13,12 +13,12 @@ use reef_capability::{
     Backend, Failure, OpenError, Opening, Setting, SettingError, TLS_CERT, TLS_KEY, TLS_ROOTS,
 };
 use reef_mqtt::{
-    Ack, Broker, Client, ConnectError, Credentials, Event, PublishError, QoS, Topic, listen,
+    Ack, Broker, Client, ConnectError, Credentials, Event, PublishError, QoS, Topic, listen_until,
 };
 use tokio::{
     runtime::Handle,
-    sync::{Notify, mpsc, oneshot},
-    task::AbortHandle,
+    sync::{Notify, mpsc, mpsc::error::TrySendError, oneshot},
+    task::JoinHandle,
 };
 
 use crate::{Delivery, Interest, Message, Messaging, Receipt, Subscription, Syntax};
@@ -51,6 +51,27 @@ struct Mqtt {
     runtime: Handle,
     qos: QoS,
     session: Option<String>,
+    leaving: Arc<Leaving>,
+}
+
+/// Connections that are about to end: until then, nobody takes up their sessions.
+#[derive(Debug, Default)]
+struct Leaving(Mutex<Vec<JoinHandle<()>>>);
+
+impl Leaving {
+    fn add(&self, connection: JoinHandle<()>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| !one.is_finished());
+        all.push(connection);
+    }
+
+    /// Waits for them. Each has a deadline of its own.
+    async fn have_left(&self) {
+        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for one in all {
+            let _ = one.await;
+        }
+    }
 }
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn Messaging>, OpenError> {
@@ -85,7 +106,8 @@ fn open(opening: Opening<'_>) -> Result<Arc<dyn Messaging>, OpenError> {
     }
     let session = session.map(str::to_owned);
     let (client, runtime) = (Client::new(broker.clone(), runtime.clone()), runtime.clone());
-    Ok(Arc::new(Mqtt { broker, client, runtime, qos, session }))
+    let leaving = Arc::default();
+    Ok(Arc::new(Mqtt { broker, client, runtime, qos, session, leaving }))
 }
 
 #[async_trait]
@@ -121,7 +143,9 @@ impl Messaging for Mqtt {
             // Each subscription is a connection of its own.
             broker = broker.with_session(format!("{session}-{}-{filter}", interest.name));
         }
-        subscribe(broker, topic, self.qos, &self.runtime, interest, self.keeps()).await
+        self.leaving.have_left().await;
+        let leaving = self.session.as_ref().map(|_| self.leaving.clone());
+        subscribe((broker, topic, self.qos), &self.runtime, interest, leaving).await
     }
 }
 
@@ -144,8 +168,9 @@ fn unreachable(error: &ConnectError) -> Failure {
 struct Topics {
     messages: mpsc::Receiver<Delivery>,
     lost: Arc<Mutex<Option<Failure>>>,
-    task: AbortHandle,
-    keeps: bool,
+    task: Option<JoinHandle<()>>,
+    /// Of a session that is kept.
+    leaving: Option<Arc<Leaving>>,
     ended: bool,
 }
 
@@ -154,17 +179,15 @@ struct Topics {
 struct Once(Mutex<Option<Ack>>);
 
 async fn subscribe(
-    broker: Broker,
-    topic: Topic,
-    qos: QoS,
+    (broker, topic, qos): (Broker, Topic, QoS),
     runtime: &Handle,
     interest: &Interest,
-    keeps: bool,
+    leaving: Option<Arc<Leaving>>,
 ) -> Result<Box<dyn Subscription>, Failure> {
     let (sender, messages) = mpsc::channel(interest.capacity.messages.max(interest.most).max(1));
     let (listening, listens) = oneshot::channel();
     let lost = Arc::new(Mutex::new(None));
-    let (why, name) = (lost.clone(), interest.name.clone());
+    let (why, name, keeps) = (lost.clone(), interest.name.clone(), leaving.is_some());
     let task = runtime.spawn(async move {
         let (over, dropped) = (Notify::new(), AtomicBool::new(false));
         let mut listening = Some(listening);
@@ -182,6 +205,8 @@ async fn subscribe(
                         let (message, receipt) = (Message::new(topic, payload), ack.map(once));
                         place.send(Delivery { message, attempt: 1, receipt });
                     }
+                    // Nobody wants it any more.
+                    Err(TrySendError::Closed(())) => {}
                     // The broker has it still, and delivers it to the next connection.
                     Err(_) if keeps && ack.is_some() => over.notify_one(),
                     Err(_) => {
@@ -203,14 +228,16 @@ async fn subscribe(
                 over.notify_one();
             }
         };
-        tokio::select! {
-            never = listen(&broker, &topic, qos, told) => match never {},
-            // Who subscribed tries again.
-            () = over.notified() => {}
-            () = sender.closed() => {}
-        }
+        let until = async {
+            tokio::select! {
+                // Who subscribed tries again.
+                () = over.notified() => {}
+                () = sender.closed() => {}
+            }
+        };
+        listen_until(&broker, &topic, qos, told, until).await;
     });
-    let topics = Topics { messages, lost, task: task.abort_handle(), keeps, ended: false };
+    let topics = Topics { messages, lost, task: Some(task), leaving, ended: false };
     match listens.await {
         Ok(()) => Ok(Box::new(topics)),
         Err(_) => Err(topics.why()),
@@ -230,8 +257,14 @@ impl Subscription for Topics {
         if self.ended {
             // With a session, what was not begun is the broker's to deliver again. The connection stays until
             // this is dropped, as it is to be told of those that were.
-            let next = self.messages.try_recv().ok().filter(|_| !self.keeps);
+            let next = self.messages.try_recv().ok().filter(|_| self.leaving.is_none());
             return next.map(Ok);
+        }
+        if self.leaving.is_some()
+            && self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        {
+            // The same for those that came over a connection that was lost: the broker cannot be told of them.
+            return Some(Err(self.why()));
         }
         Some(self.messages.recv().await.ok_or_else(|| self.why()))
     }
@@ -243,7 +276,12 @@ impl Subscription for Topics {
 
 impl Drop for Topics {
     fn drop(&mut self) {
-        self.task.abort();
+        match (self.task.take(), &self.leaving) {
+            // It sees that nobody wants messages any more.
+            (Some(task), Some(leaving)) => leaving.add(task),
+            (Some(task), None) => task.abort(),
+            (None, _) => {}
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting};
-use reef_nats::{Connection, setting};
+use reef_nats::Connection;
 
 use self::durable::Durable;
 use crate::{Interest, Message, Messaging, Subscription};
@@ -31,22 +31,7 @@ const STREAM_SUBJECTS: Setting = Setting::new(
 pub(crate) const BACKEND: Backend<dyn Messaging> = Backend {
     name: "nats",
     system: "nats",
-    settings: &[
-        setting::URL,
-        setting::USER,
-        setting::PASSWORD,
-        setting::TOKEN,
-        setting::NKEY,
-        setting::CREDENTIALS,
-        setting::TLS,
-        setting::TLS_ROOTS,
-        setting::TLS_CERT,
-        setting::TLS_KEY,
-        setting::DOMAIN,
-        DURABLE,
-        STREAM,
-        STREAM_SUBJECTS,
-    ],
+    settings: reef_nats::settings![DURABLE, STREAM, STREAM_SUBJECTS],
     private: false,
     open,
 };
@@ -103,10 +88,16 @@ impl Messaging for Nats {
         message: Message,
         within: Duration,
     ) -> Result<Option<Message>, Failure> {
-        if self.durable.is_some() {
-            // The stream would answer by itself that it has the question.
-            let why = "messages of a stream are answered by nobody: ask over a link without `durable`, `stream` and `stream-subjects`";
-            return Err(Failure::Unsupported(why.to_owned()));
+        // Who answers is there now, and listens as anybody does: a question is not kept.
+        if self.durable.is_some()
+            && let Some(stream) = durable::keeper(&self.connection, &message.subject).await?
+        {
+            // It would answer by itself that it has the question.
+            let subject = &message.subject;
+            return Err(Failure::Unsupported(format!(
+                "messages at `{subject}` are kept in the stream `{stream}` and answered by nobody: \
+                 ask at a subject of no stream"
+            )));
         }
         let client = self.connection.client().await?;
         let Message { subject, body, headers: beside, .. } = message;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reef_capability::{Setting, SettingError, Settings};
+use reef_capability::{LONGEST_PAUSE, Setting, SettingError, Settings};
 
 const SUBJECTS: Setting =
     Setting::new("subjects", "where it may publish, with commas between: `orders.>`");
@@ -21,9 +21,6 @@ const DEAD_LETTER: Setting =
 
 /// The settings of a link that are its workload's, whatever the backend.
 pub const TERMS: &[Setting] = &[SUBJECTS, MAX_DELIVER, ACK_WAIT, BACKOFF, DEAD_LETTER];
-
-/// The longest pause before a message is handled again.
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// How a workload uses its link's backend.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +74,7 @@ impl Terms {
             subjects,
             max_deliver,
             ack_wait,
-            backoff: settings.duration(BACKOFF.name)?.unwrap_or(default.backoff).min(LONGEST),
+            backoff: settings.duration(BACKOFF.name)?.unwrap_or(default.backoff).min(LONGEST_PAUSE),
             dead_letter: settings.get(DEAD_LETTER.name).map(|text| text.trim().to_owned()),
         };
         for setting in TERMS {
@@ -88,9 +85,7 @@ impl Terms {
 
     /// The pause before a message is handled again that was handled so often.
     pub(crate) fn pause(&self, attempt: u32) -> Duration {
-        let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1).min(16));
-        // Those that failed together do not come back together.
-        self.backoff.saturating_mul(doubled).min(LONGEST).mul_f64(0.5 + fastrand::f64() / 2.0)
+        reef_capability::pause(self.backoff, attempt)
     }
 }
 
@@ -115,15 +110,6 @@ mod tests {
         for (name, value) in [("max-deliver", "0"), ("max-deliver", "x"), ("ack-wait", "1ms")] {
             let mut settings: Settings = [(name, value)].into_iter().collect();
             assert!(Terms::take(&mut settings).is_err(), "{name} = {value}");
-        }
-    }
-
-    #[test]
-    fn pauses_grow_to_a_limit() {
-        let terms = Terms::default();
-        for attempt in 0..200 {
-            let pause = terms.pause(attempt);
-            assert!(pause >= terms.backoff / 2 && pause <= LONGEST, "{attempt}: {pause:?}");
         }
     }
 }

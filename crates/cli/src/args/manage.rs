@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueHint};
 use reef_grants::parse_duration;
 
-use super::parse_variable;
+use super::{LatticeArgs, Place, SourceArgs, parse_variable};
 
 /// Which hosts are asked.
 #[derive(Args, Debug)]
@@ -72,11 +72,36 @@ pub(crate) struct Apply {
     /// The value of a variable, over the host's own
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub(crate) var: Vec<(String, String)>,
+    /// The same
+    #[arg(short, long, value_name = "PATH", conflicts_with = "path", value_hint = ValueHint::AnyPath)]
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) host: Host,
     /// Print what changed as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) lattice: LatticeArgs,
+    /// The namespace of the lattice that it is for [default: what the manifest says]
+    #[arg(short, long, value_name = "NAME", env = "REEF_NAMESPACE", help_heading = "Lattice")]
+    pub(crate) namespace: Option<String>,
+    /// Change nothing: say what would be done
+    #[arg(long, help_heading = "Lattice")]
+    pub(crate) dry_run: bool,
+    /// Wait until it runs and is ready
+    #[arg(long, help_heading = "Lattice")]
+    pub(crate) wait: bool,
+    /// How long
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration, help_heading = "Lattice")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+}
+
+impl Apply {
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { lattice: self.lattice.lattice.as_ref(), socket: self.host.socket.as_deref() }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -91,6 +116,17 @@ pub(crate) struct Rollback {
     /// Print what changed as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) lattice: LatticeArgs,
+    /// The namespace of the application in the lattice
+    #[arg(short, long, value_name = "NAME", env = "REEF_NAMESPACE", default_value = reef_app::NAMESPACE, help_heading = "Lattice")]
+    pub(crate) namespace: String,
+}
+
+impl Rollback {
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { lattice: self.lattice.lattice.as_ref(), socket: self.host.socket.as_deref() }
+    }
 }
 
 #[derive(Args, Debug)]

@@ -42,7 +42,7 @@ pub(crate) struct ServerArgs {
     pub(crate) workers: Option<usize>,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
-    /// Send traces to this OTLP endpoint (http/protobuf); OTEL_* variables are honoured
+    /// Send traces, and metrics and logs of guests, to this OTLP endpoint (http/protobuf); OTEL_* variables are honoured
     #[arg(long, value_name = "URL", help_heading = "Telemetry")]
     pub(crate) otlp: Option<String>,
     #[command(flatten)]

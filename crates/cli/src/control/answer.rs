@@ -11,17 +11,17 @@ use futures::stream::{self, StreamExt as _};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
-use reef_bus::{Message, PublishError, RequestError};
+use reef_bus::{Bus, Message, PublishError, RequestError};
 use reef_host::deploy::{Applied, DeployError};
 use reef_telemetry::JournalEntry;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Control, status};
+use super::{Control, lattice, status};
 use crate::up::Origin;
 
 /// Bytes of a request's body.
-const LARGEST: usize = 1 << 20;
+pub(super) const LARGEST: usize = 1 << 20;
 /// Lines of the log that are sent when nobody says how many.
 const TAIL: usize = 100;
 
@@ -29,7 +29,7 @@ const TAIL: usize = 100;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Answers one request.
 pub(super) async fn answer(
@@ -41,6 +41,11 @@ pub(super) async fn answer(
     let path: Vec<_> = path.iter().map(|part| unescaped(part)).collect();
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     let query = head.uri.query().unwrap_or_default();
+    if let ["v1", "lattice", rest @ ..] = &path[..] {
+        return Ok(
+            lattice::answer(control.lattice.as_deref(), &head.method, rest, query, body).await
+        );
+    }
     let body = match Limited::new(body, LARGEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => return Ok(refused(StatusCode::BAD_REQUEST, error.to_string())),
@@ -49,7 +54,7 @@ pub(super) async fn answer(
     if let ["v1", "publish"] = &path[..]
         && post
     {
-        return Ok(publish(&control, query, body).await);
+        return Ok(publish(&**control.host.bus(), query, body).await);
     }
     let told: Value = match body.is_empty() {
         true => Value::Null,
@@ -160,11 +165,11 @@ fn applied(done: &Applied) -> Answer {
     said(StatusCode::OK, &json_of(done))
 }
 
-fn refused(status: StatusCode, error: String) -> Answer {
+pub(super) fn refused(status: StatusCode, error: String) -> Answer {
     said(status, &json!({ "error": error }))
 }
 
-fn said(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn said(status: StatusCode, value: &Value) -> Answer {
     let body = Full::new(Bytes::from(format!("{value:#}\n"))).boxed_unsync();
     with(status, "application/json", body)
 }
@@ -177,11 +182,10 @@ fn with(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, Infal
 }
 
 /// Puts a message on the bus, and waits for the answer if one is asked for.
-async fn publish(control: &Control, query: &str, body: Bytes) -> Answer {
+pub(super) async fn publish(bus: &dyn Bus, query: &str, body: Bytes) -> Answer {
     let query = pairs(query);
     let value =
         |name: &str| query.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
-    let bus = control.host.bus();
     let subject = value("subject").unwrap_or_default();
     let message = match Message::new(subject, body) {
         Ok(message) => message,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -27,6 +27,12 @@ impl Running {
     /// The applications of it.
     pub(crate) fn applications(&self) -> impl Iterator<Item = &Value> {
         self.status["applications"].as_array().into_iter().flatten()
+    }
+
+    /// The lattice that it is one of: what it is called, and where it is.
+    pub(crate) fn lattice(&self) -> Option<(&str, &str)> {
+        let lattice = &self.status["lattice"];
+        Some((lattice["name"].as_str()?, lattice["at"].as_str().unwrap_or_default()))
     }
 
     /// Whether it has an application of that name.
@@ -200,10 +206,27 @@ async fn send(
     path: &str,
     body: Bytes,
 ) -> anyhow::Result<http::Response<Incoming>> {
+    send_body(socket, method, path, Full::new(body)).await
+}
+
+/// Asks with a body of whatever kind, and returns the answer whatever it says.
+///
+/// # Errors
+/// When nobody is there, or it breaks off.
+pub(crate) async fn send_body<B>(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: B,
+) -> anyhow::Result<http::Response<Incoming>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let name = socket.display();
-    let stream = UnixStream::connect(socket)
-        .await
-        .with_context(|| format!("no host answers at {name}; start one with `reef up`"))?;
+    let stream = UnixStream::connect(socket).await.with_context(|| {
+        format!("no host answers at {name}; start one with `reef up` or `reef host`")
+    })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
@@ -214,7 +237,7 @@ async fn send(
         .method(method)
         .uri(path)
         .header(header::HOST, "reef")
-        .body(Full::new(body))?;
+        .body(Box::pin(body))?;
     sender.send_request(request).await.with_context(|| format!("{name} broke off"))
 }
 

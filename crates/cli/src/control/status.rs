@@ -27,6 +27,7 @@ pub(super) fn of(control: &Control) -> Value {
         "ready": control.ready.load(Ordering::Acquire),
         "change": control.host.change().map(|change| change_of(&change)),
         "addresses": addrs,
+        "lattice": control.lattice.as_ref().map(|lattice| lattice.status()),
         "applications": applications,
     })
 }

@@ -1,10 +1,20 @@
-//! Blobs: guests of both interfaces, over backends that are there anyhow.
+//! Blobs: guests of both interfaces, over backends that are there anyhow, and over S3.
+
+mod s3;
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+};
 
 use reef_servers::{Nats, Server};
 
+use self::s3::S3;
 use crate::{
     client,
     host::{Host, folder},
+    support::eventually,
 };
 
 const GUESTS: &[(&str, &str)] = &[("p2.wasm", "p2-blobs"), ("p3.wasm", "p3-blobs")];
@@ -101,4 +111,84 @@ fn what_is_not_linked_is_refused_with_the_line_to_add() {
     assert_eq!(ask(&host, "/p3/create/orders/", ""), "failed: Error::AccessDenied");
     let line = "add link = [{ import = \"wasi:blobstore\", name = \"orders\", capability = \"blob-store\" }]";
     host.server.wait_for_log(&[line]);
+}
+
+/// What a guest puts, object after object, until it is to stop: those that it was told are there. How often it was
+/// told otherwise is counted.
+fn puts(
+    host: &Host,
+    guest: &str,
+    (stop, failed, done): (&AtomicBool, &AtomicU32, &AtomicU32),
+) -> BTreeMap<String, String> {
+    let mut there = BTreeMap::new();
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        // Some go in several parts.
+        let size = if number % 8 == 7 { 12 << 20 } else { 10_000 };
+        let (name, content) = (format!("{number}"), format!("{guest} {number} ").repeat(size / 8));
+        let said = ask(host, &format!("/{guest}/put/of-{guest}/{name}"), content.clone());
+        match &*said {
+            "()" => {
+                there.insert(name, content);
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            said => {
+                assert!(said.starts_with("failed: "), "{said}");
+                failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    there
+}
+
+#[test]
+fn what_s3_acknowledged_is_there_after_it_was_away_and_guests_see_that_it_was() {
+    let mut server = S3::start();
+    let host = Host::start(folder(GUESTS, &linked(&server.settings())));
+    for guest in ["p2", "p3"] {
+        let ask = |path: &str, content: &str| ask(&host, &format!("/{guest}/{path}"), content);
+        let c = format!("of-{guest}");
+        assert_eq!(ask(&format!("create/{c}/"), ""), c);
+        assert_eq!(ask(&format!("put/{c}/x"), "hello blobs"), "()");
+        assert_eq!(ask(&format!("get/{c}/x"), ""), "hello blobs");
+        assert_eq!(ask(&format!("info/{c}/x"), ""), format!("x {c} 11 true"));
+        assert!(ask(&format!("get/{c}/none"), "").starts_with("failed: "));
+        assert_eq!(ask(&format!("copy/{c}/x"), "copied"), "()");
+        assert_eq!(ask(&format!("list/{c}/"), ""), "2");
+        assert_eq!(ask(&format!("delete/{c}/copied"), ""), "()");
+    }
+    let stop = AtomicBool::new(false);
+    let counts: [(AtomicU32, AtomicU32); 2] = Default::default();
+    let all = |what: &str, count: &dyn Fn(&(AtomicU32, AtomicU32)) -> u32, more: &[u32]| {
+        eventually(what, || {
+            counts.iter().zip(more).all(|(one, more)| count(one) > *more).then_some(())
+        });
+    };
+    let failed = |one: &(AtomicU32, AtomicU32)| one.0.load(Ordering::Relaxed);
+    let done = |one: &(AtomicU32, AtomicU32)| one.1.load(Ordering::Relaxed);
+    let there = thread::scope(|scope| {
+        let putting = ["p2", "p3"].iter().zip(&counts).map(|(guest, (failed, done))| {
+            let (host, stop) = (&host, &stop);
+            scope.spawn(move || puts(host, guest, (stop, failed, done)))
+        });
+        let putting: Vec<_> = putting.collect();
+        all("objects of both", &done, &[8, 8]);
+        server.kill();
+        all("failures of both", &failed, &[0, 0]);
+        server.start_again();
+        let before = counts.each_ref().map(done);
+        all("objects of both again", &done, &before);
+        stop.store(true, Ordering::Relaxed);
+        putting.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    for (guest, there) in ["p2", "p3"].iter().zip(there) {
+        for (name, content) in there {
+            let got = ask(&host, &format!("/{guest}/get/of-{guest}/{name}"), "");
+            assert!(got == content, "{guest}/{name}: {} of {} bytes", got.len(), content.len());
+        }
+    }
+    let said = host.server.wait_for_log(&["s3", "shop/p2"]);
+    assert!(!format!("{said}").contains(s3::SECRET), "{said}");
 }

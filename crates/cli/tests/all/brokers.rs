@@ -126,6 +126,65 @@ fn redis_loses_nothing_with_a_host_that_is_killed() {
     is_not_lost_with_its_host(&redis(&Server::redis().unwrap()));
 }
 
+/// A guest that takes too long is ended and the message is tried again; meanwhile nobody else waits for it.
+fn too_slow_is_tried_again(settings: &str) {
+    let over = |subject: &str| format!("subject = '{subject}', link = 'events'");
+    let events = |terms: &str| link("events", settings, terms);
+    let slow = workload("slow", "DO = 'sleep'", &over("orders.slow"), &events(TERMS));
+    let slow = slow.replace("trigger.", "limits = { deadline = '300ms', requests = 1 }\ntrigger.");
+    let host = host(&[
+        workload(
+            "in",
+            "DO = 'pass', TO = 'orders.slow'",
+            "subject = 'in'",
+            &link("default", settings, ""),
+        ),
+        workload(
+            "in-fast",
+            "DO = 'pass', TO = 'orders.fast'",
+            "subject = 'in-fast'",
+            &link("default", settings, ""),
+        ),
+        slow,
+        workload("fast", "DO = 'sleep'", &over("orders.fast"), &events("")),
+        workload("dead", "DO = 'print'", &over("dead.orders"), &events("")),
+    ]);
+    for body in ["60000", "1", "60000"] {
+        host.told(&["publish", "in", body]);
+    }
+    for _ in 0..5 {
+        host.told(&["publish", "in-fast", "1"]);
+    }
+    let fast = task(&host, "fast", "all of its messages", |task| task["runs"] == 5);
+    assert_eq!(fast["failures"], 0, "{fast}");
+    task(&host, "dead", "two letters", |task| task["runs"] == 2);
+    let slow = task(&host, "slow", "all tries", |task| task["runs"] == 7 && task["running"] == 0);
+    assert_eq!(slow["failures"], 6, "{slow}");
+    host.server.wait_for_log(&["could not be handled, and is at `dead.orders`", "slow"]);
+}
+
+#[test]
+fn nats_delivers_again_what_a_guest_took_too_long_for() {
+    too_slow_is_tried_again(&nats(&Server::nats(Nats::Newest).unwrap()));
+}
+
+#[test]
+fn redis_delivers_again_what_a_guest_took_too_long_for() {
+    too_slow_is_tried_again(&redis(&Server::redis().unwrap()));
+}
+
+#[test]
+fn mqtt_delivers_again_what_a_guest_took_too_long_for() {
+    let server = Server::mosquitto().unwrap();
+    let settings = format!("backend = 'mqtt', url = '{}', session = 's'", server.url());
+    too_slow_is_tried_again(&settings);
+}
+
+#[test]
+fn what_a_guest_took_too_long_for_is_handled_again_without_a_broker() {
+    too_slow_is_tried_again("timeout = '5s'");
+}
+
 #[test]
 fn a_question_is_answered_over_the_link_that_it_came_over() {
     let server = Server::nats(Nats::Newest).unwrap();

@@ -17,6 +17,8 @@ mod inspect;
 mod invoke;
 mod key_value;
 mod languages;
+mod lattice;
+mod layers;
 mod lengths;
 mod manage;
 mod messages;

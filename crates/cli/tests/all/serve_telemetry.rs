@@ -1,10 +1,13 @@
 //! What a server tells about itself: logs, metrics, health and traces.
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Text;
+use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
-use prost::Message as _;
 
 use crate::client::{self, BOTH, Version, ask, empty, get_over, request};
 use crate::origin::{Behaviour, Origin};
@@ -101,13 +104,24 @@ fn logs_are_as_loud_as_asked() {
     assert!(!server.log().iter().any(|entry| crate::server::said(entry, "a line on standard")));
 }
 
-fn resources(receiver: &Origin) -> Vec<ResourceSpans> {
+/// What was sent to a path.
+fn sent<M: prost::Message + Default>(receiver: &Origin, path: &str) -> Vec<M> {
     let requests = receiver.requests();
-    let batches = requests.iter().filter(|(head, _)| head.uri == "/v1/traces");
-    batches
-        .map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap())
-        .flat_map(|batch| batch.resource_spans)
-        .collect()
+    let batches = requests.iter().filter(|(head, _)| head.uri == *path);
+    batches.map(|(_, body)| M::decode(body.clone()).unwrap()).collect()
+}
+
+fn resources(receiver: &Origin) -> Vec<ResourceSpans> {
+    let batches: Vec<ExportTraceServiceRequest> = sent(receiver, "/v1/traces");
+    batches.into_iter().flat_map(|batch| batch.resource_spans).collect()
+}
+
+/// An attribute that is a text.
+fn text(attributes: &[KeyValue], name: &str) -> Option<String> {
+    match attributes.iter().find(|one| one.key == name)?.value.as_ref()?.value.as_ref()? {
+        Text::StringValue(text) => Some(text.clone()),
+        _ => None,
+    }
 }
 
 fn spans(receiver: &Origin) -> Vec<Span> {
@@ -313,7 +327,7 @@ fn a_guests_own_spans_are_below_its_requests() {
         panic!("{said}")
     };
     assert_eq!(remote, "false");
-    assert!(metrics.contains("does not export metrics"), "{metrics}");
+    assert_eq!(metrics, "Ok(())");
     let request = spans.iter().find(|span| hex(&span.span_id) == outer).unwrap();
     assert_eq!((request.kind(), hex(&request.trace_id).as_str()), (SpanKind::Server, trace));
     let own =
@@ -327,13 +341,7 @@ fn a_guests_own_spans_are_below_its_requests() {
     assert_eq!(keys, ["text", "number", "list", "bytes", "reef.workload"]);
     for resource in resources(&receiver) {
         let attributes = resource.resource.unwrap().attributes;
-        let get = |name: &str| {
-            let one = attributes.iter().find(|one| one.key == name)?;
-            match one.value.as_ref()?.value.as_ref()? {
-                Text::StringValue(text) => Some(text.clone()),
-                _ => None,
-            }
-        };
+        let get = |name: &str| text(&attributes, name);
         let all: Vec<_> = resource.scope_spans.iter().flat_map(|scope| &scope.spans).collect();
         let own = all.iter().filter(|span| span.name == "the guest's own").count();
         assert!(own == 0 || own == all.len(), "the guest's are sent by themselves");
@@ -350,6 +358,126 @@ fn a_guests_own_spans_are_below_its_requests() {
     let server = Server::guest("p2-observe", &[]);
     let zeros = format!("{} {} false", "0".repeat(32), "0".repeat(16));
     assert!(server.get("/otel").text().starts_with(&zeros));
+}
+
+#[test]
+fn a_guests_own_metrics_and_logs_are_exported_as_its_workloads() {
+    let receiver = Origin::start(Behaviour::Answer);
+    let mut server = Server::guest("p2-observe", &["--otlp", &receiver.url("")]);
+    assert_eq!(server.get("/otel-metrics").text(), "Ok(())");
+    let said = server.get("/otel").text();
+    let (trace, outer) = (&said[..32], &said[33..49]);
+    server.signal("TERM");
+    server.ended();
+    let metrics = || sent::<ExportMetricsServiceRequest>(&receiver, "/v1/metrics");
+    let logs = || sent::<ExportLogsServiceRequest>(&receiver, "/v1/logs");
+    eventually("both", || (!metrics().is_empty() && !logs().is_empty()).then_some(()));
+
+    let metrics: Vec<_> = metrics().into_iter().flat_map(|batch| batch.resource_metrics).collect();
+    let mut names = Vec::new();
+    for of_one in &metrics {
+        let attributes = &of_one.resource.as_ref().unwrap().attributes;
+        assert_eq!(text(attributes, "service.name").as_deref(), Some("p2-observe"));
+        assert_eq!(text(attributes, "reef.workload").as_deref(), Some("p2-observe"));
+        for scope in &of_one.scope_metrics {
+            assert_eq!(scope.scope.as_ref().unwrap().name, "observe");
+            names.extend(scope.metrics.iter().map(|metric| metric.name.as_str()));
+        }
+    }
+    assert_eq!(names, ["orders", "temperature", "duration", "sizes", "orders"]);
+    let all: Vec<_> = metrics
+        .iter()
+        .flat_map(|of_one| &of_one.scope_metrics)
+        .flat_map(|scope| &scope.metrics)
+        .map(|metric| metric.data.as_ref().unwrap())
+        .collect();
+    let [
+        Data::Sum(sum),
+        Data::Gauge(gauge),
+        Data::Histogram(histogram),
+        Data::ExponentialHistogram(exponential),
+        Data::Sum(_),
+    ] = all[..]
+    else {
+        panic!("{all:?}")
+    };
+    let (cumulative, delta) = (2, 1);
+    assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (cumulative, true));
+    let point = &sum.data_points[0];
+    assert_eq!(point.value, Some(number_data_point::Value::AsInt(42)));
+    assert_eq!(text(&point.attributes, "kind").as_deref(), Some("book"));
+    assert!(point.start_time_unix_nano > 0 && point.time_unix_nano > 0);
+    assert_eq!(gauge.data_points[0].value, Some(number_data_point::Value::AsInt(-7)));
+    assert_eq!(histogram.aggregation_temporality, delta);
+    let point = &histogram.data_points[0];
+    assert_eq!(
+        (&point.bucket_counts[..], &point.explicit_bounds[..]),
+        (&[1, 2, 0][..], &[0.1, 1.0][..])
+    );
+    assert_eq!((point.count, point.sum, point.min, point.max), (3, Some(1.05), Some(0.05), None));
+    assert_eq!(hex(&point.exemplars[0].trace_id), TRACE);
+    assert_eq!(exponential.aggregation_temporality, delta);
+    let point = &exponential.data_points[0];
+    let positive = point.positive.as_ref().unwrap();
+    assert_eq!((point.scale, point.sum, positive.offset), (3, Some(6.0), -1));
+    assert_eq!(positive.bucket_counts, [2]);
+
+    let logs: Vec<_> = logs().into_iter().flat_map(|batch| batch.resource_logs).collect();
+    let [of_one] = &logs[..] else { panic!("{logs:?}") };
+    let attributes = &of_one.resource.as_ref().unwrap().attributes;
+    assert_eq!(text(attributes, "service.name").as_deref(), Some("p2-observe"));
+    let record = &of_one.scope_logs[0].log_records[0];
+    let body = record.body.as_ref().and_then(|body| body.value.clone());
+    assert_eq!(body, Some(Text::StringValue("said by otel".to_owned())));
+    assert_eq!((record.severity_number, &*record.severity_text), (13, "WARN"));
+    assert_eq!((hex(&record.trace_id).as_str(), hex(&record.span_id).as_str()), (trace, outer));
+    assert_eq!(record.attributes.len(), 1);
+    assert!(record.time_unix_nano > 0 && record.observed_time_unix_nano > 0);
+}
+
+#[test]
+fn a_guest_that_measures_too_much_is_told_and_counted() {
+    let receiver = Origin::start(Behaviour::Answer);
+    let server = Server::guest("p2-observe", &["--otlp", &receiver.url("")]);
+    let wrong = server.get("/otel-wrong").text();
+    assert!(wrong.contains("18000 data points are too many"), "{wrong}");
+    let lost = |reason: &str| server.metric("reef_guest_data_points_lost_total", reason);
+    assert_eq!(lost("reason=\"limit\""), 18_000.0);
+    let series = server.get("/otel-series").text();
+    assert_eq!(series.matches("Ok(())").count(), 9, "one series is there already: {series}");
+    assert!(series.contains("at most 10000 series"), "{series}");
+    assert_eq!(lost("reason=\"limit\""), 18_000.0 + 5_001.0);
+    let said = server.wait_for_log(&["Data points or log records of the workload were left out"]);
+    assert_eq!(said["workload"], "p2-observe");
+}
+
+#[test]
+fn metrics_that_nothing_exports_are_taken_and_dropped_with_one_line() {
+    let server = Server::guest("p2-observe", &[]);
+    for _ in 0..3 {
+        assert_eq!(server.get("/otel-metrics").text(), "Ok(())");
+    }
+    server.wait_for_log(&["Metrics of the workload are dropped", "--otlp"]);
+    let said = |entry: &&serde_json::Value| crate::server::said(entry, "Metrics of the workload");
+    assert_eq!(server.log().iter().filter(said).count(), 1);
+    // Its log is the host's.
+    assert!(server.get("/otel").text().ends_with("Ok(())"));
+    server.wait_for_log(&["said by otel"]);
+}
+
+/// Where backtraces are asked for, the host's stay the host's.
+#[test]
+fn errors_tell_a_guest_nothing_of_the_inside_of_the_host() {
+    let server = Server::spawn({
+        let mut command = command(["--dir", "/dev::/dev:rw"]);
+        command.env("RUST_BACKTRACE", "full").arg(guest("p2-observe"));
+        command
+    });
+    let said = server.get("/full").text();
+    assert!(said.contains("No space left on device"), "{said}");
+    for inside in ["backtrace", "wasmtime", ".rs", "\n"] {
+        assert!(!said.contains(inside), "{inside:?} in {said}");
+    }
 }
 
 #[test]
@@ -390,4 +518,59 @@ fn uses_of_links_are_counted_and_are_spans_below_the_request() {
     }
     let failed = spans.iter().find(|span| span.status.as_ref().is_some_and(|s| s.code == 2));
     assert_eq!(failed.unwrap().kind(), SpanKind::Client, "{failed:?}");
+}
+
+/// Not below whichever request came last, and not nowhere.
+#[test]
+fn uses_of_links_by_a_shared_instance_are_below_the_requests_that_they_are_for() {
+    let receiver = Origin::start(Behaviour::Answer);
+    let link = |import| {
+        format!("{{ import = '{import}', capability = 'key-value', config.backend = 'memory' }}")
+    };
+    let manifest = format!(
+        "name = 'shop'\n[[workload]]\nname = 'kv'\nsource = 'kv.wasm'\ntrigger.http.route = '/...'\n\
+         link = [{}, {}]\n",
+        link("spin:key-value"),
+        link("wasmcloud:keyvalue")
+    );
+    let dir = crate::host::folder(&[("kv.wasm", "p3-key-value")], &manifest);
+    let mut host = crate::host::Host::with(dir, &["--otlp", &receiver.url(""), "--workers", "1"]);
+    let addr = host.server.addr;
+    // Each waits for its body in the guest, and uses the link while the others still wait.
+    let begun = ["/spin3/set/default/a", "/wasmcloud/set/default/b", "/spin3/set/default/c"];
+    let begun: Vec<_> = begun
+        .into_iter()
+        .enumerate()
+        .map(|(number, path)| {
+            let trace = (number + 1).to_string().repeat(32);
+            let (body, waits) = client::fed();
+            let mut asked = request("POST", path, waits);
+            let context = format!("00-{trace}-{PARENT}-01");
+            asked.headers_mut().insert("traceparent", context.parse().unwrap());
+            let answer = std::thread::spawn(move || ask(Version::H1, addr, asked).text());
+            (trace, body, answer)
+        })
+        .collect();
+    host.server.wait_for_metric("reef_requests_in_flight", |requests| requests == 3.0);
+    assert!(host.server.metric("reef_instances_reused_total", "") >= 2.0, "they share one");
+    let mut traces = Vec::new();
+    for (trace, body, answer) in begun {
+        drop(body);
+        assert_eq!(answer.join().unwrap(), "()");
+        traces.push(trace);
+    }
+    host.server.signal("TERM");
+    host.server.ended();
+    eventually("six spans", || (spans(&receiver).len() >= 6).then_some(()));
+
+    let spans = spans(&receiver);
+    for trace in traces {
+        let of = |kind: SpanKind| {
+            let mut all =
+                spans.iter().filter(|span| span.kind() == kind && hex(&span.trace_id) == trace);
+            all.next().unwrap_or_else(|| panic!("no {kind:?} span in {trace}: {spans:?}"))
+        };
+        let (served, set) = (of(SpanKind::Server), of(SpanKind::Client));
+        assert_eq!((&set.parent_span_id, set.name.as_str()), (&served.span_id, "set"));
+    }
 }

@@ -115,6 +115,11 @@ impl Server {
         line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() << 10
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether the process is still there.
     pub(crate) fn is_up(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

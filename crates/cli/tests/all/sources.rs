@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// The media types of a config and of a layer, as the tools of each layout push them.
-const ARTIFACT: (&str, &str) = ("application/vnd.wasm.config.v0+json", "application/wasm");
+pub(crate) const ARTIFACT: (&str, &str) =
+    ("application/vnd.wasm.config.v0+json", "application/wasm");
 const KRUSTLET: (&str, &str) =
     ("application/vnd.wasm.config.v1+json", "application/vnd.wasm.content.layer.v1+wasm");
 const WASM_TO_OCI: (&str, &str) = (
@@ -36,7 +37,7 @@ const IMAGE: (&str, &str) =
     ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip");
 
 /// A registry; what is wrong with its start is what the test fails with.
-fn registry() -> Real {
+pub(crate) fn registry() -> Real {
     Real::registry().expect("docker-registry, which `cargo xtask servers` installs")
 }
 
@@ -69,7 +70,13 @@ fn push_blob(addr: SocketAddr, name: &str, bytes: &[u8]) -> Digest {
 }
 
 /// Pushes an artifact, as other tools would, and returns the digest of its manifest.
-fn push(addr: SocketAddr, name: &str, tag: &str, layout: (&str, &str), bytes: &[u8]) -> Digest {
+pub(crate) fn push(
+    addr: SocketAddr,
+    name: &str,
+    tag: &str,
+    layout: (&str, &str),
+    bytes: &[u8],
+) -> Digest {
     let config = push_blob(addr, name, b"{}");
     let layer = push_blob(addr, name, bytes);
     let kind = "application/vnd.oci.image.manifest.v1+json";

@@ -63,6 +63,53 @@ fn an_application_runs_as_its_manifest_says() {
     }
 }
 
+#[test]
+fn what_is_said_of_many_hosts_does_no_harm_on_one() {
+    let dir = folder(&[("hello.wasm", "p3-hello-http")]);
+    let manifest = "
+        name = 'shop'
+        namespace = 'team-a'
+        [[workload]]
+        name = 'hello'
+        source = 'hello.wasm'
+        trigger.http.route = '/...'
+        [workload.scale]
+        instances = 6
+        spread = [{ name = 'east', labels = { region = 'east' }, weight = 80 }, { name = 'west', labels = { region = 'west' } }]
+        require = [{ label = 'zone', in = ['a', 'b'] }]
+        prefer = [{ label = 'disk', in = 'ssd', weight = 10 }]
+        topology = { label = 'zone', required = true }
+        per-host = 2
+        packing = 'bin-pack'
+        max-unavailable = '25%'
+        priority = 7
+        auto = { min = 2, max = 20, target = { concurrency = 10 } }
+        [workload.rollout]
+        strategy = 'canary'
+        steps = [{ weight = 10, hold = '5m' }]
+        gates = { max-error-rate = '1%', max-latency = '1s' }
+    ";
+    let file = dir.path().join("reef.toml");
+    fs::write(&file, manifest).unwrap();
+    let server = up(&dir, &[]);
+    assert_eq!(server.get("/").text(), "hello\n");
+    drop(server);
+    // Not so a link to what is not here.
+    let link = "[[workload.link]]\nimport = 'a:b/c'\nworkload = 'x'\napplication = 'other'\n";
+    fs::write(&file, format!("{manifest}{link}")).unwrap();
+    let mut command = reef();
+    command.args(["up", "--addr", "127.0.0.1:0"]).arg(&file);
+    let ended = finish(command, b"");
+    assert_ne!(ended.status(), 0);
+    assert!(
+        ended.stderr.contains(
+            "hello: the link of `a:b/c` is to another application, which only a lattice has"
+        ),
+        "{}",
+        ended.stderr
+    );
+}
+
 /// On a terminal, which `script` (bsdutils) is here.
 #[test]
 #[cfg(target_os = "linux")]

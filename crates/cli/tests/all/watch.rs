@@ -219,12 +219,17 @@ fn a_watch_goes_on_when_its_application_changes() {
 
 /// Tells a server of Redis something.
 fn configure(server: &Server, command: &str) {
+    assert_eq!(answer(server, command), "+OK\r\n");
+}
+
+/// The first line of what it answers.
+fn answer(server: &Server, command: &str) -> String {
     let mut stream = std::net::TcpStream::connect(server.addr()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "{command}\r\n").unwrap();
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).unwrap();
-    assert_eq!(line, "+OK\r\n");
+    line
 }
 
 #[test]
@@ -260,4 +265,84 @@ fn what_cannot_be_watched_is_refused_with_what_would_help() {
         let ended = finish(command, b"");
         ended.fails(status, &[expected]);
     }
+}
+
+#[test]
+fn a_wadm_application_is_told_of_changes_by_the_store_that_it_names() {
+    let redis = Server::redis().unwrap();
+    let watcher = |name: &str, image: &str| {
+        format!(
+            "    - name: {name}\n      type: component\n      properties:\n        image: file://./{image}\n\
+             \x20     traits:\n        - type: spreadscaler\n          properties:\n            instances: 1\n"
+        )
+    };
+    let manifest = format!(
+        r#"apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata:
+  name: a
+  annotations:
+    description: 'Components that are told of changes'
+spec:
+  components:
+{all}{some}    - name: kvredis
+      type: capability
+      properties:
+        image: ghcr.io/wasmcloud/keyvalue-redis:0.30.0
+      traits:
+        - type: spreadscaler
+          properties:
+            instances: 1
+        - type: link
+          properties:
+            target: all
+            namespace: wasi
+            package: keyvalue
+            interfaces: [watcher]
+            target_config:
+              - name: redis-url
+                properties:
+                  url: {url}
+        - type: link
+          properties:
+            target: some
+            name: some
+            namespace: wasi
+            package: keyvalue
+            interfaces: [watcher]
+            source:
+              config:
+                - name: redis-custom
+                  properties:
+                    url: {url}
+                    watch: 'SET@name,DEL@gone'
+"#,
+        all = watcher("all", "draft.wasm"),
+        some = watcher("some", "watch.wasm"),
+        url = redis.url(),
+    );
+    let dir = folder(GUESTS, "");
+    std::fs::remove_file(dir.path().join("reef.toml")).unwrap();
+    std::fs::write(dir.path().join("wadm.yaml"), manifest).unwrap();
+    let host = Host::with(dir, &["wadm.yaml"]);
+    let all = task(&host, "all", "a watch", |task| task["phase"] == "waiting");
+    assert_eq!(all["trigger"], "watch kvredis");
+    for (command, expected) in [
+        ("SET default:gone 1", "+OK"),
+        ("DEL default:gone", ":1"),
+        ("SET default:other 1", "+OK"),
+        ("SET default:name 2", "+OK"),
+    ] {
+        assert_eq!(answer(&redis, command).trim_end(), expected, "{command}");
+    }
+    host.server.wait_for_log(&["first draft: other was set to 1", "a/all"]);
+    host.server.wait_for_log(&["first draft: gone was deleted", "a/all"]);
+    host.server.wait_for_log(&["gone was deleted", "a/some"]);
+    host.server.wait_for_log(&["name was set to 2", "a/some"]);
+    let status = host.status();
+    let some = status["workloads"].as_array().unwrap().iter().find(|one| one["name"] == "some");
+    let tasks = some.unwrap()["tasks"].as_array().unwrap();
+    let triggers: Vec<_> = tasks.iter().map(|task| task["trigger"].as_str().unwrap()).collect();
+    assert_eq!(triggers, ["watch kvredis, gone, deleted", "watch kvredis, name, set"]);
+    assert_eq!(tasks[1]["runs"], 1, "{status}");
 }

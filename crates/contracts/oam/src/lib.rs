@@ -13,9 +13,10 @@
 //! | its `config` with `properties` | configuration |
 //! | `config` without `properties`, which wadm expects elsewhere | what another place of the manifest has under that name, or a variable |
 //! | `secrets` | variables that are secret, and a link of `wasmcloud:secrets` to the capability `secrets` |
-//! | trait `spreadscaler` | the scale: `instances` (`replicas`) and `spread` |
-//! | trait `daemonscaler` | the same, with a warning: there it is so many on each host |
-//! | component of type `capability` | a capability that this host has, by its image or its links |
+//! | trait `spreadscaler` | the scale: `instances` (`replicas`), and `spread` with its weights and `requirements`, which are labels of hosts |
+//! | trait `daemonscaler` | the same with `daemon` instead: so many on each host |
+//! | component of type `component` with an `application` | what links go to: that workload of that application. Its own links, configuration and scale are said there |
+//! | component of type `capability` | a capability that this host has, by its image or its links, whoever shares it; its own scale says nothing |
 //! | trait `link` | as follows |
 //! | policies of secrets | what variables are described with; of other types, nothing |
 //!
@@ -24,8 +25,9 @@
 //! | HTTP server → component | an HTTP trigger: `/...`, or in the routing modes `path` and `host` that path or host; `timeout_ms` its deadline |
 //! | messaging → component | a message trigger for each of `subscriptions` (`SUBJECT` or `SUBJECT\|QUEUE`), or `topic` and `consumer_group` of Kafka |
 //! | component → HTTP client | egress |
+//! | key-value → component | a trigger for what changes in that store, or one for each key of its `watch` (`SET@KEY,DEL@KEY`), and a link to it |
 //! | component → key-value, blob store, messaging, Postgres | a link to that capability with the configuration of both, keys in lower case, and the `backend` that was asked for |
-//! | component → component | a link to that workload for each interface |
+//! | component → component | a link to that workload for each interface, with its `application` if that is another one |
 //!
 //! A link to the HTTP client is a permission to send requests anywhere, and is kept as one: every
 //! public host, by `http` and `https` only, and with a warning. Where the link's configuration (or the
@@ -33,8 +35,11 @@
 //! `allowed_hosts: "api.example.com:443, https://*.example.org"`.
 //!
 //! What is not kept is refused by its name, with what to do about it: providers that this host has not
-//! (they are native programs), components of other applications, TLS and read-only mode of the HTTP
-//! server, several addresses. What only has no effect is a warning.
+//! (they are native programs), links from components of other applications and routes to them, TLS and
+//! read-only mode of the HTTP server, several addresses. What only has no effect is a warning.
+//!
+//! Where wadm wants `experimental.wasmcloud.dev/shared` on an application that others link to, it is a
+//! label here: within a namespace, applications may link to each other.
 //!
 //! Where wadm passes over fields that it does not know (in metadata, in links), they are errors here,
 //! as they are in all else.
@@ -45,6 +50,7 @@ mod link;
 mod read;
 mod schema;
 mod settings;
+mod shared;
 
 use std::collections::HashSet;
 

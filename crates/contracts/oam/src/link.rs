@@ -2,6 +2,7 @@
 
 mod broker;
 mod database;
+mod watcher;
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use crate::{
     http,
     read::Reader,
     schema::{Component, Config, Kind, Link, Secret, Trait},
-    settings::{Absent, Values, nearest, placed, text},
+    settings::{Absent, Values, backend, nearest, placed, text},
 };
 
 /// The name of a link that has none.
@@ -116,6 +117,24 @@ pub(crate) fn links<'m>(reader: &mut Reader<'m>, source: &'m Component, found: &
 
 fn one_link<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diagnostics) {
     let (Some(source), Some(target)) = (ends.source.kind, ends.target.kind) else { return };
+    let name = ends.source.name.as_str();
+    if let Some(foreign) = reader.foreign.get(name) {
+        let error = format!("what `{name}` is linked to is not to be said here");
+        found.push(placed(Diagnostic::error(error), &ends.link.target.name).help(format!(
+            "it is `{}` of the application `{}`: leave the link out, and add it to that one's manifest",
+            foreign.component, foreign.application
+        )));
+        return;
+    }
+    let name = ends.target.name.as_str();
+    if let (Kind::Capability, Some(foreign)) = (source, reader.foreign.get(name)) {
+        let error = format!("what `{name}` is told and asked is not to be said here");
+        found.push(placed(Diagnostic::error(error), &ends.link.target.name).help(format!(
+            "it is `{}` of the application `{}`: leave the link out, and add it to that one's manifest",
+            foreign.component, foreign.application
+        )));
+        return;
+    }
     match (source, target) {
         (Kind::Component, Kind::Component) => to_component(reader, ends, found),
         (Kind::Component, Kind::Capability) => to_capability(reader, ends, found),
@@ -140,7 +159,9 @@ fn to_component<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diagnos
         );
     }
     let package = ends.package();
-    let target = ends.link.target.name.clone().map(|_| ends.target.name.value.clone());
+    let foreign = reader.foreign.get(ends.target.name.as_str()).cloned();
+    let target = foreign.as_ref().map_or(&ends.target.name, |foreign| &foreign.component);
+    let target = ends.link.target.name.clone().map(|_| target.value.clone());
     let Some(workload) = reader.workload_of(ends.source.name.as_str()) else { return };
     for interface in &ends.link.interfaces {
         // Requests are sent to `http://NAME.internal`; the rest is called.
@@ -152,6 +173,7 @@ fn to_component<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diagnos
         link.import = interface.clone().map(|_| import);
         link.name = name(ends.link);
         link.workload = Some(target.clone());
+        link.application = foreign.as_ref().map(|foreign| foreign.application.clone());
         workload.links.push(link);
     }
 }
@@ -183,8 +205,12 @@ fn to_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diagno
         values = broker::config(&values, &provider, found).unwrap_or_default();
     } else if provider.capability == Capability::Postgres {
         values = database::config(&values);
-    } else if let Some(backend) = provider.backend {
-        values.entry("backend".to_owned()).or_insert(Template::literal(backend).into());
+    } else {
+        if provider.capability == Capability::KeyValue {
+            // It is for links the other way.
+            values.remove(watcher::WATCH);
+        }
+        backend(&mut values, &provider);
     }
     // One package may be divided over several providers.
     let imports = match ends.alone {
@@ -269,7 +295,9 @@ fn from_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diag
     if package != Some(provider.capability) {
         return found.push(not_of_this(&ends, &ends.source.name, &provider));
     }
-    for config in ends.target_config() {
+    // Where a store is, is said at either end.
+    let is_store = provider.capability == Capability::KeyValue;
+    for config in ends.target_config().iter().filter(|_| !is_store) {
         let warning = format!("the configuration `{}` is for the link's target", config.name);
         found.push(
             placed(Diagnostic::warning(warning), &config.name)
@@ -277,20 +305,19 @@ fn from_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diag
         );
     }
     let mut values = Values::new();
-    for configs in [&ends.source.properties.config[..], ends.source_config()] {
+    let of_target = if is_store { ends.target_config() } else { &[] };
+    for configs in [&ends.source.properties.config[..], of_target, ends.source_config()] {
         let absent = Absent::Nothing;
         reader.settings.add(&mut values, configs, str::to_lowercase, absent, found);
     }
     let secrets = [&ends.source.properties.secrets[..], ends.source_secrets()];
-    if provider.capability == Capability::Messaging {
+    let connects = is_store || provider.capability == Capability::Messaging;
+    if connects {
         for secrets in secrets {
             reader.settings.add_secrets(&mut values, secrets, &ends.target.name, found);
         }
     }
-    for secret in secrets.into_iter().flatten() {
-        if provider.capability == Capability::Messaging {
-            break;
-        }
+    for secret in secrets.into_iter().flatten().filter(|_| !connects) {
         let warning = format!("the secret `{}` has no effect", secret.name);
         found.push(
             placed(Diagnostic::warning(warning), &secret.name)
@@ -300,13 +327,7 @@ fn from_capability<'m>(reader: &mut Reader<'m>, ends: Ends<'m>, found: &mut Diag
     match provider.capability {
         Capability::HttpServer => http::route(reader, ends, &values, found),
         Capability::Messaging => broker::subscriptions(reader, ends, &provider, &values, found),
-        Capability::KeyValue => {
-            let error = format!("`{}` is told of no changes by this link", ends.target.name);
-            found.push(placed(Diagnostic::error(error), &ends.link.package).help(
-                "leave the link out, take the rest over with `reef convert`, and give the workload \
-                 a `trigger.watch = { store = \"default\" }`",
-            ));
-        }
+        Capability::KeyValue => watcher::watches(reader, ends, &provider, values, found),
         _ => {
             let interfaces: Vec<_> = ends.link.interfaces.iter().map(|one| one.as_str()).collect();
             let error = format!(

@@ -11,12 +11,12 @@ use crate::{
     link,
     schema::{Component, Kind, Manifest, Scaler, Trait},
     settings::{Absent, Settings, Values, placed},
+    shared::{self, Foreign},
 };
 
 /// The annotations that say something of their own.
 const VERSION: &str = "version";
 const DESCRIPTION: &str = "description";
-const SHARED: &str = "experimental.wasmcloud.dev/shared";
 
 /// The version that wadm forbids, because its interface means another thing by it.
 const LATEST: &str = "latest";
@@ -38,6 +38,8 @@ pub(crate) struct Reader<'m> {
     pub(crate) names: Vec<&'m str>,
     /// Capabilities by their names.
     pub(crate) providers: HashMap<&'m str, Provider>,
+    /// Components of other applications by their names here.
+    pub(crate) foreign: HashMap<&'m str, Foreign>,
     /// Workloads by their names.
     workloads: HashMap<&'m str, usize>,
     /// The address that the first HTTP server asked for, and for whom.
@@ -51,6 +53,7 @@ pub(crate) fn application(manifest: &Manifest, found: &mut Diagnostics) -> Appli
         components: HashMap::new(),
         names: Vec::new(),
         providers: HashMap::new(),
+        foreign: HashMap::new(),
         workloads: HashMap::new(),
         address: None,
     };
@@ -59,7 +62,12 @@ pub(crate) fn application(manifest: &Manifest, found: &mut Diagnostics) -> Appli
     let by_links = by_links(manifest);
     for component in &manifest.spec.components {
         match component.kind {
-            Some(Kind::Component) => reader.workload(component, found),
+            Some(Kind::Component) => match Foreign::of(component, found) {
+                Some(foreign) => {
+                    reader.foreign.insert(component.name.as_str(), foreign);
+                }
+                None => reader.workload(component, found),
+            },
             Some(Kind::Capability) => reader.provider(component, &by_links, found),
             None => {
                 let error = format!("`{}` has no `type`", component.name);
@@ -115,15 +123,6 @@ impl<'m> Reader<'m> {
         if let Some((_, description)) = annotation(DESCRIPTION) {
             labels.remove(DESCRIPTION);
             self.application.description = Some(description.trim().to_owned());
-        }
-        if let Some((_, shared)) = annotation(SHARED)
-            && shared.value == "true"
-        {
-            let warning = "no other application can share the components of this one";
-            found.push(
-                placed(Diagnostic::warning(warning), shared)
-                    .help("a manifest that shares them is to have them itself"),
-            );
         }
     }
 
@@ -196,18 +195,9 @@ impl<'m> Reader<'m> {
             if std::mem::replace(&mut scaled, true) {
                 let error = Diagnostic::error(format!("`{name}` is scaled twice"));
                 found.push(placed(error, &scaler.instances).help("leave one of the traits out"));
+                continue;
             }
-            if matches!(one, Trait::DaemonScaler(_)) {
-                let warning = format!(
-                    "`{name}` has at most {} over all hosts, not on each",
-                    scaler.instances.value
-                );
-                found.push(
-                    placed(Diagnostic::warning(warning), &scaler.instances)
-                        .help("on one host it is the same; on several, write how many in all"),
-                );
-            }
-            scale(&mut workload, scaler);
+            scale(&mut workload, scaler, matches!(one, Trait::DaemonScaler(_)));
         }
         let at = self.application.workloads.len();
         self.workloads.entry(component.name.as_str()).or_insert(at);
@@ -226,6 +216,7 @@ impl<'m> Reader<'m> {
             found.push(no_image(component));
             return;
         }
+        shared::check(component, found);
         let by_image = properties.image.as_ref().and_then(|image| Provider::of_image(image));
         if let Some(provider) = by_image {
             self.providers.insert(name, provider);
@@ -270,19 +261,11 @@ fn no_image(component: &Component) -> Diagnostic {
     let name = &component.name;
     let properties = &component.properties;
     match (&properties.image, &properties.application) {
-        (None, Some(shared)) => placed(
-            Diagnostic::error(format!(
-                "`{name}` is a component of the application `{}`",
-                shared.name
-            )),
-            &shared.name,
-        )
-        .help(format!("write the `image` of its `{}` here", shared.component)),
         (Some(image), _) => {
             let error = format!("`{name}` has both an `image` and an `application`");
             placed(Diagnostic::error(error), image).help("leave one of them out")
         }
-        (None, None) => {
+        (None, _) => {
             let error = format!("`{name}` has no `image`");
             placed(Diagnostic::error(error), name)
                 .help("add it: `image: ghcr.io/example/name:1.0.0` or `image: file://./name.wasm`")
@@ -312,14 +295,17 @@ fn source(image: &At<String>, found: &mut Diagnostics) -> Option<At<Source>> {
     }
 }
 
-fn scale(workload: &mut Workload, scaler: &Scaler) {
-    workload.scale.instances = Some(scaler.instances.value);
+/// So many in all, or on each host of a daemon; and on which hosts.
+fn scale(workload: &mut Workload, scaler: &Scaler, is_daemon: bool) {
+    let scale = &mut workload.scale;
+    let count = if is_daemon { &mut scale.daemon } else { &mut scale.instances };
+    *count = Some(scaler.instances.clone());
     let spread = scaler.spread.iter().map(|spread| Spread {
         name: Some(spread.name.clone()),
         labels: spread.requirements.clone(),
-        weight: spread.weight,
+        weight: spread.weight.clone(),
     });
-    workload.scale.spread = spread.collect();
+    scale.spread = spread.collect();
 }
 
 /// What components are by the first link from or to each whose package tells.

@@ -149,10 +149,10 @@ pub(crate) struct Scaler {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Spread {
-    pub(crate) name: String,
+    pub(crate) name: At<String>,
     #[serde(default)]
     pub(crate) requirements: BTreeMap<String, String>,
-    pub(crate) weight: Option<u32>,
+    pub(crate) weight: Option<At<u32>>,
 }
 
 /// The types of traits.

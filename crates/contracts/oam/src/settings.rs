@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use reef_app::{Name, Part, Template, Variable};
 use reef_document::{At, Diagnostic, Diagnostics};
 
-use crate::schema::{Config, Manifest, Policy, Secret, SecretSource, Trait};
+use crate::{
+    capability::Provider,
+    schema::{Config, Manifest, Policy, Secret, SecretSource, Trait},
+};
 
 /// The type of policies that say where secrets are.
 const SECRET_POLICY: &str = "policy.secret.wasmcloud.dev/v1alpha1";
@@ -271,5 +274,12 @@ pub(crate) fn placed<T>(diagnostic: Diagnostic, place: &At<T>) -> Diagnostic {
     match place.span() {
         Some(span) => diagnostic.at(span),
         None => diagnostic,
+    }
+}
+
+/// Says which backend it is, where the provider's name tells and nothing else does.
+pub(crate) fn backend(values: &mut Values, provider: &Provider) {
+    if let Some(backend) = &provider.backend {
+        values.entry("backend".to_owned()).or_insert(Template::literal(backend.as_str()).into());
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use reef_app::Workload as Described;
+use reef_app::{Offline, Workload as Described};
 use reef_artifact::Artifact;
 use reef_blob_store::BlobStore;
 use reef_capability::{
@@ -14,10 +14,12 @@ use reef_capability::{
 };
 use reef_config::{CONFIG, SECRETS, Store};
 use reef_egress::{Egress, Tls};
-use reef_key_value::KeyValue;
+use reef_grants::{Destination, Grants};
+use reef_journal::{Journal, Journals, OFFLINE_CAPACITY};
+use reef_key_value::{KeyValue, Merge};
 use reef_messaging::{Messaging, Servers};
 use reef_sql::{Addresses, Sql};
-use reef_wasi::{Capabilities, PARTS, Part};
+use reef_wasi::{Capabilities, Part, SCOPED};
 
 use super::{DeployError, Host, Order, make::Identity};
 use crate::Workload;
@@ -29,6 +31,7 @@ pub(super) struct Backends {
     data: Option<PathBuf>,
     key_value: Opened<dyn KeyValue>,
     pub(super) messaging: Opened<dyn Messaging>,
+    journals: Journals,
     pub(super) config: Opened<Store>,
     blob_store: Opened<dyn BlobStore>,
     sql: Opened<dyn Sql>,
@@ -42,6 +45,9 @@ pub(super) struct CapabilityPart {
     name: Arc<str>,
     wanted: Vec<CapabilityLink>,
     config: Vec<(String, String)>,
+    /// Servers that it may connect to by addresses of its own.
+    egress: Vec<Destination>,
+    tls: Option<reef_grants::Tls>,
 }
 
 /// A link to a capability, as it was described.
@@ -52,7 +58,19 @@ pub(crate) struct CapabilityLink {
     pub(super) backend: Option<String>,
     place: Option<String>,
     pub(super) settings: Settings,
+    /// What is kept while its backend cannot be reached.
+    pub(super) offline: Option<Kept>,
 }
+
+/// What is kept while a backend cannot be reached, and which of two values stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(super) capacity: u64,
+    pub(super) merge: Merge,
+}
+
+/// How much is kept, if nothing is said.
+const KEPT: u64 = 16 << 20;
 
 /// Capabilities, and the packages of interfaces that a link to each may name.
 const CAPABILITIES: &[(&str, &[&str])] = &[
@@ -70,9 +88,19 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
     (reef_blob_store::CAPABILITY, &["wasi:blobstore", "wasmcloud:blobstore", "wrpc:blobstore"]),
 ];
 
-/// The first capability that has the package of an interface.
+/// The capability that an interface is of.
 fn capability_of(interface: &str) -> Option<&'static str> {
-    let package = interface.split(['/', '@']).next().unwrap_or_default();
+    let name = interface.split('@').next().unwrap_or_default();
+    // One package has several.
+    if let Some(("fermyon:spin", name)) = name.split_once('/') {
+        return match name {
+            "config" | "variables" => Some(CONFIG),
+            "key-value" => Some(reef_key_value::CAPABILITY),
+            "mysql" | "postgres" | "rdbms-types" | "sqlite" => Some(reef_sql::CAPABILITY),
+            _ => None,
+        };
+    }
+    let package = name.split('/').next().unwrap_or_default();
     let known = CAPABILITIES.iter().find(|(_, packages)| packages.contains(&package));
     known.map(|(name, _)| *name)
 }
@@ -130,11 +158,8 @@ impl Order {
             let Some(described) = self.application.workloads.get(index) else { continue };
             let name = self.qualified_name(described, 1).into();
             let wanted = self.wanted(described)?;
-            let mut config = Vec::new();
-            for (key, template) in &described.config {
-                config.push((key.clone(), self.text(template)?));
-            }
-            parts.push(CapabilityPart { number: import.part, name, wanted, config });
+            let Grants { config, egress, tls, .. } = self.grants(described)?;
+            parts.push(CapabilityPart { number: import.part, name, wanted, config, egress, tls });
         }
         Ok(parts)
     }
@@ -143,11 +168,12 @@ impl Order {
     pub(super) fn own(&self, described: &Described, inherit: bool) -> (u32, Vec<String>) {
         let index = self.application.workloads.iter().position(|one| one.name == described.name);
         let part = index.and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
-        let all = || PARTS.iter().copied().flatten().map(|name| (*name).to_owned());
+        let all = || SCOPED.iter().copied().flatten().map(|name| (*name).to_owned());
         let linked = |name: &str| {
-            let mut links = described.links.iter().filter(|link| capability(link).is_some());
-            let own = !described.config.is_empty() && capability_of(name) == Some(CONFIG);
-            own || links.any(|link| covers(&link.import, name))
+            let of = capability_of(name);
+            let mut links = described.links.iter().filter(|link| capability(link) == of);
+            let own = !described.config.is_empty() && of == Some(CONFIG);
+            own || of.is_some() && links.any(|link| covers(&link.import, name))
         };
         // What it inherits is that of the other, but for what it is linked to itself.
         let imports =
@@ -187,13 +213,29 @@ impl Order {
                      a bucket of NATS `kv-bucket`"
                 )));
             }
+            let capacity = settings.size(OFFLINE_CAPACITY.name);
+            let capacity = capacity.map_err(|error| wrong(error.to_string()))?;
+            settings.take(OFFLINE_CAPACITY.name);
+            let queues = link.offline.as_ref().is_some_and(|one| one.value == Offline::Queue);
+            if capacity.is_some() && !queues {
+                return Err(wrong(format!(
+                    "`{}` belongs to `offline = \"queue\"`",
+                    OFFLINE_CAPACITY.name
+                )));
+            }
+            let merge = link.merge.as_ref().map(|merge| merge.value).unwrap_or_default();
+            let merge = match merge {
+                reef_app::Merge::LastWriter => Merge::LastWriter,
+                reef_app::Merge::FirstWriter => Merge::FirstWriter,
+            };
+            let offline = queues.then(|| Kept { capacity: capacity.unwrap_or(KEPT), merge });
             // What was replaced in a file makes another workload of it, as another setting does.
             settings
                 .read_files(taken(capability, backend.as_deref()), &self.folder)
                 .map_err(|error| wrong(error.to_string()))?;
             let name = link.name.clone().unwrap_or_else(|| "default".to_owned());
             // Interfaces of one package may be linked one by one, to the same.
-            let wanted = CapabilityLink { capability, name, backend, place, settings };
+            let wanted = CapabilityLink { capability, name, backend, place, settings, offline };
             if all.contains(&wanted) {
                 continue;
             }
@@ -208,6 +250,21 @@ impl Order {
             all.push(wanted);
         }
         Ok(all)
+    }
+}
+
+impl CapabilityPart {
+    /// How it connects to servers at addresses of its own, if it may.
+    fn out(&self) -> Result<Option<(Egress, Tls)>, DeployError> {
+        if self.egress.is_empty() {
+            return Ok(None);
+        }
+        let tls = self.tls.as_ref().map(reef_wasi::trust).transpose();
+        let tls = tls.map_err(|(path, why)| DeployError::Value {
+            workload: self.name.to_string(),
+            why: format!("{} cannot be used for TLS: {why}", path.display()),
+        })?;
+        Ok(Some((Egress::new(self.egress.clone()), tls.unwrap_or_default())))
     }
 }
 
@@ -227,7 +284,7 @@ impl Host {
             .then(|| (Egress::new(egress.clone()), workload.world.tls().tls().clone()));
         let mut capabilities = self.capabilities(order, workload.name(), &identity.wanted, out)?;
         for part in &identity.parts {
-            let own = self.capabilities(order, &part.name, &part.wanted, None)?;
+            let own = self.capabilities(order, &part.name, &part.wanted, part.out()?)?;
             let config = part.config.iter();
             let config = config.map(|(name, value)| (name.clone(), value.as_str().into()));
             let part_own = Part { granted: Arc::new(own), config: Arc::new(config.collect()) };
@@ -245,17 +302,16 @@ impl Host {
         out: Option<(Egress, Tls)>,
     ) -> Result<Capabilities, DeployError> {
         let mut capabilities = Capabilities::none(name);
-        let application = order.application.name.as_str();
+        let scope = order.scope();
+        let application = scope.as_str();
         let data = self.backends.data.as_ref().map(|data| data.join(application));
         let data = data.as_deref();
         let runtime = self.workers.handle(0);
-        let linker = Linker { name, application, folder: &order.folder, data, runtime };
-        capabilities.key_value = linker.links(
-            reef_key_value::CAPABILITY,
-            wanted,
-            (reef_key_value::BACKENDS, reef_key_value::OPERATIONS),
-            &self.backends.key_value,
-        )?;
+        let journals = &self.backends.journals;
+        let namespace = order.application.namespace();
+        let folder = &order.folder;
+        let linker = Linker { name, namespace, application, folder, data, runtime, journals };
+        capabilities.key_value = linker.key_value(wanted, &self.backends.key_value)?;
         capabilities.messaging = linker.messaging(wanted, &self.backends.messaging)?;
         let table = (reef_config::BACKENDS, reef_config::OPERATIONS);
         let opened = &self.backends.config;
@@ -288,13 +344,19 @@ impl Host {
 /// What links of one workload are made with.
 pub(super) struct Linker<'a> {
     pub(super) name: &'a Arc<str>,
+    namespace: &'a str,
     application: &'a str,
     folder: &'a Path,
     data: Option<&'a Path>,
     runtime: &'a tokio::runtime::Handle,
+    journals: &'a Journals,
 }
 
 impl Linker<'_> {
+    pub(super) fn runtime(&self) -> &tokio::runtime::Handle {
+        self.runtime
+    }
+
     /// The links to one capability.
     fn links<C: ?Sized>(
         &self,
@@ -305,15 +367,75 @@ impl Linker<'_> {
     ) -> Result<Links<C>, DeployError> {
         let mut links = Vec::new();
         for one in wanted.iter().filter(|one| one.capability == capability) {
-            let link = self.link(one, (table, operations), opened).map_err(|error| {
-                DeployError::Value {
-                    workload: self.name.to_string(),
-                    why: format!("its link `{}` of {capability}: {error}", one.name),
-                }
-            })?;
+            let link = self.link(one, (table, operations), opened);
+            let link = link.map_err(|error| self.refused(one, &error))?;
             links.push(Arc::new(link));
         }
         Ok(Links::new(self.name.clone(), capability, links))
+    }
+
+    /// The links to key-value stores.
+    fn key_value(
+        &self,
+        wanted: &[CapabilityLink],
+        opened: &Opened<dyn KeyValue>,
+    ) -> Result<Links<dyn KeyValue>, DeployError> {
+        let table = (reef_key_value::BACKENDS, reef_key_value::OPERATIONS);
+        let mut links = Vec::new();
+        for one in wanted.iter().filter(|one| one.capability == reef_key_value::CAPABILITY) {
+            let link = self.link(one, table, opened).and_then(|link| self.kept(one, link));
+            let link = link.map_err(|error| self.refused(one, &error))?;
+            links.push(Arc::new(link));
+        }
+        Ok(Links::new(self.name.clone(), reef_key_value::CAPABILITY, links))
+    }
+
+    /// A link that goes on while its store cannot be reached, if that is wanted.
+    fn kept(
+        &self,
+        wanted: &CapabilityLink,
+        link: Link<dyn KeyValue>,
+    ) -> Result<Link<dyn KeyValue>, OpenError> {
+        let Some(kept) = wanted.offline else { return Ok(link) };
+        if !link.backend.is_dated() {
+            return Err(OpenError::Place(
+                "`offline = \"queue\"` is for the backend `nats`, which says when a value was written: what is on this \
+                 machine is never cut off, and others do not say it"
+                    .to_owned(),
+            ));
+        }
+        let journal = self.journal(wanted, kept)?;
+        let Link { place, gate, backend } = link;
+        let offline = reef_key_value::Offline::new(backend, kept.merge, journal, self.runtime);
+        let backend = Arc::new(offline.map_err(|failure| OpenError::Place(failure.to_string()))?);
+        Ok(Link { place, gate: gate.without_breaker(), backend })
+    }
+
+    /// Where what a link cannot send now is kept.
+    pub(super) fn journal(
+        &self,
+        wanted: &CapabilityLink,
+        kept: Kept,
+    ) -> Result<Arc<Journal>, OpenError> {
+        let data = self.data.ok_or_else(|| {
+            let why = "`offline = \"queue\"` keeps what waits, and this host keeps nothing: leave --no-data out";
+            OpenError::Place(why.to_owned())
+        })?;
+        // Names have no slash; a workload's own has its application's before it.
+        let workload = self.name.rsplit('/').next().unwrap_or(self.name);
+        let link = reef_journal::file_name(&wanted.name);
+        let file = format!("{}-{link}.redb", wanted.capability);
+        let [namespace, workload] = [self.namespace, workload].map(reef_journal::file_name);
+        let path = data.join("offline").join(namespace).join(workload).join(file);
+        let opened = self.journals.open(&path, kept.capacity);
+        opened.map_err(|failure| OpenError::Place(failure.to_string()))
+    }
+
+    pub(super) fn refused(&self, wanted: &CapabilityLink, error: &OpenError) -> DeployError {
+        DeployError::Value {
+            workload: self.name.to_string(),
+            why: format!("its link `{}` of {}: {error}", wanted.name, wanted.capability),
+        }
     }
 
     pub(super) fn link<C: ?Sized>(

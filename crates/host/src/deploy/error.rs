@@ -74,6 +74,17 @@ pub enum DeployError {
         /// What.
         what: String,
     },
+    /// A link to another application, where there is no other.
+    #[error(
+        "{workload}: the link of `{import}` is to another application, which only a lattice has; start a host with \
+         `reef host` and hand it both with `reef apply`"
+    )]
+    Elsewhere {
+        /// Which workload.
+        workload: String,
+        /// What it imports by that link.
+        import: String,
+    },
     /// Cannot be compiled or linked.
     #[error(transparent)]
     Prepare(Box<PrepareError>),

@@ -51,6 +51,15 @@ pub(super) enum FilesError {
     Walk { path: PathBuf, cause: walkdir::Error },
 }
 
+/// The files that a workload sees, as they are now: for whoever takes them elsewhere.
+///
+/// # Errors
+/// What is wrong with what the manifest says of them, in words.
+pub fn files_seen(files: &[Files], folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let seen = look(files, folder).map_err(|error| error.to_string())?;
+    Ok(seen.into_iter().map(|file| file.from).collect())
+}
+
 /// Finds the files.
 pub(super) fn look(files: &[Files], folder: &Path) -> Result<Vec<Seen>, FilesError> {
     let mut all = Vec::new();

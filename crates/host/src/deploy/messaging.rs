@@ -30,10 +30,7 @@ impl Linker<'_> {
     ) -> Result<Links<Channel>, DeployError> {
         let mut links = Vec::new();
         for one in wanted.iter().filter(|one| one.capability == CAPABILITY) {
-            let link = self.channel(one, opened).map_err(|error| DeployError::Value {
-                workload: self.name.to_string(),
-                why: format!("its link `{}` of {CAPABILITY}: {error}", one.name),
-            })?;
+            let link = self.channel(one, opened).map_err(|error| self.refused(one, &error))?;
             links.push(Arc::new(link));
         }
         Ok(Links::new(self.name.clone(), CAPABILITY, links))
@@ -51,7 +48,23 @@ impl Linker<'_> {
         // What is the workload's own does not make another backend of it.
         let mut wanted = wanted.clone();
         let terms = Terms::take(&mut wanted.settings)?;
-        let Link { place, gate, backend } = self.link(&wanted, (BACKENDS, OPERATIONS), opened)?;
+        let link = self.link(&wanted, (BACKENDS, OPERATIONS), opened)?;
+        let Link { place, mut gate, mut backend } = link;
+        if let Some(kept) = wanted.offline {
+            if wanted
+                .backend
+                .as_deref()
+                .is_none_or(|name| Some(name) == BACKENDS.first().map(|one| one.name))
+            {
+                return Err(OpenError::Place(
+                    "`offline = \"queue\"` is for messages of a server: this host's own bus is never cut off"
+                        .to_owned(),
+                ));
+            }
+            let journal = self.journal(&wanted, kept)?;
+            backend = Arc::new(reef_messaging::Offline::new(backend, journal, self.runtime()));
+            gate = gate.without_breaker();
+        }
         Ok(Link { place, gate, backend: Arc::new(Channel::new(backend, terms)?) })
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     io::Read as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +16,7 @@ use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 
 use super::{DeployError, Order, capabilities::capability, files, messaging};
 use crate::{
+    remote::Callee,
     serve::{Mounted, Queueing, Reuse, ServeOptions},
     task::{Plan, When},
 };
@@ -67,8 +69,43 @@ impl Order {
         args.iter().map(|arg| self.text(arg)).collect()
     }
 
+    /// What it is known as here.
+    pub(super) fn key(&self) -> &str {
+        match &self.placed {
+            Some(placed) => &placed.key,
+            None => self.application.name.as_str(),
+        }
+    }
+
+    /// What its stores and volumes are kept by: applications of one name in two namespaces share nothing.
+    pub(super) fn scope(&self) -> String {
+        let name = self.application.name.as_str();
+        match self.application.namespace() {
+            reef_app::NAMESPACE => name.to_owned(),
+            // No name has such a character in it.
+            namespace => format!("{namespace}={name}"),
+        }
+    }
+
+    /// Who answers what a link is for, where the workload that it is to is not a part here.
+    pub(super) fn callee(&self, link: &Link) -> Option<Arc<dyn Callee>> {
+        link.workload.as_ref().filter(|_| !is_http(link))?;
+        let placed = self.placed.as_ref()?;
+        if self.has(link) { None } else { Some(placed.others.callee(link)) }
+    }
+
+    /// Whether a link is to a workload that is described here.
+    pub(super) fn has(&self, link: &Link) -> bool {
+        let own = link.application.is_none() && link.namespace.is_none();
+        let mut there = self.application.workloads.iter();
+        own && link.workload.as_ref().is_some_and(|name| there.any(|one| *one.name == **name))
+    }
+
     /// Whether another workload sends requests to it.
     pub(super) fn is_linked(&self, name: &Name) -> bool {
+        if self.placed.as_ref().is_some_and(|placed| placed.linked && placed.workload == *name) {
+            return true;
+        }
         let links = self.application.workloads.iter().flat_map(|workload| &workload.links);
         let mut http = links.filter(|link| is_http(link));
         http.any(|link| link.workload.as_ref().is_some_and(|workload| **workload == *name))
@@ -291,10 +328,17 @@ pub fn environment_name(name: &Name) -> String {
     format!("REEF_VAR_{}", name.replace(['-', '.'], "_"))
 }
 
-/// Says no to what would otherwise be passed over in silence.
-pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
+/// Says no to what would otherwise be passed over in silence. `placed`: it is on a host of a lattice, where there are
+/// other applications.
+pub(super) fn refuse(described: &Described, placed: bool) -> Result<(), DeployError> {
     let known = |link: &Link| is_http(link) || capability(link).is_some();
     let other = |link: &&Link| link.capability.is_some() && !known(link);
+    let elsewhere = |link: &&Link| link.application.is_some();
+    let workload = described.name.to_string();
+    if let Some(link) = described.links.iter().find(elsewhere).filter(|_| !placed) {
+        let import = link.import.value.to_string();
+        return Err(DeployError::Elsewhere { workload, import });
+    }
     let what = if let Some(link) = described.links.iter().find(other) {
         match &link.capability {
             Some(capability) => format!("the capability `{capability}`"),
@@ -303,7 +347,7 @@ pub(super) fn refuse(described: &Described) -> Result<(), DeployError> {
     } else {
         return Ok(());
     };
-    Err(DeployError::NotYet { workload: described.name.to_string(), what })
+    Err(DeployError::NotYet { workload, what })
 }
 
 pub(super) fn limits(described: &Described) -> Limits {
@@ -331,5 +375,6 @@ pub(super) fn options(described: &Described) -> ServeOptions {
             waiting: limits.queue.unwrap_or(default.waiting),
             patience: limits.queue_timeout.map_or(default.patience, |timeout| timeout.0),
         },
+        instances: None,
     }
 }

@@ -31,6 +31,17 @@ impl Revision {
         public.map(|chain| chain.mounted.clone()).chain(self.fixed.iter().cloned())
     }
 
+    /// Whether a chain is of the workload that a lattice placed here, and not of a part of it.
+    pub(super) fn is_placed(&self, chain: &Chain) -> bool {
+        let placed = self.order.placed.as_ref().map(|placed| &placed.workload);
+        chain.units.first().is_some_and(|unit| Some(&unit.name) == placed)
+    }
+
+    /// What only other workloads reach.
+    pub(super) fn hidden(&self) -> impl Iterator<Item = Mounted> {
+        self.chains.iter().filter(|chain| !chain.public).map(|chain| chain.mounted.clone())
+    }
+
     /// Each workload, and each middleware as often as it was made, and what was composed of them.
     pub(super) fn all_units(&self) -> impl Iterator<Item = &Arc<Unit>> {
         let own: HashSet<_> = self.units.iter().map(address).collect();
@@ -115,7 +126,11 @@ impl Revision {
 impl Revision {
     /// Lets workloads reach those that they are linked to.
     pub(super) fn connect(&self) {
-        let own = Arc::new(OwnRoutes(self.routes()));
+        let others = self.order.placed.as_ref().map(|placed| &placed.others);
+        let own: Arc<dyn Next> = match others {
+            Some(others) => others.own_routes(),
+            None => Arc::new(OwnRoutes(self.routes())),
+        };
         for unit in self.all_units() {
             let Some(described) = self.described(&unit.name) else { continue };
             let mut hosts: BTreeMap<String, Arc<dyn Next>> = BTreeMap::new();
@@ -129,7 +144,12 @@ impl Revision {
                 let of = |chain: &&Arc<Chain>| {
                     chain.units.first().is_some_and(|unit| unit.name.as_str() == workload.as_str())
                 };
-                let target = self.chains.iter().find(of).and_then(|chain| chain.mounted.internal());
+                let elsewhere = others.filter(|_| !self.order.has(link));
+                let target = match elsewhere {
+                    // It may be here or elsewhere, and that changes.
+                    Some(others) => Some(others.workload(link)),
+                    None => self.chains.iter().find(of).and_then(|chain| chain.mounted.internal()),
+                };
                 let Some(target) = target else { continue };
                 let host = link.name.clone().unwrap_or_else(|| format!("{workload}.internal"));
                 hosts.insert(host.to_ascii_lowercase(), target);

@@ -1,11 +1,14 @@
 //! What runs here, for whoever asks.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use reef_meter::MeterSnapshot;
 
-use super::{Host, Revision, Running};
-use crate::{Workload, task::TaskStatus};
+use super::{DeployError, Host, Order, Revision, Running};
+use crate::{Workload, remote::Exported, serve::Mounted, task::TaskStatus};
 
 /// An application, and how it is.
 #[derive(Clone, Debug)]
@@ -48,7 +51,55 @@ pub enum TriggerStatus {
     Task(TaskStatus),
 }
 
+/// How a workload is that a lattice placed here.
+#[derive(Clone, Debug)]
+pub struct PlacedStatus {
+    /// What it has used.
+    pub meter: MeterSnapshot,
+    /// What it said last of the metric of its own that was asked for.
+    pub metric: Option<f64>,
+    /// Why what runs beside requests has failed for good.
+    pub failed: Option<String>,
+}
+
 impl Host {
+    /// How a workload is that was placed here under a name, with a metric of its own. `None`, where none was.
+    pub fn placed(&self, key: &str, metric: Option<&str>) -> Option<PlacedStatus> {
+        let applications = self.lock();
+        let deployed = applications.get(key)?;
+        let current = deployed.revisions.back()?;
+        let wanted = &current.order.placed.as_ref()?.workload;
+        let mut own = current.all_units().filter(|unit| unit.name == *wanted);
+        let meter = own.next().map(|unit| unit.workload.meter());
+        let metric =
+            meter.zip(metric).and_then(|(meter, name)| meter.own().get(name, Instant::now()));
+        let meter = meter.map(|meter| meter.snapshot()).unwrap_or_default();
+        let statuses = deployed.tasks.iter().map(|running| running.task.status());
+        let mut failed = statuses.filter(|status| status.phase == crate::task::Phase::Failed);
+        let failed = failed.next().map(|status| {
+            status.last_failure.unwrap_or_else(|| "it was started again too often".to_owned())
+        });
+        Some(PlacedStatus { meter, metric, failed })
+    }
+
+    /// What a workload that was placed here under a name exports for others.
+    pub fn exported(&self, key: &str) -> Vec<Exported> {
+        let current = self.current(key);
+        let Some(current) = current else { return Vec::new() };
+        let Some(placed) = &current.order.placed else { return Vec::new() };
+        let mut own = current.all_units().filter(|unit| unit.name == placed.workload);
+        let workload = own.next().map(|unit| unit.workload.clone());
+        workload.map_or_else(Vec::new, |one| Exported::of(&one, &self.background, &self.workers))
+    }
+
+    /// What is answered without a guest in an application, for hosts that do not run it.
+    ///
+    /// # Errors
+    /// When its files or settings cannot be used.
+    pub fn fixed(&self, order: &Order) -> Result<Vec<Mounted>, DeployError> {
+        order.fixed(self.ingress.compression())
+    }
+
     /// What runs here.
     pub fn status(&self) -> Vec<ApplicationStatus> {
         let applications = self.lock();

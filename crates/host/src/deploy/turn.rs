@@ -1,4 +1,6 @@
 //! One change of what runs at a time: what it is doing, who waits for it, and how it is called off.
+//!
+//! Workloads that a lattice placed here share nothing that is seen from outside, so they are changed beside each other.
 
 use std::{
     sync::{
@@ -9,7 +11,7 @@ use std::{
 };
 
 use reef_grants::ByteSize;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 
 use super::DeployError;
 
@@ -72,13 +74,14 @@ pub type Watcher = Box<dyn Fn(&Event<'_>) + Send + Sync>;
 #[derive(Default)]
 pub(super) struct Turns {
     watcher: Arc<OnceLock<Watcher>>,
-    gate: Arc<tokio::sync::Mutex<()>>,
+    gate: Arc<RwLock<()>>,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    present: Option<Arc<Doing>>,
+    /// The one that has begun first is the first.
+    present: Vec<Arc<Doing>>,
     /// The host ends.
     closed: bool,
 }
@@ -87,7 +90,14 @@ struct State {
 pub(super) struct Turn {
     pub(super) doing: Arc<Doing>,
     state: Arc<Mutex<State>>,
-    _gate: OwnedMutexGuard<()>,
+    _gate: Gate,
+}
+
+/// Held for as long as something is changed.
+#[allow(dead_code, reason = "held, not looked at")]
+enum Gate {
+    Alone(OwnedRwLockWriteGuard<()>),
+    Beside(OwnedRwLockReadGuard<()>),
 }
 
 /// What a change does.
@@ -136,8 +146,15 @@ impl Turns {
         &self,
         what: &'static str,
         application: &str,
+        placed: bool,
     ) -> Result<Turn, DeployError> {
-        let waiting = tokio::time::timeout(PATIENCE, self.gate.clone().lock_owned());
+        let gate = self.gate.clone();
+        let waiting = tokio::time::timeout(PATIENCE, async {
+            match placed {
+                true => Gate::Beside(gate.read_owned().await),
+                false => Gate::Alone(gate.write_owned().await),
+            }
+        });
         let Ok(gate) = waiting.await else {
             let present = self.present().ok_or(DeployError::Stopped)?;
             return Err(DeployError::Busy { present });
@@ -156,7 +173,7 @@ impl Turns {
         if state.closed {
             return Err(DeployError::Stopped);
         }
-        state.present = Some(doing.clone());
+        state.present.push(doing.clone());
         drop(state);
         Ok(Turn { doing, state: self.state.clone(), _gate: gate })
     }
@@ -168,28 +185,28 @@ impl Turns {
 
     /// What is in progress.
     pub(super) fn present(&self) -> Option<Change> {
-        lock(&self.state).present.as_ref().map(|doing| doing.change())
+        lock(&self.state).present.first().map(|doing| doing.change())
     }
 
     /// Calls off what is done with an application, and says whether that was something.
     pub(super) fn call_off(&self, application: &str) -> bool {
         let state = lock(&self.state);
-        let own = state.present.as_ref().filter(|doing| doing.application == application);
-        own.is_some_and(|doing| !doing.called_off.send_replace(true))
+        let mut own = state.present.iter().filter(|doing| doing.application == application);
+        own.any(|doing| !doing.called_off.send_replace(true))
     }
 
     /// Calls off whatever is done. Nothing is begun any more.
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
-        if let Some(doing) = &state.present {
+        for doing in &state.present {
             doing.called_off.send_replace(true);
         }
     }
 
     /// Waits for what could not be called off.
     pub(super) async fn ended(&self, limit: Duration) {
-        let _ = tokio::time::timeout(limit, self.gate.lock()).await;
+        let _ = tokio::time::timeout(limit, self.gate.write()).await;
     }
 }
 
@@ -212,7 +229,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        lock(&self.state).present = None;
+        lock(&self.state).present.retain(|doing| !Arc::ptr_eq(doing, &self.doing));
         let doing = &self.doing;
         // What cannot be interrupted is not heard of any more.
         doing.called_off.send_replace(true);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use reef_app::{WatchTrigger, Workload as Described};
-use reef_key_value::{CAPABILITY, Wish};
+use reef_app::{Change, WatchTrigger, Workload as Described};
+use reef_key_value::{CAPABILITY, Happening, Wish};
 
 use super::{DeployError, Order, messaging::room};
 use crate::task::{Plan, When};
@@ -25,6 +25,11 @@ impl Order {
         links.retain(|link| link.capability == CAPABILITY);
         let wish = Wish {
             prefix: trigger.prefix.clone().unwrap_or_default(),
+            key: trigger.key.as_ref().map(|key| key.value.clone()),
+            only: trigger.only.map(|only| match only {
+                Change::Set => Happening::Set,
+                Change::Delete => Happening::Delete,
+            }),
             waiting: capacity.messages,
             max_deliver: trigger.max_deliver.as_ref().map_or(MAX_DELIVER, |most| most.value),
             backoff: trigger.backoff.map_or(BACKOFF, |backoff| backoff.0),

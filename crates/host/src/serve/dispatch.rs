@@ -67,12 +67,16 @@ pub struct ServeOptions {
     pub reuse: Reuse,
     /// The queue.
     pub queueing: Queueing,
+    /// How many instances there may be, where a lattice says so: not more requests at once than they can serve.
+    pub instances: Option<u32>,
 }
 
 /// A workload at a route, with its queue and its instances.
 pub(super) struct Service {
     pub(super) workload: Arc<Workload>,
     admission: Admission,
+    /// Requests at once in all, and for each instance.
+    most: (u32, u32),
     pub(super) deadline: Option<Duration>,
     pub(super) guest: Guest,
     tracer: Tracer,
@@ -163,6 +167,10 @@ impl Default for Queueing {
     }
 }
 
+fn at_once((most, each): (u32, u32), instances: u32) -> u32 {
+    most.min(each.saturating_mul(instances))
+}
+
 // === impl Service ===
 
 impl Service {
@@ -215,9 +223,16 @@ impl Service {
             _ => return Err(not_servable()),
         };
         let Queueing { concurrent, waiting, patience } = options.queueing;
+        let each = match &guest {
+            Guest::Component(pool) => pool.reuse.concurrent,
+            Guest::Wagi(_) | Guest::Workers(_) => 1,
+        };
+        let most = (concurrent, each);
+        let at_once = options.instances.map_or(concurrent, |instances| at_once(most, instances));
         Ok(Self {
             workload: workload.clone(),
-            admission: Admission::new(concurrent, waiting, patience),
+            admission: Admission::new(at_once, waiting, patience),
+            most,
             deadline: mount
                 .trigger
                 .deadline
@@ -233,6 +248,16 @@ impl Service {
             max_body: mount.trigger.max_body.map(|size| size.0.0),
             compression: mount.trigger.compress.then(|| compression.clone()),
         })
+    }
+
+    /// Lets as many requests in at once as so many instances can serve.
+    pub(super) fn set_instances(&self, instances: u32) {
+        self.admission.set_max_concurrent(at_once(self.most, instances));
+    }
+
+    /// Whether requests wait for a place.
+    pub(super) fn is_busy(&self) -> bool {
+        self.admission.queued() > 0
     }
 
     /// Takes no more requests than those that are on their way.

@@ -1,7 +1,7 @@
 //! What is reachable, and how that changes while requests come in.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,6 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use reef_app::{HttpTrigger, Route};
 use reef_engine::Background;
@@ -89,11 +90,26 @@ enum Endpoint {
     Files(StaticFiles),
     Redirect(Arc<Redirect>),
     Fixed(Arc<Fixed>),
+    Forward(Arc<dyn Forward>),
+}
+
+/// What has requests answered by somebody else: another host.
+pub trait Forward: Send + Sync {
+    /// Has it answered.
+    fn forward(
+        &self,
+        request: Request<RequestBody>,
+        peer: Peer,
+    ) -> BoxFuture<'_, Response<ResponseBody>>;
 }
 
 /// A set of routes, to become what is reachable.
 pub struct Table {
     router: Router<Mounted>,
+    /// What is reached by the name that it was placed here under, and not from outside.
+    placed: HashMap<Arc<str>, Arc<Router<Mounted>>>,
+    /// What only other workloads reach: looked after here, too.
+    hidden: Vec<Mounted>,
 }
 
 /// What answers the requests of a server. Its [`Table`] is put in place of another one at any time:
@@ -148,6 +164,18 @@ impl Mounted {
         Self(Arc::new(Answering { route, name, endpoint, yields: true }))
     }
 
+    /// Something that somebody else answers.
+    pub fn forward(name: impl Into<Arc<str>>, route: Route, to: Arc<dyn Forward>) -> Self {
+        Self::new(name.into(), route, Endpoint::Forward(to))
+    }
+
+    /// Lets as many requests in at once as so many instances can serve.
+    pub(crate) fn set_instances(&self, instances: u32) {
+        if let Endpoint::Guest { service, .. } = &self.0.endpoint {
+            service.set_instances(instances);
+        }
+    }
+
     /// The workload that is reached first there: the outermost middleware, if there is any.
     pub fn workload(&self) -> Option<&Arc<Workload>> {
         match &self.0.endpoint {
@@ -193,6 +221,7 @@ impl Mounted {
             Endpoint::Files(files) => files.answer(&request, below).await,
             Endpoint::Redirect(redirect) => redirect.answer(request.uri(), below),
             Endpoint::Fixed(fixed) => fixed.answer(request.method()),
+            Endpoint::Forward(to) => to.forward(request, peer).await,
         }
     }
 
@@ -229,7 +258,28 @@ impl Table {
             // A conflict says that it is not needed.
             let _ = router.add(&one.name().clone(), one.route().clone(), one);
         }
-        Ok(Self { router: router.build() })
+        Ok(Self { router: router.build(), placed: HashMap::new(), hidden: Vec::new() })
+    }
+
+    /// With something more that is reached by its name only ([`Ingress::answer_placed`]).
+    ///
+    /// # Errors
+    /// Two of it want the same place.
+    pub fn with_placed(
+        mut self,
+        name: Arc<str>,
+        mounted: impl IntoIterator<Item = Mounted>,
+    ) -> Result<Self, RouteConflict> {
+        let own = Self::new(mounted)?;
+        self.placed.insert(name, Arc::new(own.router));
+        Ok(self)
+    }
+
+    /// With what only other workloads reach.
+    #[must_use]
+    pub fn with_hidden(mut self, hidden: impl IntoIterator<Item = Mounted>) -> Self {
+        self.hidden.extend(hidden);
+        self
     }
 
     fn mounted(&self) -> impl Iterator<Item = &Mounted> {
@@ -237,7 +287,14 @@ impl Table {
     }
 
     fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.mounted().flat_map(Mounted::services)
+        let placed = self.placed.values().flat_map(|router| router.routes());
+        let placed = placed.map(|(_, mounted)| mounted);
+        self.mounted().chain(placed).chain(&self.hidden).flat_map(Mounted::services)
+    }
+
+    fn empty() -> Self {
+        let router = RouterBuilder::new().build();
+        Self { router, placed: HashMap::new(), hidden: Vec::new() }
     }
 }
 
@@ -252,9 +309,8 @@ impl fmt::Debug for Table {
 impl Ingress {
     /// One where nothing is reachable.
     pub fn new(workers: &Workers, background: Arc<Background>, tracer: Tracer) -> Arc<Self> {
-        let table = Table { router: RouterBuilder::new().build() };
         let ingress = Arc::new(Self {
-            table: ArcSwap::from_pointee(table),
+            table: ArcSwap::from_pointee(Table::empty()),
             retired: Mutex::default(),
             workers: workers.clone(),
             background,
@@ -335,9 +391,68 @@ impl Ingress {
         self.table.load().mounted().cloned().collect()
     }
 
+    /// Whether something was placed here under a name.
+    pub fn has_placed(&self, name: &str) -> bool {
+        self.table.load().placed.contains_key(name)
+    }
+
+    /// Has what was placed here under a name answer a request.
+    ///
+    /// # Errors
+    /// The request, where nothing was, or nothing of it has that route.
+    pub async fn answer_placed(
+        &self,
+        name: &str,
+        mut request: Request<RequestBody>,
+        peer: Peer,
+    ) -> Result<Response<ResponseBody>, Request<RequestBody>> {
+        let router = self.table.load().placed.get(name).cloned();
+        match router.and_then(|router| find(&router, &mut request, peer)) {
+            Some((mounted, rest)) => Ok(mounted.answer_below(request, peer, rest).await),
+            None => Err(request),
+        }
+    }
+
+    /// The same whatever the path is: a guest sends it to the workload, and not to one of its routes.
+    ///
+    /// # Errors
+    /// The request, where nothing was placed here under that name.
+    pub async fn answer_any_placed(
+        &self,
+        name: &str,
+        request: Request<RequestBody>,
+        peer: Peer,
+    ) -> Result<Response<ResponseBody>, Request<RequestBody>> {
+        let mounted = self.first_placed(name);
+        match mounted {
+            Some(mounted) => Ok(mounted.answer(request, peer).await),
+            None => Err(request),
+        }
+    }
+
+    /// Whether requests wait for what was placed here under a name.
+    pub fn is_busy(&self, name: &str) -> bool {
+        let table = self.table.load();
+        let placed = table.placed.get(name);
+        placed.is_some_and(|router| {
+            router.routes().flat_map(|(_, mounted)| mounted.services()).any(|one| one.is_busy())
+        })
+    }
+
+    fn first_placed(&self, name: &str) -> Option<Mounted> {
+        let table = self.table.load();
+        let (_, mounted) = table.placed.get(name)?.routes().next()?;
+        Some(mounted.clone())
+    }
+
+    /// What was placed here under a name, for a guest of this host that sends requests to it.
+    pub fn placed_internal(&self, name: &str) -> Option<Arc<dyn Next>> {
+        self.first_placed(name)?.internal()
+    }
+
     /// Nothing is reachable any more. Idle instances end; those at work end with their work.
     pub fn close(&self) {
-        self.install(Table { router: RouterBuilder::new().build() });
+        self.install(Table::empty());
     }
 
     /// Looks after the instances of a worker. How long until it should again.
@@ -363,16 +478,7 @@ impl Handler for Ingress {
         mut request: Request<RequestBody>,
         peer: Peer,
     ) -> Response<ResponseBody> {
-        let found = {
-            let table = self.table.load();
-            let found = table.router.find(request_host(&request), request.uri().path());
-            let own = found.as_ref().and_then(|found| spin_headers(found, &request, peer));
-            let found = found.map(|found| (found.value.clone(), found.rest.len()));
-            if let Some(own) = own {
-                replace_spin_headers(request.headers_mut(), own);
-            }
-            found
-        };
+        let found = find(&self.table.load().router, &mut request, peer);
         let Some((mounted, rest)) = found else {
             return text(StatusCode::NOT_FOUND, "Nothing is served at this address.\n");
         };
@@ -390,6 +496,21 @@ impl Handler for Ingress {
         }
         response
     }
+}
+
+/// What answers a request, and how many bytes of its path follow the route's base. The request is what it is to see.
+fn find(
+    router: &Router<Mounted>,
+    request: &mut Request<RequestBody>,
+    peer: Peer,
+) -> Option<(Mounted, usize)> {
+    let found = router.find(request_host(request), request.uri().path())?;
+    let own = spin_headers(&found, request, peer);
+    let found = (found.value.clone(), found.rest.len());
+    if let Some(own) = own {
+        replace_spin_headers(request.headers_mut(), own);
+    }
+    Some(found)
 }
 
 /// What Spin tells its components of a request, if that is how this one is handed to its guest.

@@ -7,10 +7,13 @@ use std::sync::{
 
 use http::{HeaderMap, Method, Uri};
 use opentelemetry::trace::SpanContext;
+use opentelemetry_proto::tonic::{
+    common::v1::InstrumentationScope, logs::v1::LogRecord, metrics::v1::ScopeMetrics,
+};
 use opentelemetry_sdk::trace::SpanData;
 use reef_capability::{Span, Trace};
-use reef_telemetry::{RequestSpan, SpanParent};
-use reef_wasi::{GuestTrace, HttpSpan, Traced};
+use reef_telemetry::{RequestSpan, Signals, SpanParent};
+use reef_wasi::{GuestTrace, HttpSpan, Signals as GuestSignals, Traced};
 
 /// What of a request's trace its guest needs. Empty, and nothing allocated, where nothing is traced.
 pub(super) fn traced(span: &RequestSpan, workload: &Arc<str>) -> Traced {
@@ -34,6 +37,13 @@ struct Below {
 }
 
 struct Sent(RequestSpan);
+
+/// A workload's way out for what it measures and logs by itself.
+struct Way(Signals);
+
+pub(crate) fn signals(signals: Signals) -> Arc<dyn GuestSignals> {
+    Arc::new(Way(signals))
+}
 
 impl Trace for Below {
     fn begin(&self, name: &str, attributes: &[(&'static str, &str)]) -> Box<dyn Span> {
@@ -81,5 +91,23 @@ impl Span for Sent {
 impl HttpSpan for Sent {
     fn answered(&mut self, status: u16) {
         self.0.set_status(status);
+    }
+}
+
+impl GuestSignals for Way {
+    fn metrics(&self, metrics: Vec<ScopeMetrics>, left_out: u64) -> Result<(), String> {
+        self.0.metrics(metrics, left_out)
+    }
+
+    fn take_metrics(&self) -> bool {
+        self.0.take_metrics()
+    }
+
+    fn log(&self, scope: Option<InstrumentationScope>, record: LogRecord) {
+        self.0.log(scope, record);
+    }
+
+    fn take_logs(&self) -> bool {
+        self.0.take_logs()
     }
 }

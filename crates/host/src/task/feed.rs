@@ -8,21 +8,21 @@
 use std::{
     convert::Infallible,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
+use futures::future::BoxFuture;
 use reef_bus::Capacity;
+use reef_capability::Presence;
 use reef_http::Workers;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::{AbortHandle, JoinSet},
-};
+use tokio::task::AbortHandle;
 
 use super::{
-    Phase, Run, TaskStatus,
+    Run, TaskStatus,
     handler::{Delivery, Handler, Sort, handle},
     inbox::{Inbox, Item},
+    taking::{self, Supply},
 };
 
 /// How often at most it is said that messages are dropped.
@@ -51,17 +51,9 @@ struct Shared {
     workload: Arc<str>,
     source: Source,
     inbox: Inbox,
-    state: Mutex<State>,
-}
-
-/// How the connection is.
-#[derive(Clone, Debug)]
-struct State {
-    listening: bool,
-    since: SystemTime,
-    why: Option<String>,
+    presence: Presence,
     /// When it was last said that messages are dropped.
-    said: Option<Instant>,
+    said: Mutex<Option<Instant>>,
 }
 
 // === impl Source ===
@@ -87,10 +79,6 @@ impl fmt::Display for Source {
 // === impl Shared ===
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn listen(&self) -> Infallible {
         match &self.source {
             Source::Redis { server, channel } => {
@@ -127,24 +115,18 @@ impl Shared {
     }
 
     fn listening(&self) {
-        let mut state = self.state();
-        (state.listening, state.since, state.why) = (true, SystemTime::now(), None);
+        self.presence.came();
         tracing::info!(workload = &*self.workload, source = %self.source, "Messages come from now on.");
     }
 
     /// Said once, until there are messages again.
     fn lost(&self, why: String, pause: Duration) {
-        let mut state = self.state();
         let (workload, source) = (&*self.workload, &self.source);
-        if state.listening || state.why.is_none() {
+        if self.presence.went(why.clone()) {
             tracing::warn!(workload, %source, "No messages come: {why}. It is tried again until they do.");
         } else {
             tracing::debug!(workload, %source, ?pause, "No messages come: {why}.");
         }
-        if state.listening {
-            (state.listening, state.since) = (false, SystemTime::now());
-        }
-        state.why = Some(why);
     }
 
     fn push(&self, item: Item) {
@@ -154,11 +136,11 @@ impl Shared {
             ack.at_once();
         }
         let dropped = self.inbox.dropped();
-        let mut state = self.state();
-        if state.said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
             return;
         }
-        state.said = Some(Instant::now());
+        *said = Some(Instant::now());
         let (workload, source) = (&*self.workload, &self.source);
         tracing::warn!(
             workload,
@@ -180,12 +162,12 @@ impl Feed {
         capacity: Capacity,
         workers: &Workers,
     ) -> Self {
-        let state = State { listening: false, since: SystemTime::now(), why: None, said: None };
         let shared = Arc::new(Shared {
             workload: workload.clone(),
             source: source.clone(),
             inbox: Inbox::new(capacity),
-            state: Mutex::new(state),
+            presence: Presence::default(),
+            said: Mutex::default(),
         });
         let listening = shared.clone();
         let task =
@@ -195,14 +177,8 @@ impl Feed {
 
     /// Adds what is to be known of the connection.
     pub(super) fn tell(&self, status: &mut TaskStatus) {
-        let state = self.0.shared.state();
         status.dropped = self.0.shared.inbox.dropped();
-        if !state.listening && status.phase == Phase::Waiting {
-            (status.phase, status.since) = (Phase::Connecting, state.since);
-        }
-        if let Some(why) = &state.why {
-            status.last_failure = Some(why.clone());
-        }
+        taking::tell(self.0.shared.presence.state(), status);
     }
 
     fn inbox(&self) -> &Inbox {
@@ -221,89 +197,61 @@ impl Drop for Listening {
     }
 }
 
-/// Hands messages on, `most` at once, until it is stopped; then waits for those that are handled. Those
-/// that wait are for whoever took the feed over; if nobody did, they are handled first.
-pub(super) async fn take(run: Run, feed: Feed, capacity: Capacity, most: usize, workers: &Workers) {
-    let Some(handler) = Handler::of(&run.workload, feed.0.shared.source.sort()) else { return };
-    // One that was taken over had another's.
-    feed.inbox().set_capacity(capacity);
-    let mut taking = Taking { run, handler, feed, open: JoinSet::new() };
-    let places = Arc::new(Semaphore::new(most.max(1)));
-    let mut at = super::quietest(workers);
-    loop {
-        let next = async {
-            let place = places.clone().acquire_owned().await;
-            (place, taking.feed.inbox().next().await)
-        };
-        tokio::select! {
-            // First: what comes after this is for the next revision.
-            biased;
-            () = taking.run.stopped() => break,
-            Some(_) = taking.open.join_next() => {}
-            (place, item) = next => {
-                taking.begin(item, place.ok(), workers, at);
-                at += 1;
-            }
-        }
-    }
-    if taking.feed.is_last() {
-        taking.feed.inbox().close();
-        while let Some(item) = taking.feed.inbox().try_next() {
-            let place = places.clone().acquire_owned().await.ok();
-            taking.begin(item, place, workers, at);
-            at += 1;
-        }
-    }
-    // It listens on until then, as the broker is still to be told of these.
-    while taking.open.join_next().await.is_some() {}
-}
-
-/// Messages that wait, and those that are handled. What is left of them when it is dropped is lost, and
-/// that is said.
-struct Taking {
-    run: Run,
-    handler: Handler,
+/// Messages of a feed, and what handles them.
+pub(super) struct Messages {
     feed: Feed,
-    open: JoinSet<()>,
+    handler: Handler,
 }
 
-impl Taking {
-    fn begin(
-        &mut self,
-        item: Item,
-        place: Option<OwnedSemaphorePermit>,
-        workers: &Workers,
-        worker: usize,
-    ) {
-        let (run, handler) = (self.run.clone(), self.handler.clone());
-        let handling = async move {
+impl Messages {
+    /// None where the workload handles no such ones.
+    pub(super) fn new(run: &Run, feed: Feed, capacity: Capacity) -> Option<Self> {
+        let handler = Handler::of(&run.workload, feed.0.shared.source.sort())?;
+        // One that was taken over had another's.
+        feed.inbox().set_capacity(capacity);
+        Some(Self { feed, handler })
+    }
+}
+
+impl Supply for Messages {
+    type Item = Item;
+
+    fn next(&self) -> impl Future<Output = Option<Item>> + Send {
+        self.feed.inbox().next()
+    }
+
+    async fn end(&self) {
+        self.feed.inbox().close();
+    }
+
+    fn is_last(&self) -> bool {
+        self.feed.is_last()
+    }
+
+    fn handle(&self, run: &Run, item: Item) -> BoxFuture<'static, ()> {
+        let (run, handler) = (run.clone(), self.handler.clone());
+        Box::pin(async move {
             // How it went is in the book and in the log.
             let _ = handle(&run, &handler, item.delivery).await;
             // One that could not be handled would be no better the next time.
             if let Some(ack) = item.ack {
                 ack.done().await;
             }
-            drop(place);
-        };
-        self.open.spawn_on(handling, workers.handle(worker));
+        })
     }
-}
 
-impl Drop for Taking {
-    fn drop(&mut self) {
-        let waiting = if self.feed.is_last() { self.feed.inbox().waiting() } else { 0 };
-        // Ended ones may not have been looked at.
-        while self.open.try_join_next().is_some() {}
-        if waiting > 0 || !self.open.is_empty() {
-            let (workload, open) = (&**self.run.workload.name(), self.open.len());
-            let source = &self.feed.0.shared.source;
-            tracing::warn!(
-                workload,
-                %source,
-                waiting,
-                in_progress = open,
-                "Messages were given up: there was no more time for them."
-            );
-        }
+    fn waiting(&self) -> usize {
+        self.feed.inbox().waiting()
+    }
+
+    fn given_up(&self, workload: &str, waiting: usize, in_progress: usize) {
+        let source = &self.feed.0.shared.source;
+        tracing::warn!(
+            workload,
+            %source,
+            waiting,
+            in_progress,
+            "Messages were given up: there was no more time for them."
+        );
     }
 }

@@ -69,19 +69,20 @@ impl Inbox {
         Ok(())
     }
 
-    /// The next one, when there is one.
-    pub(super) async fn next(&self) -> Item {
+    /// The next one, when there is one; none when it is closed and nothing is left.
+    pub(super) async fn next(&self) -> Option<Item> {
         loop {
             // It counts from here on, before it is waited for.
             let arrived = self.arrived.notified();
-            if let Some(item) = self.try_next() {
+            let item = self.try_next();
+            if item.is_some() || self.lock().closed {
                 return item;
             }
             arrived.await;
         }
     }
 
-    pub(super) fn try_next(&self) -> Option<Item> {
+    fn try_next(&self) -> Option<Item> {
         let mut state = self.lock();
         let item = state.waiting.pop_front()?;
         state.bytes -= item.delivery.body.len();
@@ -95,6 +96,7 @@ impl Inbox {
     /// Takes no more in.
     pub(super) fn close(&self) {
         self.lock().closed = true;
+        self.arrived.notify_waiters();
     }
 
     pub(super) fn waiting(&self) -> usize {

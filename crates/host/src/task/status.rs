@@ -5,6 +5,8 @@ use std::{
     time::SystemTime,
 };
 
+use reef_key_value::Happening;
+
 use super::{Inlet, When};
 use crate::Failure;
 
@@ -86,10 +88,19 @@ impl Book {
                     shared.unwrap_or_default()
                 )
             }
-            When::Watch { store, wish, .. } => match &*wish.prefix {
-                "" => format!("watch {store}"),
-                prefix => format!("watch {store}, {prefix}*"),
-            },
+            When::Watch { store, wish, .. } => {
+                let keys = match (&wish.key, &*wish.prefix) {
+                    (Some(key), _) => format!(", {key}"),
+                    (None, "") => String::new(),
+                    (None, prefix) => format!(", {prefix}*"),
+                };
+                let only = match wish.only {
+                    None => "",
+                    Some(Happening::Set) => ", set",
+                    Some(Happening::Delete) => ", deleted",
+                };
+                format!("watch {store}{keys}{only}")
+            }
         };
         Self(Mutex::new(TaskStatus {
             trigger,

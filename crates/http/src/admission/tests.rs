@@ -108,6 +108,7 @@ enum Step {
     Arrive,
     Leave(usize),
     GiveUp(usize),
+    Resize(u32),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -115,6 +116,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Arrive),
         2 => any::<usize>().prop_map(Step::Leave),
         1 => any::<usize>().prop_map(Step::GiveUp),
+        1 => (1_u32..6).prop_map(Step::Resize),
     ];
     proptest::collection::vec(step, 0..200)
 }
@@ -127,6 +129,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _entered = runtime.enter();
+        let mut max_concurrent = max_concurrent;
         let admission = Admission::new(max_concurrent, max_queue, Duration::from_secs(3600));
         let poll = |future: &mut Waiting| {
             future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
@@ -160,7 +163,9 @@ proptest! {
                     let (left, permit) = running.remove(which % running.len());
                     drop(permit);
                     model_running.retain(|&id| id != left);
-                    model_running.extend(model_waiting.pop_front());
+                    if model_running.len() < max_concurrent as usize {
+                        model_running.extend(model_waiting.pop_front());
+                    }
                 }
                 Step::GiveUp(which) if !waiting.is_empty() => {
                     // It may have been called already without having noticed.
@@ -169,6 +174,15 @@ proptest! {
                     model_waiting.retain(|&id| id != left);
                     if let Some(place) = model_running.iter().position(|&id| id == left) {
                         model_running.remove(place);
+                        if model_running.len() < max_concurrent as usize {
+                            model_running.extend(model_waiting.pop_front());
+                        }
+                    }
+                }
+                Step::Resize(most) => {
+                    max_concurrent = most;
+                    admission.set_max_concurrent(most);
+                    while model_running.len() < most as usize && !model_waiting.is_empty() {
                         model_running.extend(model_waiting.pop_front());
                     }
                 }

@@ -235,7 +235,7 @@ fn edge() -> impl Strategy<Value = u64> {
 }
 
 /// A thousand, unless `PROPTEST_CASES` says otherwise.
-fn cases() -> u32 {
+pub(super) fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)
 }
 

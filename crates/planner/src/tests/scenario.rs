@@ -38,7 +38,7 @@ pub(super) struct Scenario {
     pub(super) seed: u64,
 }
 
-fn zone(at: usize) -> Labels {
+pub(super) fn zone(at: usize) -> Labels {
     labels(["zone=a disk=ssd", "zone=b disk=ssd", "zone=c", "disk=ssd"][at % 4])
 }
 
@@ -95,7 +95,7 @@ fn steps() -> impl Strategy<Value = Steps> {
     ]
 }
 
-fn some_workload() -> impl Strategy<Value = Workload> {
+pub(super) fn some_workload() -> impl Strategy<Value = Workload> {
     let scale = prop_oneof![5 => (0u32..12).prop_map(Scale::Instances), 1 => (1u32..3).prop_map(Scale::Daemon)];
     let missing = prop_oneof![2 => Just(None), 1 => amount().prop_map(Some)];
     (scale, rules(), steps(), missing, 0i32..2, 1u64..4).prop_map(

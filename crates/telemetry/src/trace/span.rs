@@ -64,7 +64,7 @@ impl Tracer {
         Self { exported: None }
     }
 
-    pub(super) fn exporting(tracer: SdkTracer, batch: Arc<Batch>) -> Self {
+    pub(crate) fn exporting(tracer: SdkTracer, batch: Arc<Batch>) -> Self {
         Self { exported: Some(Arc::new(Exported { tracer, batch })) }
     }
 

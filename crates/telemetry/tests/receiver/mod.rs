@@ -36,6 +36,9 @@ pub(crate) enum Behaviour {
 pub(crate) struct Received {
     pub(crate) path: String,
     pub(crate) content_type: String,
+    /// As it came.
+    pub(crate) bytes: Bytes,
+    /// Of traces.
     pub(crate) body: ExportTraceServiceRequest,
 }
 
@@ -87,6 +90,12 @@ impl Receiver {
 
     pub(crate) fn requests(&self) -> Vec<Received> {
         self.log.requests.lock().unwrap().clone()
+    }
+
+    /// The bodies of requests to a path.
+    pub(crate) fn of<M: Message + Default>(&self, path: &str) -> Vec<M> {
+        let requests = self.requests().into_iter().filter(|request| request.path == path);
+        requests.map(|request| M::decode(request.bytes).unwrap()).collect()
     }
 
     pub(crate) fn spans(&self) -> Vec<Span> {
@@ -187,10 +196,13 @@ async fn answer(
         }
         Behaviour::UnavailableOnce => {}
     }
+    let path = parts.uri.path().to_owned();
+    let traces = if path == "/v1/traces" { body.clone() } else { Bytes::new() };
     log.requests.lock().unwrap().push(Received {
-        path: parts.uri.path().to_owned(),
+        path,
         content_type: parts.headers["content-type"].to_str().unwrap().to_owned(),
-        body: ExportTraceServiceRequest::decode(body).unwrap(),
+        bytes: body,
+        body: ExportTraceServiceRequest::decode(traces).unwrap(),
     });
     log.changed.notify_all();
     Ok(Response::new(Full::new(response.encode_to_vec().into())))

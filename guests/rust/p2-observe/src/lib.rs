@@ -1,5 +1,6 @@
 //! Says things: `/log` by `wasi:logging`, `/flood` too much of it, `/print` on standard output, and `/otel` by
-//! `wasi:otel` (a span below the request's, a metric and a log record).
+//! `wasi:otel` (a span below the request's, a metric and a log record; `/otel-metrics` one of each kind; `/gauge/7` a
+//! gauge). `/full` says what is wrong with a file that cannot be written.
 
 use wasip2::http::types::{
     Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
@@ -77,7 +78,13 @@ impl wasip2::exports::http::incoming_handler::Guest for Observe {
             "/otel" => spans(1),
             "/otel-many" => spans(5000),
             "/otel-wrong" => wrong(),
-            _ => "?".to_owned(),
+            "/otel-metrics" => format!("{:?}", otel::metrics::export(&every_kind())),
+            "/otel-series" => format!("{:?}", (0..15).map(series).collect::<Vec<_>>()),
+            "/full" => full(),
+            path => match path.strip_prefix("/gauge/").and_then(|value| value.parse::<i64>().ok()) {
+                Some(value) => format!("{:?}", otel::metrics::export(&gauge(value))),
+                None => "?".to_owned(),
+            },
         };
         let response = OutgoingResponse::new(Fields::new());
         let body = response.body().expect("the body is taken once");
@@ -185,6 +192,127 @@ fn metrics(name: &str) -> otel::metrics::ResourceMetrics {
                 data: MetricData::U64Sum(sum),
             }],
         }],
+    }
+}
+
+/// A gauge of two series, which are `value` together.
+fn gauge(value: i64) -> otel::metrics::ResourceMetrics {
+    use otel::metrics::*;
+    let point = |value: i64| GaugeDataPoint {
+        attributes: vec![attribute("half", &value.to_string())],
+        value: MetricNumber::S64(value),
+        exemplars: Vec::new(),
+    };
+    let data_points = vec![point(value / 2), point(value - value / 2)];
+    let mut all = metrics("depth");
+    all.scope_metrics[0].metrics[0].data =
+        MetricData::S64Gauge(Gauge { data_points, start_time: None, time: now() });
+    all
+}
+
+/// A metric of each kind.
+fn every_kind() -> otel::metrics::ResourceMetrics {
+    use otel::metrics::*;
+    let mut all = metrics("orders");
+    let (start_time, time, temporality) = (now(), now(), Temporality::Delta);
+    let attributes = vec![attribute("kind", "\"book\"")];
+    let exemplar = Exemplar {
+        filtered_attributes: Vec::new(),
+        time,
+        value: MetricNumber::F64(0.5),
+        span_id: "00000000000000aa".to_owned(),
+        trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+    };
+    let gauge = GaugeDataPoint {
+        attributes: attributes.clone(),
+        value: MetricNumber::S64(-7),
+        exemplars: Vec::new(),
+    };
+    let histogram = HistogramDataPoint {
+        attributes: attributes.clone(),
+        count: 3,
+        bounds: vec![0.1, 1.0],
+        bucket_counts: vec![1, 2, 0],
+        min: Some(MetricNumber::F64(0.05)),
+        max: None,
+        sum: MetricNumber::F64(1.05),
+        exemplars: vec![exemplar],
+    };
+    let exponential = ExponentialHistogramDataPoint {
+        attributes,
+        count: 2,
+        min: None,
+        max: None,
+        sum: MetricNumber::U64(6),
+        scale: 3,
+        zero_count: 0,
+        positive_bucket: ExponentialBucket { offset: -1, counts: vec![2] },
+        negative_bucket: ExponentialBucket { offset: 0, counts: Vec::new() },
+        zero_threshold: 0.0,
+        exemplars: Vec::new(),
+    };
+    let more = [
+        MetricData::S64Gauge(Gauge { data_points: vec![gauge], start_time: None, time }),
+        MetricData::F64Histogram(Histogram {
+            data_points: vec![histogram],
+            start_time,
+            time,
+            temporality,
+        }),
+        MetricData::U64ExponentialHistogram(ExponentialHistogram {
+            data_points: vec![exponential],
+            start_time,
+            time,
+            temporality,
+        }),
+    ];
+    let names = ["temperature", "duration", "sizes"].into_iter();
+    let more = names.zip(more).map(|(name, data)| Metric {
+        name: name.to_owned(),
+        description: String::new(),
+        unit: "1".to_owned(),
+        data,
+    });
+    all.scope_metrics[0].metrics.extend(more);
+    all
+}
+
+/// A thousand series of their own.
+fn series(thousand: u32) -> Result<(), String> {
+    use otel::metrics::*;
+    let mut all = metrics("many");
+    let MetricData::U64Sum(sum) = &mut all.scope_metrics[0].metrics[0].data else {
+        return Ok(());
+    };
+    let one = sum.data_points[0].clone();
+    let point =
+        |n: u32| SumDataPoint { attributes: vec![attribute("n", &n.to_string())], ..one.clone() };
+    sum.data_points = (thousand * 1000..(thousand + 1) * 1000).map(point).collect();
+    otel::metrics::export(&all)
+}
+
+/// Writes to `/dev/full`, which has no room for anything.
+fn full() -> String {
+    use wasip2::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
+    use wasip2::io::streams::StreamError;
+    let all = wasip2::filesystem::preopens::get_directories();
+    let Some((dev, _)) = all.first() else { return "nothing is granted".to_owned() };
+    let opened =
+        dev.open_at(PathFlags::empty(), "full", OpenFlags::empty(), DescriptorFlags::WRITE);
+    let file = match opened {
+        Ok(file) => file,
+        Err(code) => return format!("{code:?}"),
+    };
+    let stream = match file.write_via_stream(0) {
+        Ok(stream) => stream,
+        Err(code) => return format!("{code:?}"),
+    };
+    match stream.blocking_write_and_flush(b"something") {
+        // No more than is written at once.
+        Err(StreamError::LastOperationFailed(error)) => {
+            error.to_debug_string().chars().take(2000).collect()
+        }
+        other => format!("{other:?}"),
     }
 }
 

@@ -12,7 +12,7 @@ use self::wasmcloud::blobstore::{
     types::{self, Error, ObjectId},
 };
 use super::{range, since_1970};
-use crate::{Capable, OfInstance, View, pipe::pipe};
+use crate::{Capable, OfInstance, View, instance::of_caller, pipe::pipe};
 
 wasmtime::component::bindgen!({
     path: "wit/wasmcloud-blobstore-0.1.0.wit",
@@ -43,36 +43,30 @@ fn told<T>(done: Result<T, Failure>) -> Answer<T> {
 }
 
 /// A container that the guest holds, and for whom it is used.
-fn held<T: Capable, U: 'static>(
-    store: &Accessor<U, OfInstance<T>>,
+fn held<T: Capable>(
+    store: &Accessor<T, OfInstance<T>>,
     container: &Resource<Container>,
 ) -> wasmtime::Result<(Container, Caller)> {
-    store.with(|mut access| {
-        let view = access.get();
-        Ok((view.table.get(container)?.clone(), view.instance.caller.clone()))
-    })
+    of_caller(store, |view| Ok((view.table.get(container)?.clone(), view.instance.caller.clone())))
 }
 
 /// A container by its name, and for whom it is used.
-fn named<T: Capable, U: 'static>(
-    store: &Accessor<U, OfInstance<T>>,
+fn named<T: Capable>(
+    store: &Accessor<T, OfInstance<T>>,
     name: &str,
 ) -> Result<(Container, Caller), Failure> {
-    store.with(|mut access| {
-        let view = access.get();
-        Ok((view.container(IMPORT, name)?, view.instance.caller.clone()))
-    })
+    of_caller(store, |view| Ok((view.container(IMPORT, name)?, view.instance.caller.clone())))
 }
 
-fn keep<T: Capable, U: 'static>(
-    store: &Accessor<U, OfInstance<T>>,
+fn keep<T: Capable>(
+    store: &Accessor<T, OfInstance<T>>,
     container: Container,
 ) -> Result<Resource<Container>, Failure> {
     store.with(|mut access| access.get().keep(container))
 }
 
-async fn moved<T: Capable, U: 'static>(
-    store: &Accessor<U, OfInstance<T>>,
+async fn moved<T: Capable>(
+    store: &Accessor<T, OfInstance<T>>,
     (from, to): (ObjectId, ObjectId),
     copy: bool,
 ) -> Result<(), Failure> {
@@ -90,9 +84,9 @@ impl types::Host for View<'_> {}
 impl blobstore::Host for View<'_> {}
 impl container::Host for View<'_> {}
 
-impl<T: Capable, U: Send + 'static> blobstore::HostWithStore<U> for OfInstance<T> {
+impl<T: Capable> blobstore::HostWithStore<T> for OfInstance<T> {
     async fn create_container(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         name: String,
     ) -> Answer<Resource<Container>> {
         let made = async {
@@ -107,7 +101,7 @@ impl<T: Capable, U: Send + 'static> blobstore::HostWithStore<U> for OfInstance<T
         told(made.and_then(|container| keep(store, container)))
     }
 
-    async fn get_container(store: &Accessor<U, Self>, name: String) -> Answer<Resource<Container>> {
+    async fn get_container(store: &Accessor<T, Self>, name: String) -> Answer<Resource<Container>> {
         let found = async {
             let (container, caller) = named(store, &name)?;
             container.info(&caller).await?;
@@ -116,7 +110,7 @@ impl<T: Capable, U: Send + 'static> blobstore::HostWithStore<U> for OfInstance<T
         told(found.await)
     }
 
-    async fn delete_container(store: &Accessor<U, Self>, name: String) -> Answer<()> {
+    async fn delete_container(store: &Accessor<T, Self>, name: String) -> Answer<()> {
         let deleted = async {
             let (container, caller) = named(store, &name)?;
             container.delete(&caller).await
@@ -124,7 +118,7 @@ impl<T: Capable, U: Send + 'static> blobstore::HostWithStore<U> for OfInstance<T
         told(deleted.await.map(drop))
     }
 
-    async fn container_exists(store: &Accessor<U, Self>, name: String) -> Answer<bool> {
+    async fn container_exists(store: &Accessor<T, Self>, name: String) -> Answer<bool> {
         let exists = async {
             let (container, caller) = named(store, &name)?;
             container.exists(&caller).await
@@ -132,11 +126,11 @@ impl<T: Capable, U: Send + 'static> blobstore::HostWithStore<U> for OfInstance<T
         told(exists.await)
     }
 
-    async fn copy_object(store: &Accessor<U, Self>, src: ObjectId, dest: ObjectId) -> Answer<()> {
+    async fn copy_object(store: &Accessor<T, Self>, src: ObjectId, dest: ObjectId) -> Answer<()> {
         told(moved(store, (src, dest), true).await)
     }
 
-    async fn move_object(store: &Accessor<U, Self>, src: ObjectId, dest: ObjectId) -> Answer<()> {
+    async fn move_object(store: &Accessor<T, Self>, src: ObjectId, dest: ObjectId) -> Answer<()> {
         told(moved(store, (src, dest), false).await)
     }
 }
@@ -148,13 +142,13 @@ impl container::HostContainer for View<'_> {
     }
 }
 
-impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfInstance<T> {
-    async fn name(store: &Accessor<U, Self>, this: Resource<Container>) -> Answer<String> {
+impl<T: Capable> container::HostContainerWithStore<T> for OfInstance<T> {
+    async fn name(store: &Accessor<T, Self>, this: Resource<Container>) -> Answer<String> {
         Ok(Ok(held(store, &this)?.0.name().to_string()))
     }
 
     async fn info(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
     ) -> Answer<ContainerMetadata> {
         let (container, caller) = held(store, &this)?;
@@ -165,7 +159,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
     }
 
     async fn get_data(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
         name: String,
         start: u64,
@@ -182,7 +176,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
     }
 
     async fn write_data(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
         name: String,
         mut data: StreamReader<u8>,
@@ -206,7 +200,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
     }
 
     async fn list_objects(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
     ) -> Answer<StreamReader<String>> {
         let (container, caller) = held(store, &this)?;
@@ -220,7 +214,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
     }
 
     async fn delete_object(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
         name: String,
     ) -> Answer<()> {
@@ -229,7 +223,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
     }
 
     async fn delete_objects(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
         names: Vec<String>,
     ) -> Answer<()> {
@@ -238,7 +232,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
     }
 
     async fn has_object(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
         name: String,
     ) -> Answer<bool> {
@@ -247,7 +241,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
     }
 
     async fn object_info(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         this: Resource<Container>,
         name: String,
     ) -> Answer<ObjectMetadata> {
@@ -261,7 +255,7 @@ impl<T: Capable, U: Send + 'static> container::HostContainerWithStore<U> for OfI
         }))
     }
 
-    async fn clear(store: &Accessor<U, Self>, this: Resource<Container>) -> Answer<()> {
+    async fn clear(store: &Accessor<T, Self>, this: Resource<Container>) -> Answer<()> {
         let (container, caller) = held(store, &this)?;
         told(container.clear(&caller).await)
     }

@@ -21,7 +21,7 @@ wasmtime::component::bindgen!({
     },
 });
 
-pub(super) const STORE: &str = "wasi:keyvalue/store@0.2.0-draft2";
+const STORE: &str = "wasi:keyvalue/store@0.2.0-draft2";
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
@@ -37,7 +37,7 @@ impl From<Failure> for Error {
 
 impl Host for View<'_> {
     async fn open(&mut self, identifier: String) -> Answer<Resource<Bucket>> {
-        let opened = self.open_bucket(STORE, None, &identifier);
+        let opened = self.open_bucket(STORE, &identifier);
         Ok(opened.and_then(|bucket| self.keep(bucket)).map_err(Into::into))
     }
 }

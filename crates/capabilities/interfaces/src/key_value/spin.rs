@@ -62,7 +62,7 @@ impl View<'_> {
 
 impl key_value1::Host for View<'_> {
     async fn open(&mut self, name: String) -> Answer1<u32> {
-        let bucket = match self.open_bucket("fermyon:spin/key-value", None, &name) {
+        let bucket = match self.open_bucket("fermyon:spin/key-value", &name) {
             Ok(bucket) => bucket,
             Err(failure) => return Ok(Err(failure.into())),
         };
@@ -126,7 +126,7 @@ impl key_value2::Host for View<'_> {}
 
 impl key_value2::HostStore for View<'_> {
     async fn open(&mut self, label: String) -> Answer2<Resource<Bucket>> {
-        let bucket = match self.open_bucket("fermyon:spin/key-value@2.0.0", None, &label) {
+        let bucket = match self.open_bucket("fermyon:spin/key-value@2.0.0", &label) {
             Ok(bucket) => bucket,
             Err(failure) => return Ok(Err(failure.into())),
         };

@@ -51,8 +51,8 @@ impl HostStore for View<'_> {
 impl<T: Capable> HostStoreWithStore<T> for OfInstance<T> {
     async fn open(accessor: &Accessor<T, Self>, label: String) -> Answer<Resource<Bucket>> {
         accessor.with(|mut access| {
-            let mut view = access.get();
-            let bucket = match view.open_bucket("spin:key-value/key-value@3.0.0", None, &label) {
+            let view = access.get();
+            let bucket = match view.open_bucket("spin:key-value/key-value@3.0.0", &label) {
                 Ok(bucket) => bucket,
                 Err(failure) => return Ok(Err(failure.into())),
             };

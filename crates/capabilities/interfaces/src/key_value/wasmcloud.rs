@@ -24,7 +24,7 @@ wasmtime::component::bindgen!({
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 
-pub(super) const STORE: &str = "wasmcloud:keyvalue/store@0.2.0";
+const STORE: &str = "wasmcloud:keyvalue/store@0.2.0";
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
@@ -45,19 +45,6 @@ impl From<reef_key_value::Entry> for Entry {
     fn from(entry: reef_key_value::Entry) -> Self {
         Self { version: entry.version.to_string(), value: entry.value.into() }
     }
-}
-
-/// Opens a bucket, over the link of a label if there is one.
-pub(super) fn open<T: Capable>(
-    accessor: &Accessor<T, OfInstance<T>>,
-    label: Option<&str>,
-    identifier: &str,
-) -> Result<Resource<Bucket>, Error> {
-    accessor.with(|mut access| {
-        let mut view = access.get();
-        let opened = view.open_bucket(STORE, label, identifier);
-        Ok(opened.and_then(|bucket| view.keep(bucket))?)
-    })
 }
 
 impl types::Host for View<'_> {}
@@ -135,7 +122,11 @@ impl store::Host for View<'_> {}
 
 impl<T: Capable> store::HostWithStore<T> for OfInstance<T> {
     async fn open(accessor: &Accessor<T, Self>, identifier: String) -> Answer<Resource<Bucket>> {
-        Ok(open(accessor, None, &identifier))
+        Ok(accessor.with(|mut access| {
+            let mut view = access.get();
+            let opened = view.open_bucket(STORE, &identifier);
+            Ok(opened.and_then(|bucket| view.keep(bucket))?)
+        }))
     }
 }
 

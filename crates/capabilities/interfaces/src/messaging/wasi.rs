@@ -87,7 +87,7 @@ impl types::Host for View<'_> {}
 
 impl HostClient for View<'_> {
     async fn connect(&mut self, name: String) -> Answer<Resource<Client>> {
-        let way = Way::named(self.instance, TYPES, &name);
+        let way = Way::named(self, TYPES, &name);
         Ok(way.and_then(|way| self.keep(Client(way))).map_err(Into::into))
     }
 
@@ -258,7 +258,7 @@ impl request_reply::Host for View<'_> {
         let Letter { message } = self.table.delete(message)?;
         // Nobody waits for one.
         let Some(subject) = to else { return Ok(Ok(())) };
-        let way = match Way::of(self.instance, REPLY, &subject) {
+        let way = match Way::of(self, REPLY, &subject) {
             Ok(way) => way,
             Err(failure) => return Ok(Err(failure.into())),
         };

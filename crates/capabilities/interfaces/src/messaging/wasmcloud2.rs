@@ -36,19 +36,19 @@ impl consumer::Host for View<'_> {
         body: Vec<u8>,
         timeout_ms: u32,
     ) -> Answer<BrokerMessage> {
-        let asking = async {
-            let way = Way::of(self.instance, CONSUMER, &subject)?;
+        let way = Way::of(self, CONSUMER, &subject);
+        let asking = async move {
             let within = Duration::from_millis(timeout_ms.into());
-            way.request(Message::new(subject, body), Some(within)).await
+            way?.request(Message::new(subject, body), Some(within)).await
         };
         Ok(asking.await.map(Into::into).map_err(|failure| failure.to_string()))
     }
 
     async fn publish(&mut self, msg: BrokerMessage) -> Answer<()> {
-        let publishing = async {
-            let way = Way::of(self.instance, CONSUMER, &msg.subject)?;
+        let way = Way::of(self, CONSUMER, &msg.subject);
+        let publishing = async move {
             let BrokerMessage { subject, body, reply_to } = msg;
-            way.publish(Message { reply_to, ..Message::new(subject, body) }).await
+            way?.publish(Message { reply_to, ..Message::new(subject, body) }).await
         };
         Ok(publishing.await.map_err(|failure| failure.to_string()))
     }

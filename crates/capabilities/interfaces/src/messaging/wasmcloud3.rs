@@ -12,7 +12,7 @@ use self::wasmcloud::messaging::{
     types::{self, BrokerMessage, Error},
 };
 use super::Way;
-use crate::{Capable, OfInstance, View, pipe::pipe};
+use crate::{Capable, OfInstance, View, instance::of_caller, pipe::pipe};
 
 wasmtime::component::bindgen!({
     path: "wit/wasmcloud-messaging-0.3.0.wit",
@@ -38,12 +38,12 @@ impl From<Failure> for Error {
 }
 
 /// A message with all of its body, and the way that it is to go.
-async fn outgoing<T: Capable, U: Send + 'static>(
-    store: &Accessor<U, OfInstance<T>>,
+async fn outgoing<T: Capable>(
+    store: &Accessor<T, OfInstance<T>>,
     subject: String,
     mut body: StreamReader<u8>,
 ) -> wasmtime::Result<Result<(Way, Message), Failure>> {
-    let way = store.with(|mut access| Way::of(access.get().instance, CONSUMER, &subject));
+    let way = of_caller(store, |view| Way::of(view, CONSUMER, &subject));
     let way = match way {
         Ok(way) => way,
         Err(failure) => {
@@ -67,9 +67,9 @@ async fn outgoing<T: Capable, U: Send + 'static>(
 impl types::Host for View<'_> {}
 impl consumer::Host for View<'_> {}
 
-impl<T: Capable, U: Send + 'static> consumer::HostWithStore<U> for OfInstance<T> {
+impl<T: Capable> consumer::HostWithStore<T> for OfInstance<T> {
     async fn request(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         subject: String,
         body: StreamReader<u8>,
         timeout_ms: Option<u32>,
@@ -89,7 +89,7 @@ impl<T: Capable, U: Send + 'static> consumer::HostWithStore<U> for OfInstance<T>
         }
     }
 
-    async fn publish(store: &Accessor<U, Self>, msg: BrokerMessage) -> Answer<()> {
+    async fn publish(store: &Accessor<T, Self>, msg: BrokerMessage) -> Answer<()> {
         let BrokerMessage { subject, body, reply_to } = msg;
         let (way, message) = match outgoing(store, subject, body).await? {
             Ok(outgoing) => outgoing,

@@ -26,9 +26,9 @@ impl HostConnection for View<'_> {
     }
 }
 
-impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T> {
+impl<T: Capable> HostConnectionWithStore<T> for OfInstance<T> {
     async fn open(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         address: String,
         username: String,
         password: String,
@@ -42,7 +42,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn publish(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<MqttBroker>,
         topic: String,
         payload: Vec<u8>,

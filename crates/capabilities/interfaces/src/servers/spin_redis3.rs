@@ -36,8 +36,8 @@ impl HostConnection for View<'_> {
     }
 }
 
-impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T> {
-    async fn open(store: &Accessor<U, Self>, address: String) -> Answer<Resource<RedisServer>> {
+impl<T: Capable> HostConnectionWithStore<T> for OfInstance<T> {
+    async fn open(store: &Accessor<T, Self>, address: String) -> Answer<Resource<RedisServer>> {
         Ok(store.with(|mut access| {
             let mut view = access.get();
             let server = view.redis(&address);
@@ -46,7 +46,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn publish(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         channel: String,
         payload: Vec<u8>,
@@ -61,7 +61,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn get(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         key: String,
     ) -> Answer<Option<Vec<u8>>> {
@@ -70,7 +70,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn set(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         key: String,
         value: Vec<u8>,
@@ -80,7 +80,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn incr(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         key: String,
     ) -> Answer<i64> {
@@ -89,7 +89,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn del(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         keys: Vec<String>,
     ) -> Answer<u32> {
@@ -98,7 +98,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn sadd(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         key: String,
         values: Vec<String>,
@@ -108,7 +108,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn smembers(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         key: String,
     ) -> Answer<Vec<String>> {
@@ -117,7 +117,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn srem(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         key: String,
         values: Vec<String>,
@@ -127,7 +127,7 @@ impl<T: Capable, U: Send + 'static> HostConnectionWithStore<U> for OfInstance<T>
     }
 
     async fn execute(
-        store: &Accessor<U, Self>,
+        store: &Accessor<T, Self>,
         connection: Resource<RedisServer>,
         name: String,
         arguments: Vec<RedisParameter>,

@@ -5,7 +5,7 @@ use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
 use self::spin::mysql::mysql::{self, Error};
 use super::{rdbms_values, rows::stream, text_errors};
-use crate::{Capable, OfInstance, View};
+use crate::{Capable, OfInstance, View, instance::of_caller};
 
 wasmtime::component::bindgen!({
     path: "wit/spin-mysql-3.0.0.wit",
@@ -33,8 +33,7 @@ impl mysql::HostConnection for View<'_> {
 
 impl<T: Capable> mysql::HostConnectionWithStore<T> for OfInstance<T> {
     async fn open(store: &Accessor<T, Self>, address: String) -> Answer<Resource<Connection>> {
-        let (database, caller) = store.with(|mut store| {
-            let view = store.get();
+        let (database, caller) = of_caller(store, |view| {
             (view.at_address(Server::Mysql, &address, None), view.instance.caller.clone())
         });
         let opened = match database {
@@ -51,7 +50,7 @@ impl<T: Capable> mysql::HostConnectionWithStore<T> for OfInstance<T> {
         statement: String,
         parameters: Vec<ParameterValue>,
     ) -> Answer<Streamed> {
-        let (connection, caller) = store.with(|mut store| store.get().using(&connection))?;
+        let (connection, caller) = of_caller(store, |view| view.using(&connection))?;
         let rows = match connection.query(&caller, &statement, bound(parameters)).await {
             Ok(rows) => rows,
             Err(error) => return Ok(Err(error.into())),
@@ -70,7 +69,7 @@ impl<T: Capable> mysql::HostConnectionWithStore<T> for OfInstance<T> {
         statement: String,
         parameters: Vec<ParameterValue>,
     ) -> Answer<()> {
-        let (connection, caller) = store.with(|mut store| store.get().using(&connection))?;
+        let (connection, caller) = of_caller(store, |view| view.using(&connection))?;
         let done = connection.execute(&caller, &statement, bound(parameters)).await;
         Ok(done.map(|_| ()).map_err(Into::into))
     }

@@ -15,7 +15,7 @@ use self::{
     values::{bound, column, field},
 };
 use super::rows::stream;
-use crate::{Capable, OfInstance, View};
+use crate::{Capable, OfInstance, View, instance::of_caller};
 
 wasmtime::component::bindgen!({
     path: "wit/spin-postgres-4.2.0.wit",
@@ -25,6 +25,9 @@ wasmtime::component::bindgen!({
         "spin:postgres/postgres.connection-builder": crate::sql::postgres4::Builder,
     },
 });
+
+/// The name that it is offered under.
+pub(super) const IMPORT: &str = "spin:postgres/postgres@4.2.0";
 
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 type Streamed = (Vec<Column>, StreamReader<Vec<DbValue>>, FutureReader<Result<(), Error>>);
@@ -146,7 +149,7 @@ async fn connect<T: Capable>(
     store: &Accessor<T, OfInstance<T>>,
     database: Own<Database>,
 ) -> Own<Resource<Connection>> {
-    let caller = store.with(|mut store| store.get().instance.caller.clone());
+    let caller = of_caller(store, |view| view.instance.caller.clone());
     let connection = database?.connect(&caller).await?;
     store.with(|mut store| Ok(store.get().keep(connection)?))
 }
@@ -177,7 +180,7 @@ impl<T: Capable> postgres::HostConnectionWithStore<T> for OfInstance<T> {
         statement: String,
         values: Vec<ParameterValue>,
     ) -> Answer<Streamed> {
-        let (connection, caller) = store.with(|mut store| store.get().using(&connection))?;
+        let (connection, caller) = of_caller(store, |view| view.using(&connection))?;
         let rows = match parameters(values) {
             Ok(values) => connection.query(&caller, &statement, values).await,
             Err(error) => Err(error),
@@ -200,7 +203,7 @@ impl<T: Capable> postgres::HostConnectionWithStore<T> for OfInstance<T> {
         statement: String,
         values: Vec<ParameterValue>,
     ) -> Answer<u64> {
-        let (connection, caller) = store.with(|mut store| store.get().using(&connection))?;
+        let (connection, caller) = of_caller(store, |view| view.using(&connection))?;
         let done = match parameters(values) {
             Ok(values) => connection.execute(&caller, &statement, values).await,
             Err(error) => Err(error),

@@ -3,12 +3,12 @@
 use reef_sql::Connection;
 use wasmtime::{
     StoreContextMut,
-    component::{Accessor, FutureReader, Linker, Resource, ResourceType, StreamReader},
+    component::{Accessor, FutureReader, LinkerInstance, Resource, ResourceType, StreamReader},
 };
 
 use self::spin::sqlite::sqlite;
 use super::{rows::stream, sqlite_values};
-use crate::{Capable, OfInstance, View};
+use crate::{Capable, OfInstance, View, instance::of_caller, scope::Getter};
 
 wasmtime::component::bindgen!({
     path: "wit/spin-sqlite-3.1.0.wit",
@@ -21,7 +21,7 @@ sqlite_values!(self::spin::sqlite::sqlite);
 type Answer<T> = wasmtime::Result<Result<T, Error>>;
 type Streamed = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
 
-const IMPORT: &str = "spin:sqlite/sqlite@3.1.0";
+pub(super) const IMPORT: &str = "spin:sqlite/sqlite@3.1.0";
 
 impl sqlite::Host for View<'_> {}
 
@@ -63,8 +63,7 @@ impl<T: Capable> sqlite::HostConnectionWithStore<T> for OfInstance<T> {
         store: &Accessor<T, Self>,
         database: String,
     ) -> Answer<Resource<Connection>> {
-        let (database, caller) = store.with(|mut store| {
-            let view = store.get();
+        let (database, caller) = of_caller(store, |view| {
             (view.database(IMPORT, &database), view.instance.caller.clone())
         });
         let opened = match database {
@@ -81,7 +80,7 @@ impl<T: Capable> sqlite::HostConnectionWithStore<T> for OfInstance<T> {
         statement: String,
         parameters: Vec<Value>,
     ) -> Answer<Streamed> {
-        let (connection, caller) = store.with(|mut store| store.get().using(&connection))?;
+        let (connection, caller) = of_caller(store, |view| view.using(&connection))?;
         let rows = match connection.query(&caller, &statement, bound(parameters)).await {
             Ok(rows) => rows,
             Err(error) => return Ok(Err(error.into())),
@@ -98,7 +97,7 @@ impl<T: Capable> sqlite::HostConnectionWithStore<T> for OfInstance<T> {
         store: &Accessor<T, Self>,
         connection: Resource<Connection>,
     ) -> wasmtime::Result<i64> {
-        let (connection, _) = store.with(|mut store| store.get().using(&connection))?;
+        let (connection, _) = of_caller(store, |view| view.using(&connection))?;
         Ok(connection.last().inserted.unwrap_or(0))
     }
 
@@ -106,50 +105,54 @@ impl<T: Capable> sqlite::HostConnectionWithStore<T> for OfInstance<T> {
         store: &Accessor<T, Self>,
         connection: Resource<Connection>,
     ) -> wasmtime::Result<u64> {
-        let (connection, _) = store.with(|mut store| store.get().using(&connection))?;
+        let (connection, _) = of_caller(store, |view| view.using(&connection))?;
         Ok(connection.last().rows)
     }
 }
 
 /// Offers what is not asynchronous, to engines that have nothing of the kind: all that 3.0.0 had.
-pub(super) fn add_plain<T: Capable>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub(super) fn add_plain<T: Capable>(
+    instance: &mut LinkerInstance<'_, T>,
+    data: Getter<T>,
+) -> wasmtime::Result<()> {
     type Of = Resource<Connection>;
-    let mut instance = linker.instance(IMPORT)?;
-    instance.resource("connection", ResourceType::host::<Connection>(), |mut store, rep| {
-        store.data_mut().capabilities().close(Resource::new_own(rep))
-    })?;
+    instance.resource(
+        "connection",
+        ResourceType::host::<Connection>(),
+        move |mut store, rep| data(store.data_mut()).close(Resource::new_own(rep)),
+    )?;
     instance.func_wrap_async(
         "[static]connection.open",
-        |mut store: StoreContextMut<'_, T>, (database,): (String,)| {
+        move |mut store: StoreContextMut<'_, T>, (database,): (String,)| {
             Box::new(async move {
-                let mut view = store.data_mut().capabilities();
+                let mut view = data(store.data_mut());
                 Ok((sqlite::HostConnection::open(&mut view, database).await?,))
             })
         },
     )?;
     instance.func_wrap_async(
         "[method]connection.execute",
-        |mut store: StoreContextMut<'_, T>, (of, text, values): (Of, String, Vec<Value>)| {
+        move |mut store: StoreContextMut<'_, T>, (of, text, values): (Of, String, Vec<Value>)| {
             Box::new(async move {
-                let mut view = store.data_mut().capabilities();
+                let mut view = data(store.data_mut());
                 Ok((sqlite::HostConnection::execute(&mut view, of, text, values).await?,))
             })
         },
     )?;
     instance.func_wrap_async(
         "[method]connection.last-insert-rowid",
-        |mut store: StoreContextMut<'_, T>, (of,): (Of,)| {
+        move |mut store: StoreContextMut<'_, T>, (of,): (Of,)| {
             Box::new(async move {
-                let mut view = store.data_mut().capabilities();
+                let mut view = data(store.data_mut());
                 Ok((sqlite::HostConnection::last_insert_rowid(&mut view, of).await?,))
             })
         },
     )?;
     instance.func_wrap_async(
         "[method]connection.changes",
-        |mut store: StoreContextMut<'_, T>, (of,): (Of,)| {
+        move |mut store: StoreContextMut<'_, T>, (of,): (Of,)| {
             Box::new(async move {
-                let mut view = store.data_mut().capabilities();
+                let mut view = data(store.data_mut());
                 Ok((sqlite::HostConnection::changes(&mut view, of).await?,))
             })
         },

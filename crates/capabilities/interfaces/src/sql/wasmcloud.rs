@@ -9,7 +9,7 @@ use self::wasmcloud::postgres::{
     types::{self, DbError, Error},
 };
 use super::{prepared_text, prepared_token, rows::stream, wasmcloud_values::pg_values};
-use crate::{Capable, OfInstance, View};
+use crate::{Capable, OfInstance, View, instance::of_caller};
 
 wasmtime::component::bindgen!({
     path: "wit/wasmcloud-postgres-0.2.0.wit",
@@ -51,8 +51,7 @@ fn database<T: Capable>(
     store: &Accessor<T, OfInstance<T>>,
     import: &str,
 ) -> Result<(Database, Caller), SqlError> {
-    store.with(|mut store| {
-        let view = store.get();
+    of_caller(store, |view| {
         let database = view.default_database(import)?;
         Ok((database, view.instance.caller.clone()))
     })

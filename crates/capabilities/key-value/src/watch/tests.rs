@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use reef_capability::{Gate, Link, Opening, Policy, Settings, find};
+use tokio::time::timeout;
 
 use super::*;
 use crate::{BACKENDS, CAPABILITY, Entry, KeyValue, OPERATIONS, Page, SetOptions, Version};
@@ -26,7 +27,7 @@ fn memory() -> Bucket {
 
 fn wish() -> Wish {
     let (prefix, backoff) = (String::new(), Duration::from_secs(1));
-    Wish { prefix, waiting: 10, max_deliver: 3, backoff }
+    Wish { prefix, key: None, only: None, waiting: 10, max_deliver: 3, backoff }
 }
 
 async fn set(bucket: &Bucket, key: &str, value: &str) {
@@ -78,6 +79,31 @@ async fn changes_of_one_key_are_handled_one_after_the_other_and_those_of_others_
     assert_eq!(said(&two), "k1=2");
     done(two).await;
     assert_eq!(said(&watching.next().await.unwrap()), "k1=-");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_key_and_one_kind_of_change_are_all_that_is_told() {
+    let bucket = memory();
+    let key = Some("k".to_owned());
+    let sets = Wish { key: key.clone(), only: Some(Happening::Set), ..wish() };
+    let deletes = Wish { only: Some(Happening::Delete), ..wish() };
+    assert!(!sets.like(&deletes) && sets.like(&Wish { waiting: 1, ..sets.clone() }));
+    let sets = Watching::open(bucket.clone(), sets).await.unwrap();
+    let deletes = Watching::open(bucket.clone(), deletes).await.unwrap();
+    for key in ["k", "k2"] {
+        set(&bucket, key, "1").await;
+        delete(&bucket, key).await;
+    }
+    let one = sets.next().await.unwrap();
+    assert_eq!(said(&one), "k=1");
+    done(one).await;
+    assert!(nothing(&sets).await);
+    for expected in ["k=-", "k2=-"] {
+        let one = deletes.next().await.unwrap();
+        assert_eq!(said(&one), expected);
+        done(one).await;
+    }
+    assert!(nothing(&deletes).await);
 }
 
 #[tokio::test(start_paused = true)]

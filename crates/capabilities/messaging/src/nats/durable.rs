@@ -152,17 +152,10 @@ impl Durable {
         let subject = interest.subject.to_string();
         let stream = match &self.stream {
             Some(stream) => stream.clone(),
-            None => {
-                context.stream_by_subject(subject.clone()).await.map_err(|error| {
-                    match error.kind() {
-                        GetStreamByNameErrorKind::NotFound => Failure::NotFound {
-                            what: "stream with the subject",
-                            name: subject.clone(),
-                        },
-                        _ => failed(&error),
-                    }
-                })?
-            }
+            None => keeper_in(&context, &subject).await?.ok_or_else(|| Failure::NotFound {
+                what: "stream with the subject",
+                name: subject.clone(),
+            })?,
         };
         let most = i64::try_from(interest.most.max(1)).unwrap_or(i64::MAX);
         let config = pull::Config {
@@ -188,6 +181,22 @@ impl Durable {
         };
         let messages = on(connection, subscribing).await?;
         Ok(Box::new(Pulled { messages, ended: false }))
+    }
+}
+
+/// The stream that has a subject, if one has.
+pub(super) async fn keeper(
+    connection: &Connection,
+    subject: &str,
+) -> Result<Option<String>, Failure> {
+    keeper_in(&connection.jetstream().await?, subject).await
+}
+
+async fn keeper_in(context: &Context, subject: &str) -> Result<Option<String>, Failure> {
+    match context.stream_by_subject(subject).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if error.kind() == GetStreamByNameErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&error)),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod faults;
 mod redelivery;
+mod slow;
 mod suite;
 mod tls;
 

@@ -9,9 +9,14 @@ use std::{
 };
 
 use reef_capability::{Caller, Link};
-use reef_messaging::{Channel, Incoming, Message, Outcome, Publisher, Terms};
+use reef_messaging::{Channel, Incoming, Message, Outcome, Publisher, Received, Terms};
 use reef_servers::{Nats, Server};
-use tokio::time::timeout;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 use crate::{PATIENCE, Worker, beside, interest, link};
 
@@ -92,9 +97,9 @@ async fn is_tried_again(link: &Arc<Link<Channel>>, headers: bool) {
     dead.end().await;
 }
 
-/// What was begun and not ended is for somebody else; so is what only waited. `once`: an acknowledgement is with
-/// the broker before the connection ends.
-async fn is_not_lost_with_its_host(link: &Arc<Link<Channel>>, once: bool) {
+/// What was begun and not ended is for somebody else; so is what only waited. An acknowledgement is with the server
+/// before the connection ends.
+async fn is_not_lost_with_its_host(link: &Arc<Link<Channel>>) {
     let link = beside(link, terms());
     let incoming = Incoming::open(link.clone(), interest(&link, "one", "lost")).await.unwrap();
     for body in ["begun", "waits", "waits too"] {
@@ -108,9 +113,6 @@ async fn is_not_lost_with_its_host(link: &Arc<Link<Channel>>, once: bool) {
     let mut next = Worker::start(&link, interest(&link, "one", "lost"), |_| Outcome::Handled).await;
     assert_eq!(next.bodies(3).await, ["begun", "waits", "waits too"]);
     next.end().await;
-    if !once {
-        return;
-    }
     let mut after =
         Worker::start(&link, interest(&link, "one", "lost"), |_| Outcome::Handled).await;
     publish(&link, "lost", "new").await;
@@ -201,7 +203,7 @@ async fn nats_jetstream() {
         let subjects = ("stream-subjects", "work,dead,lost,slow,poison");
         let link = link("nats", &[("url", &server.url()), ("stream", "ALL"), subjects]);
         is_tried_again(&link, true).await;
-        is_not_lost_with_its_host(&link, true).await;
+        is_not_lost_with_its_host(&link).await;
         takes_its_time(&link).await;
         is_put_aside_at_last(&link).await;
     }
@@ -218,7 +220,7 @@ async fn redis_streams() {
     let server = Server::redis().unwrap();
     let link = link("redis", &[("url", &server.url()), ("durable", "true")]);
     is_tried_again(&link, true).await;
-    is_not_lost_with_its_host(&link, true).await;
+    is_not_lost_with_its_host(&link).await;
     takes_its_time(&link).await;
     is_put_aside_at_last(&link).await;
 }
@@ -229,7 +231,127 @@ async fn mqtt() {
     for qos in ["0", "1", "2"] {
         is_tried_again(&link("mqtt", &[("url", &server.url()), ("qos", qos)]), false).await;
     }
-    let link = link("mqtt", &[("url", &server.url()), ("session", "s")]);
-    is_tried_again(&link, false).await;
-    is_not_lost_with_its_host(&link, false).await;
+    for qos in ["1", "2"] {
+        let settings = [("url", &*server.url()), ("session", qos), ("qos", qos)];
+        let link = link("mqtt", &settings);
+        is_tried_again(&link, false).await;
+        is_not_lost_with_its_host(&link).await;
+    }
+}
+
+/// A way to a server that can be cut.
+struct Cable {
+    url: String,
+    cut: Arc<Notify>,
+    connections: watch::Receiver<u32>,
+}
+
+impl Cable {
+    async fn to(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("mqtt://{}", listener.local_addr().unwrap());
+        let (cut, to) = (Arc::new(Notify::new()), server.addr());
+        let (connected, connections) = watch::channel(0);
+        let cuts = cut.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let mut far = TcpStream::connect(to).await.unwrap();
+                connected.send_modify(|count| *count += 1);
+                let cuts = cuts.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        () = cuts.notified() => {}
+                    }
+                });
+            }
+        });
+        Self { url, cut, connections }
+    }
+
+    fn cut(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// Cuts, and waits for the next connection, which somebody makes who waits for messages.
+    async fn cut_and_made_again(&mut self) {
+        let now = *self.connections.borrow_and_update();
+        self.cut();
+        timeout(PATIENCE, self.connections.wait_for(|count| *count > now)).await.unwrap().unwrap();
+    }
+}
+
+/// What was handled on a connection that is not there any more is acknowledged on no other: packets have numbers of
+/// their own there, and who has the number may not have been handled.
+#[tokio::test(flavor = "multi_thread")]
+async fn mqtt_acknowledges_nothing_but_what_was_handled() {
+    let server = Server::mosquitto().unwrap();
+    for (qos, session) in [("1", Some("s1")), ("2", Some("s2")), ("1", None)] {
+        let mut cable = Cable::to(&server).await;
+        let mut settings = vec![("url", &*cable.url), ("qos", qos)];
+        settings.extend(session.map(|session| ("session", session)));
+        let (subscriber, publisher) =
+            (link("mqtt", &settings), link("mqtt", &[("url", &server.url()), ("qos", qos)]));
+        let subscriber = beside(&subscriber, terms());
+        let about = interest(&subscriber, "one", &format!("cut/{qos}/{}", session.is_some()));
+        let subject = about.subject.to_string();
+        let incoming = Incoming::open(subscriber.clone(), about.clone()).await.unwrap();
+        let begun = async || timeout(PATIENCE, incoming.next()).await.unwrap().unwrap();
+        let body =
+            |received: &Received| String::from_utf8_lossy(&received.message().body).into_owned();
+        let handled = async || Outcome::Handled;
+
+        publish(&publisher, &subject, "a").await;
+        publish(&publisher, &subject, "b").await;
+        let (a, b) = (begun().await, begun().await);
+        assert_eq!([body(&a), body(&b)], ["a", "b"]);
+        if session.is_none() {
+            // What is published before it listens again is nobody's.
+            let waiting = tokio::spawn({
+                let incoming = incoming.clone();
+                async move { incoming.next().await }
+            });
+            cable.cut_and_made_again().await;
+            let listens = async {
+                while !incoming.state().listening {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(PATIENCE, listens).await.unwrap();
+            publish(&publisher, &subject, "c").await;
+            let c = waiting.await.unwrap().unwrap();
+            // Its number is a's: c is not acknowledged with it, and d comes and is.
+            a.handled_by(handled()).await;
+            b.handled_by(handled()).await;
+            publish(&publisher, &subject, "d").await;
+            let d = begun().await;
+            assert_eq!([body(&c), body(&d)], ["c", "d"]);
+            d.handled_by(handled()).await;
+            c.handled_by(handled()).await;
+            continue;
+        }
+        cable.cut();
+        let again = [begun().await, begun().await];
+        assert_eq!(again.each_ref().map(body), ["a", "b"], "they are delivered again");
+        publish(&publisher, &subject, "c").await;
+        publish(&publisher, &subject, "d").await;
+        // Those that came first, on the connection that was cut: the broker is told of none.
+        a.handled_by(handled()).await;
+        b.handled_by(handled()).await;
+        drop(again);
+        cable.cut();
+        let mut all = Vec::new();
+        while !all.ends_with(&["a", "b", "c", "d"].map(str::to_owned)) {
+            let received = begun().await;
+            all.push(body(&received));
+            received.handled_by(handled()).await;
+        }
+        incoming.end().await;
+        drop(incoming);
+        let mut after = Worker::start(&subscriber, about, |_| Outcome::Handled).await;
+        publish(&publisher, &subject, "new").await;
+        assert_eq!(after.next().await.body, "new", "what was acknowledged does not come again");
+        after.end().await;
+    }
 }

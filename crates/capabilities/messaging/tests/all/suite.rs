@@ -43,7 +43,7 @@ async fn conforms(link: &Arc<Link<Channel>>, can: Can) {
         assert!(matches!(failure, Failure::Unsupported(_)), "{failure}");
     }
     if can.request {
-        requests(link, &name).await;
+        requests(link, link, &name).await;
     } else {
         let message = Message::new(name("c.request"), "x");
         let failure = Publisher::new(link.clone()).request(message, None).await.unwrap_err();
@@ -151,8 +151,13 @@ async fn patterns(link: &Arc<Link<Channel>>, name: &impl Fn(&str) -> String) {
     all.end().await;
 }
 
-async fn requests(link: &Arc<Link<Channel>>, name: &impl Fn(&str) -> String) {
-    let publisher = Publisher::new(link.clone());
+/// Asks over a link what is answered over another one.
+async fn requests(
+    asking: &Arc<Link<Channel>>,
+    link: &Arc<Link<Channel>>,
+    name: &impl Fn(&str) -> String,
+) {
+    let publisher = Publisher::new(asking.clone());
     let mut asked =
         Worker::start(link, interest(link, "one", &name("r.ask")), |_| Outcome::Handled).await;
     let asking = publisher.request(Message::new(name("r.ask"), "what?"), None);
@@ -219,7 +224,20 @@ async fn nats_jetstream() {
             [("url", &*server.url()), ("stream", "ALL"), ("stream-subjects", "c.>,p.>,q.>")];
         // What a stream takes has the address of its acknowledgement, and no other to answer to.
         let can = Can { keeps: true, request: false, ..ALL };
-        conforms(&link("nats", &settings), can).await;
+        let kept = link("nats", &settings);
+        conforms(&kept, can).await;
+        // Other subjects are asked at as over any link.
+        let core = link("nats", &settings[..1]);
+        requests(&kept, &core, &str::to_owned).await;
+        // Also where nobody said which stream there is.
+        let durable = link("nats", &[settings[0], ("durable", "true")]);
+        requests(&durable, &core, &str::to_owned).await;
+        let question = Message::new("c.request", "x");
+        let failure = Publisher::new(durable).request(question, None).await.unwrap_err();
+        assert!(
+            matches!(&failure, Failure::Unsupported(why) if why.contains("`ALL`")),
+            "{failure}"
+        );
     }
 }
 

@@ -5,9 +5,9 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn who_comes_second_waits_for_a_while_and_is_told_for_what() {
     let turns = Turns::default();
-    let first = turns.begin("apply", "shop").await.unwrap();
+    let first = turns.begin("apply", "shop", false).await.unwrap();
     first.doing.step("shop/cart", Stage::Starting);
-    let second = turns.begin("restart", "other").await.err().unwrap().to_string();
+    let second = turns.begin("restart", "other", false).await.err().unwrap().to_string();
     assert_eq!(
         second,
         "another change is in progress (apply of shop, for 0 s; shop/cart: its command of the start \
@@ -15,13 +15,13 @@ async fn who_comes_second_waits_for_a_while_and_is_told_for_what() {
     );
     drop(first);
     assert_eq!(turns.present(), None);
-    assert!(turns.begin("restart", "other").await.is_ok());
+    assert!(turns.begin("restart", "other", false).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_called_off_ends_at_once() {
     let turns = Turns::default();
-    let turn = turns.begin("apply", "shop").await.unwrap();
+    let turn = turns.begin("apply", "shop", false).await.unwrap();
     assert!(!turns.call_off("other"));
     let never = turn.unless_called_off(std::future::pending::<Result<(), _>>());
     let off = async {
@@ -35,5 +35,5 @@ async fn what_is_called_off_ends_at_once() {
     assert!(turn.doing.check().is_err());
     drop(turn);
     turns.close();
-    assert!(matches!(turns.begin("apply", "shop").await, Err(DeployError::Stopped)));
+    assert!(matches!(turns.begin("apply", "shop", false).await, Err(DeployError::Stopped)));
 }

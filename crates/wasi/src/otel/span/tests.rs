@@ -1,8 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::{Array, Value};
 use proptest::prelude::*;
 
 use super::*;
+use crate::otel::wasi::{clocks::wall_clock::Datetime, otel::types};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -74,7 +78,7 @@ fn a_span_has_no_more_than_is_bounded() {
 
 #[test]
 fn values_are_what_their_json_says() {
-    let value = |json: &str| value(json.to_owned());
+    let value = |json: &str| value::value(json.to_owned());
     assert_eq!(value("\"a \\\"b\\\"\""), Value::String("a \"b\"".into()));
     assert_eq!(value("7"), Value::I64(7));
     assert_eq!(value("1.5"), Value::F64(1.5));

@@ -1,0 +1,108 @@
+//! Hosts that stand still for a while, as on a machine that is asleep or far too busy.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use super::{Witness, kit_folder};
+use crate::{
+    lattice::{Lattice, load::Load},
+    support::eventually,
+};
+
+const NAMES: [&str; 3] = ["one", "two", "three"];
+
+/// A host stands still, and goes on later. Requests at the others never fail.
+fn stands_still(leads: bool) {
+    let lattice = Lattice::start(&NAMES.map(|name| (name, &[] as &[&str])));
+    let witness = Witness::start(&lattice.url);
+    let shop = kit_folder("scale.instances = 6");
+    lattice.apply(shop.path());
+    let (leading, term) = (lattice.leading(&witness, &NAMES), witness.term());
+    let still = if leads { leading } else { (leading + 1) % 3 };
+    let others: Vec<_> = (0..3).filter(|host| *host != still).collect();
+    let addrs: Vec<_> = others.iter().map(|host| lattice.host(*host).addr).collect();
+    others.iter().for_each(|host| drop(lattice.answers(*host, "/env")));
+    let load = Load::on(&addrs, "/env", 4);
+    load.goes_on(200);
+
+    lattice.host(still).signal("STOP");
+    if leads {
+        witness.led_after(term);
+    }
+    eventually("what it ran on the others", || {
+        let on = lattice.ready_on();
+        let all: u64 = on.iter().map(|one| one.1).sum();
+        (all == 6 && on.iter().all(|(host, _)| host != NAMES[still])).then_some(())
+    });
+    load.goes_on(500);
+
+    lattice.host(still).signal("CONT");
+    lattice.heard(3);
+    witness.runs(6);
+    load.goes_on(200);
+    load.ends_well();
+    witness.settled();
+    witness.runs(6);
+    if leads {
+        lattice.host(still).wait_for_log(&["does not lead any more"]);
+    } else {
+        assert_eq!(witness.term(), term);
+    }
+}
+
+#[test]
+fn what_a_host_that_stands_still_ran_is_replaced_and_it_drops_that_when_it_goes_on() {
+    stands_still(false);
+}
+
+#[test]
+fn a_leader_that_stands_still_does_not_lead_when_it_goes_on() {
+    stands_still(true);
+}
+
+#[test]
+fn a_request_that_takes_long_is_not_given_up_where_the_host_is_there() {
+    let zone = ["--label", "zone=b"];
+    let lattice = Lattice::start(&[("door", &[]), ("one", &zone), ("two", &zone)]);
+    let shop = kit_folder(&super::only_in("b", 2));
+    lattice.apply(shop.path());
+    lattice.answers(0, "/env");
+    let count = || {
+        let of =
+            |host: usize| lattice.host(host).metric("reef_requests_total", "workload=\"shop/kit\"");
+        of(1) + of(2)
+    };
+    let before = count();
+    assert_eq!(lattice.get(0, "/sleep?ms=6000").text(), "awake\n");
+    assert_eq!(count() - before, 1.0, "it was sent once");
+}
+
+#[test]
+fn an_answer_that_has_begun_ends_where_its_host_is_not_heard_any_more() {
+    let lattice = Lattice::start(&[("door", &[]), ("one", &["--label", "zone=b"])]);
+    let shop = kit_folder(&super::only_in("b", 1));
+    lattice.apply(shop.path());
+    let mut client = TcpStream::connect(lattice.host(0).addr).unwrap();
+    client.write_all(b"GET /big?mb=1000 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut part = vec![0; 1 << 20];
+    client.read_exact(&mut part).unwrap();
+    assert!(part.starts_with(b"HTTP/1.1 200 "));
+    lattice.host(1).signal("STOP");
+
+    // Far less than what a guest may take between two parts of it.
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut read = part.len();
+    let ended = loop {
+        match client.read(&mut part) {
+            Ok(0) => break None,
+            Ok(many) => read += many,
+            Err(error) => break Some(error.kind()),
+        }
+    };
+    lattice.host(1).signal("CONT");
+    assert!(matches!(ended, None | Some(ErrorKind::ConnectionReset)), "{ended:?}");
+    assert!(read < 1000 << 20, "it was cut short");
+}

@@ -1,0 +1,212 @@
+//! A lattice on NATS: one connection, which is made when it is first needed and comes back for ever.
+//!
+//! What is kept there is made when it is first asked for: a key-value bucket and an object store, each on as many
+//! servers as keep it through the loss of one.
+
+mod bus;
+mod objects;
+mod store;
+mod watch;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_nats::jetstream::{
+    Context, ErrorCode,
+    stream::{Config, Info, Stream},
+};
+use reef_capability::Failure;
+use reef_nats::{Connection, failed, jetstream_error};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
+
+use crate::{Address, Lattice};
+
+/// How long a use may take, whatever the servers do.
+pub(crate) const WITHIN: Duration = Duration::from_secs(5);
+/// Pauses between tries of what certainly was not done: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// How long the first try may take of what can be tried again whatever became of it; the next ones twice as long each. A
+/// server that stops leading does not answer what it was asked.
+const FIRST_TRY: Duration = Duration::from_secs(1);
+/// Servers that a bucket is kept on: through the loss of one.
+const REPLICAS: usize = 3;
+
+pub(crate) fn open(address: &Address) -> Result<Lattice, Failure> {
+    let runtime = Handle::try_current()
+        .map_err(|_| Failure::Backend("a lattice is opened outside of a runtime".to_owned()))?;
+    let name = address.name();
+    let wrong = |error| Failure::Invalid(format!("the address of the lattice {address}: {error}"));
+    let settings = address.settings().map_err(wrong)?;
+    let called = format!("reef lattice {name}");
+    let connection = Connection::new(&settings, Path::new(""), &called, runtime).map_err(wrong)?;
+    let bus = Arc::new(bus::Nats::new(connection.clone()));
+    let store = Arc::new(store::Bucket::new(connection.clone(), name));
+    let objects = Arc::new(objects::ObjectStore::new(connection, name));
+    Ok(Lattice::new(name, bus, store, objects))
+}
+
+/// A use that is tried again until it was certainly done, or time is up.
+struct Patience {
+    until: Instant,
+    pause: Duration,
+    /// How long the next try may take, where there may be another one.
+    one: Duration,
+    /// Why the last try was in vain.
+    why: Option<String>,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { until: Instant::now() + WITHIN, pause: PAUSES.0, one: FIRST_TRY, why: None }
+    }
+
+    /// Waits before another try of what certainly was not done; `false`: it may have been, or it is too late for one.
+    async fn again(&mut self, failure: &Failure) -> bool {
+        matches!(failure, Failure::Unavailable { maybe_done: false, .. })
+            && self.whatever(failure).await
+    }
+
+    /// Waits before another try of what may have been done, where doing it twice is doing it once; `false`: it would
+    /// come to the same, or it is too late for one.
+    async fn whatever(&mut self, failure: &Failure) -> bool {
+        let why = match failure {
+            Failure::Unavailable { why, .. } => why.clone(),
+            Failure::Timeout(_) => failure.to_string(),
+            _ => return false,
+        };
+        let pause = self.pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        if Instant::now() + pause >= self.until {
+            return false;
+        }
+        self.why = Some(why);
+        self.pause = (self.pause * 2).min(PAUSES.1);
+        sleep(pause).await;
+        true
+    }
+
+    /// Bounds one try of what can be tried again whatever became of it.
+    async fn bound_one<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let one = self.one;
+        self.one = one * 2;
+        match tokio::time::timeout(one, self.bound(work)).await {
+            Ok(done) => done,
+            Err(_) => Err(Failure::Timeout(one)),
+        }
+    }
+
+    /// Bounds one try.
+    async fn bound<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        match tokio::time::timeout_at(self.until, work).await {
+            Ok(done) => done,
+            // This try may have come further.
+            Err(_) => Err(match &self.why {
+                Some(why) => Failure::lost(why),
+                None => Failure::Timeout(WITHIN),
+            }),
+        }
+    }
+}
+
+/// What a look failed with: it changed nothing, and can be tried again.
+fn undone(failure: Failure) -> Failure {
+    match failure {
+        Failure::Unavailable { why, .. } => Failure::unreachable(why),
+        other => other,
+    }
+}
+
+/// A stream, which is made if it is not there.
+async fn stream(context: &Context, wanted: Config) -> Result<Stream, Failure> {
+    match context.get_stream(&wanted.name).await {
+        Ok(found) => Ok(raised(context, found).await),
+        Err(error) if is_missing(&error) => made(context, wanted).await,
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Whether an error says that there is no such stream.
+fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
+    let reason = jetstream_error(error);
+    reason.is_some_and(|reason| reason.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+async fn made(context: &Context, wanted: Config) -> Result<Stream, Failure> {
+    let name = wanted.name.clone();
+    let of = |num_replicas| Config { num_replicas, ..wanted.clone() };
+    let refused = match context.create_stream(of(REPLICAS)).await {
+        Ok(stream) => return Ok(stream),
+        Err(error) => error,
+    };
+    let reason = jetstream_error(&refused).map(|reason| reason.error_code());
+    let alone = match reason {
+        Some(ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED) => true,
+        // Too few servers, or none with room.
+        Some(ErrorCode::CLUSTER_NO_PEERS | ErrorCode::INSUFFICIENT_RESOURCES) => false,
+        // Somebody else made it, of one replica.
+        Some(ErrorCode::STREAM_NAME_EXIST) => {
+            return context.get_stream(&name).await.map_err(|error| failed(&error));
+        }
+        _ => return Err(lacking(&refused, &name)),
+    };
+    match context.create_stream(of(1)).await {
+        Ok(stream) => {
+            if !alone {
+                tracing::warn!(
+                    stream = name,
+                    "The NATS cluster has no {REPLICAS} servers with room: what the lattice keeps is on one of them, \
+                     and is gone with it. It is kept on {REPLICAS} as soon as they are there and a host starts."
+                );
+            }
+            Ok(stream)
+        }
+        Err(error) => {
+            let reason = jetstream_error(&error).map(|reason| reason.error_code());
+            if reason == Some(ErrorCode::STREAM_NAME_EXIST) {
+                return context.get_stream(&name).await.map_err(|error| failed(&error));
+            }
+            Err(lacking(&error, &name))
+        }
+    }
+}
+
+/// Has a stream that was made in a smaller cluster kept on more servers.
+async fn raised(context: &Context, found: Stream) -> Stream {
+    let Info { config, cluster, .. } = found.cached_info();
+    let clustered = cluster.as_ref().is_some_and(|cluster| cluster.name.is_some());
+    if !clustered || config.num_replicas >= REPLICAS {
+        return found;
+    }
+    let more = Config { num_replicas: REPLICAS, ..config.clone() };
+    match context.update_stream(more).await {
+        Ok(_) => tracing::info!(stream = config.name, "It is kept on {REPLICAS} servers now."),
+        Err(error) => {
+            tracing::debug!(stream = config.name, %error, "It stays on fewer than {REPLICAS} servers.");
+        }
+    }
+    found
+}
+
+/// Why a stream cannot be made, with what to do.
+fn lacking(error: &(dyn std::error::Error + Send + Sync + 'static), name: &str) -> Failure {
+    let Some(reason) = jetstream_error(error) else { return failed(error) };
+    let said = reason.to_string();
+    match reason.error_code() {
+        ErrorCode::STREAM_MAX_BYTES_REQUIRED => Failure::Unsupported(format!(
+            "the NATS account asks for a size of each stream, which a lattice does not know: make the stream `{name}` \
+             beforehand (`nats kv add`, `nats object add` with `--max-bucket-size`), or allow streams without one"
+        )),
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::MEMORY_RESOURCES_EXCEEDED => {
+            Failure::Full(format!("the NATS account has no room for `{name}`: {said}"))
+        }
+        // Of streams, and others that are counted.
+        _ if said.contains("maximum number") => Failure::Unsupported(format!(
+            "the NATS account may not have the stream `{name}` ({said}): a lattice has two; raise its limit"
+        )),
+        _ => failed(error),
+    }
+}

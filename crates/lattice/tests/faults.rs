@@ -1,0 +1,322 @@
+//! Servers that die, hang and come back; a bucket that is deleted.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use reef_bus::{Capacity, Interest, Message};
+use reef_lattice::{Change, Changes, Expected, Failure, Key, Lattice, Mirror, Store};
+use reef_servers::{Cluster, Nats, Server};
+
+/// How long anything may take that is not the point of a test: elections take some seconds.
+const SOON: Duration = Duration::from_secs(60);
+/// How long a use may take, whatever the servers do.
+const WITHIN: Duration = Duration::from_secs(7);
+
+fn at(url: &str) -> Lattice {
+    Lattice::nats(&format!("{url}/faults").parse().unwrap()).unwrap()
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text).unwrap()
+}
+
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, work).await.unwrap()
+}
+
+/// Writes until it is acknowledged. The revision.
+async fn written(store: &Arc<dyn Store>, of: &str, value: &str) -> u64 {
+    soon(async {
+        loop {
+            match store.put(&key(of), value.to_owned().into(), Expected::Any).await {
+                Ok(revision) => return revision,
+                Err(Failure::Unavailable { .. } | Failure::Timeout(_)) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    })
+    .await
+}
+
+async fn seen(mirror: &Mirror, of: &str, value: &str) {
+    let key = key(of);
+    let look = |view: &reef_lattice::View| {
+        (view.is_current() && view.get(&key)?.value == value.as_bytes()).then_some(())
+    };
+    assert!(mirror.until(look, SOON).await.is_some(), "{of} {value} {mirror:?}");
+}
+
+async fn until(changes: &mut Changes, wanted: impl Fn(&Change) -> bool) {
+    soon(async { while !wanted(&changes.next().await.unwrap()) {} }).await;
+}
+
+/// In time, and as what it is.
+async fn fails(work: impl Future<Output = Result<(), Failure>>) {
+    let begun = Instant::now();
+    let failed = work.await;
+    let took = begun.elapsed();
+    assert!(took < WITHIN, "{took:?}: {failed:?}");
+    assert!(matches!(failed, Err(Failure::Unavailable { .. } | Failure::Timeout(_))), "{failed:?}");
+}
+
+async fn put(store: &Arc<dyn Store>, of: &str) -> Result<(), Failure> {
+    store.put(&key(of), "x".into(), Expected::Any).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_loses_one_and_then_two() {
+    let mut cluster = Cluster::nats(3).unwrap();
+    let (lattice, other) = (at(&cluster.url()), at(&cluster.url()));
+    let (store, bus) = (&lattice.store, &lattice.bus);
+    let mirror = Mirror::start(&other.store, &["a"]).unwrap();
+    written(store, "a.1", "1").await;
+    seen(&mirror, "a.1", "1").await;
+    // It is kept on all three.
+    let context = jetstream::new(async_nats::connect(cluster.server(0).url()).await.unwrap());
+    for stream in ["KV_reef-faults", "OBJ_reef-faults-objects"] {
+        let digest = format!("sha256:{:064}", 0).parse().unwrap();
+        lattice.objects.has(&digest).await.unwrap();
+        let info = context.get_stream(stream).await.unwrap();
+        assert_eq!(info.cached_info().config.num_replicas, 3, "{stream}");
+        assert!(!info.cached_info().config.allow_direct);
+    }
+    let subscriber = bus
+        .subscribe(Interest {
+            name: "a test".into(),
+            subject: "a.>".parse().unwrap(),
+            queue: None,
+            capacity: Capacity::default(),
+        })
+        .await
+        .unwrap();
+
+    // Each in turn, the leaders among them: what was acknowledged stays, and it goes on.
+    for at in 0..3 {
+        cluster.kill(at);
+        let value = format!("without {at}");
+        let revision = written(store, "a.1", &value).await;
+        let entry = soon(async {
+            loop {
+                if let Ok(entry) = other.store.get(&key("a.1")).await {
+                    break entry.unwrap();
+                }
+            }
+        })
+        .await;
+        assert_eq!((&*entry.value, entry.revision), (value.as_bytes(), revision));
+        seen(&mirror, "a.1", &value).await;
+        cluster.start_again(at).unwrap();
+    }
+    let mut number = 0;
+    soon(async {
+        // A subscription is there again by itself.
+        loop {
+            number += 1;
+            let _ = other.bus.publish(Message::new("a.b", number.to_string()).unwrap()).await;
+            let next = tokio::time::timeout(Duration::from_millis(100), subscriber.next()).await;
+            if next.is_ok_and(|message| message.is_some()) {
+                break;
+            }
+        }
+    })
+    .await;
+
+    // Without two of three nothing is acknowledged, and that is said in time.
+    written(store, "a.2", "all").await;
+    cluster.kill(0);
+    cluster.kill(1);
+    soon(async {
+        // Until the last one has noticed, it may still answer what it knows.
+        while put(store, "a.3").await.is_ok() {}
+    })
+    .await;
+    fails(put(store, "a.3")).await;
+    fails(async { store.put(&key("a.4"), "x".into(), Expected::Absent).await.map(drop) }).await;
+    cluster.start_again(0).unwrap();
+    let revision = written(store, "a.2", "two").await;
+    cluster.start_again(1).unwrap();
+    seen(&mirror, "a.2", "two").await;
+    assert_eq!(mirror.get(&key("a.2")).unwrap().revision, revision);
+    assert_eq!(mirror.get(&key("a.1")).unwrap().value, "without 2");
+}
+
+/// While those that lead change all the time, each write is done once, whatever servers said of it, and nobody is told at
+/// once that NATS is not available.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_one_leads_all_the_time() {
+    let cluster = Cluster::nats(3).unwrap();
+    let lattice = at(&cluster.url());
+    let store = &lattice.store;
+    let mut revision = soon(async {
+        loop {
+            if let Ok(revision) = store.put(&key("count"), "0".into(), Expected::Absent).await {
+                break revision;
+            }
+        }
+    })
+    .await;
+    let digest = format!("sha256:{:064}", 0).parse().unwrap();
+    soon(async { while lattice.objects.has(&digest).await.is_err() {} }).await;
+    let client = async_nats::connect(cluster.server(0).url()).await.unwrap();
+    let stepping = tokio::spawn(async move {
+        loop {
+            for of in ["STREAM.LEADER.STEPDOWN.KV_reef-faults", "META.LEADER.STEPDOWN"] {
+                let _ = client.request(format!("$JS.API.{of}"), "".into()).await;
+                // Not all the time: somebody has to be chosen.
+                tokio::time::sleep(Duration::from_millis(700)).await;
+            }
+        }
+    });
+    let patiently = |begun: Instant, failure: Failure| {
+        let passes = matches!(failure, Failure::Unavailable { .. } | Failure::Timeout(_));
+        assert!(passes && begun.elapsed() >= WITHIN / 2, "{failure:?} after {:?}", begun.elapsed());
+    };
+    let (begun, mut count, mut round) = (Instant::now(), 0_u64, 0);
+    while begun.elapsed() < Duration::from_secs(15) {
+        round += 1;
+        let (value, before) = ((count + 1).to_string(), Expected::Revision(revision));
+        let at = Instant::now();
+        match store.put(&key("count"), value.clone().into(), before).await {
+            Ok(put) => {
+                assert!(put > revision);
+                (revision, count) = (put, count + 1);
+            }
+            Err(failure) => {
+                patiently(at, failure);
+                // It was done, or was not.
+                let entry = soon(async {
+                    loop {
+                        if let Ok(entry) = store.get(&key("count")).await {
+                            break entry.unwrap();
+                        }
+                    }
+                });
+                let entry = entry.await;
+                count += u64::from(entry.value == value);
+                revision = entry.revision;
+            }
+        }
+        match store.get(&key("count")).await {
+            Ok(entry) => {
+                let entry = entry.unwrap();
+                assert_eq!((entry.revision, entry.value), (revision, count.to_string().into()));
+            }
+            Err(failure) => patiently(at, failure),
+        }
+        let (at, new) = (Instant::now(), key(&format!("new.{round}")));
+        if let Err(failure) = store.put(&new, "x".into(), Expected::Absent).await {
+            patiently(at, failure);
+        }
+        let at = Instant::now();
+        if let Err(failure) = lattice.objects.has(&digest).await {
+            patiently(at, failure);
+        }
+    }
+    stepping.abort();
+    assert!(count > 3, "{count} in {:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_dies_and_comes_back() {
+    for version in [Nats::Newest, Nats::Oldest] {
+        let mut server = Server::nats(version).unwrap();
+        let lattice = at(&server.url());
+        let store = &lattice.store;
+        let mut changes = store.watch(&[""]).await.unwrap();
+        let mirror = Mirror::start(store, &["a"]).unwrap();
+        until(&mut changes, |change| *change == Change::Current).await;
+        written(store, "a.1", "1").await;
+        seen(&mirror, "a.1", "1").await;
+        server.kill();
+        until(&mut changes, |change| *change == Change::Lost).await;
+        let lost = |view: &reef_lattice::View| (!view.is_current()).then_some(());
+        assert!(mirror.until(lost, SOON).await.is_some());
+        // What is known stays known.
+        assert_eq!(mirror.below("a").len(), 1);
+        fails(put(store, "a.2")).await;
+        fails(async { store.get(&key("a.1")).await.map(drop) }).await;
+        server.start_again().unwrap();
+        written(store, "a.1", "2").await;
+        until(&mut changes, |change| *change == Change::Anew).await;
+        seen(&mirror, "a.1", "2").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_a_failure_in_time() {
+    let server = Server::nats(Nats::Newest).unwrap();
+    let lattice = at(&server.url());
+    let store = &lattice.store;
+    written(store, "a.1", "1").await;
+    let mut changes = store.watch(&["a"]).await.unwrap();
+    until(&mut changes, |change| *change == Change::Current).await;
+    server.freeze();
+    fails(put(store, "a.1")).await;
+    fails(async { store.get(&key("a.1")).await.map(drop) }).await;
+    let digest = format!("sha256:{:064}", 0).parse().unwrap();
+    fails(async { lattice.objects.has(&digest).await.map(drop) }).await;
+    until(&mut changes, |change| *change == Change::Lost).await;
+    server.thaw();
+    let revision = written(store, "a.1", "2").await;
+    until(
+        &mut changes,
+        |change| matches!(change, Change::Put(entry) if entry.revision == revision),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_deleted_is_made_anew() {
+    for version in [Nats::Newest, Nats::Oldest] {
+        let server = Server::nats(version).unwrap();
+        let lattice = at(&server.url());
+        let store = &lattice.store;
+        written(store, "a.1", "1").await;
+        written(store, "a.1", "2").await;
+        let mirror = Mirror::start(store, &["a"]).unwrap();
+        seen(&mirror, "a.1", "2").await;
+        let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        context.delete_stream("KV_reef-faults").await.unwrap();
+        written(store, "a.2", "1").await;
+        assert!(store.get(&key("a.1")).await.unwrap().is_none());
+        let gone = |view: &reef_lattice::View| {
+            (view.is_current() && view.get(&key("a.1")).is_none()).then_some(())
+        };
+        assert!(mirror.until(gone, SOON).await.is_some());
+        seen(&mirror, "a.2", "1").await;
+    }
+}
+
+/// Other clients see what this one keeps, and can break it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_object_is_found_and_dropped() {
+    for version in [Nats::Newest, Nats::Oldest] {
+        let server = Server::nats(version).unwrap();
+        let lattice = at(&server.url());
+        let objects = &lattice.objects;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hello").unwrap();
+        let hex = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        let digest = format!("sha256:{hex}").parse().unwrap();
+        objects.put(&digest, file.path()).await.unwrap();
+        let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let same = context.get_object_store("reef-faults-objects").await.unwrap();
+        let (mut seen, mut said) = (same.get(hex).await.unwrap(), String::new());
+        tokio::io::AsyncReadExt::read_to_string(&mut seen, &mut said).await.unwrap();
+        assert_eq!(said, "hello");
+
+        same.put(hex, &mut &b"Hello"[..]).await.unwrap();
+        let pieces: Result<Vec<_>, _> = objects.get(&digest).await.unwrap().try_collect().await;
+        let failed = pieces.unwrap_err();
+        assert!(failed.to_string().contains(hex), "{failed}");
+        assert!(!objects.has(&digest).await.unwrap());
+        objects.put(&digest, file.path()).await.unwrap();
+        let pieces: Vec<_> = objects.get(&digest).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(pieces.concat(), b"hello");
+    }
+}
