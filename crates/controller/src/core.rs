@@ -198,6 +198,14 @@ impl Core {
         }
         if change == Beat::Joined {
             self.notes.push(Note::Heard { host: id.clone(), name });
+            // Who leads does so by itself: records have to go, too.
+            if self.term.is_none() {
+                self.hosts.forget_left(now, self.settings.forget);
+                for old in self.hosts.forget_silent(now, self.settings.forget) {
+                    self.measures.forget(&old);
+                    self.changed_hosts.insert(old);
+                }
+            }
         }
         if change != Beat::Same {
             self.changed_hosts.insert(id);

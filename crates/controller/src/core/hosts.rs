@@ -206,6 +206,19 @@ impl Hosts {
         (self.quiet, self.forgetting) = (None, None);
     }
 
+    /// Forgets who was not heard of for so long, and is told nothing that would have to be deleted; which those were.
+    pub(super) fn forget_silent(&mut self, now: Time, after: Duration) -> Vec<Id> {
+        let is_old = |host: &Host| {
+            host.told.is_none()
+                && host.sent.is_none()
+                && host.heard.as_ref().is_some_and(|(_, at)| now >= at.after(after))
+        };
+        let old = self.all.iter().filter(|(_, host)| is_old(host));
+        let old: Vec<_> = old.map(|(id, _)| id.clone()).collect();
+        old.iter().for_each(|id| self.forget(id));
+        old
+    }
+
     /// Forgets who left so long ago.
     pub(super) fn forget_left(&mut self, now: Time, after: Duration) {
         self.left.retain(|_, (_, at)| now < at.after(after));
@@ -382,3 +395,6 @@ fn is_same(one: &Heartbeat, other: &Heartbeat) -> bool {
         && one.placements.len() == other.placements.len()
         && one.placements.iter().map(place).eq(other.placements.iter().map(place))
 }
+
+#[cfg(test)]
+mod tests;
