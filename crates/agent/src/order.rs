@@ -27,8 +27,8 @@ pub(crate) struct Parts {
     application: Application,
 }
 
-/// Workloads that one is linked to, that are placed by themselves and run on this host as well: they are composed into
-/// it, at the revision that runs here.
+/// Workloads that one is linked to, that are placed by themselves and run on this host as well, with no grants that they
+/// would not have as its parts: they are composed into it, at the revision that runs here.
 pub(crate) type Here = BTreeMap<String, Arc<Revision>>;
 
 impl Parts {
@@ -132,7 +132,15 @@ pub(crate) async fn linked_here(
     let application = accept::application(revision).map_err(|error| error.to_string())?;
     let WorkloadKey { namespace, app, workload } = &place.workload;
     let own = Name::from_str(workload).map_err(|error| error.to_string())?;
-    let runs = |name: &str| shared.runs(&WorkloadKey::new(&**namespace, &**app, name));
+    // With grants of its own it is called also here: composed, it would be without.
+    let has_grants = |application: &Application, name: &str| {
+        let mut all = application.workloads.iter();
+        all.any(|one| one.name.as_str() == name && !one.ungranted_as_a_part().is_empty())
+    };
+    let runs = |name: &str| {
+        let runs = shared.runs(&WorkloadKey::new(&**namespace, &**app, name));
+        runs.filter(|_| !has_grants(&application, name))
+    };
     let is_placed = |name: &str| revision.workloads.contains_key(name);
     let composed = |name: &str| !is_placed(name) || runs(name).is_some();
     let all = needed(&application, &own, is_placed, composed);
@@ -142,7 +150,11 @@ pub(crate) async fn linked_here(
             continue;
         }
         let Some(number) = runs(name.as_str()) else { continue };
-        here.insert(name.to_string(), shared.revision(namespace, app, number).await?);
+        let at = shared.revision(namespace, app, number).await?;
+        let other = accept::application(&at).map_err(|error| error.to_string())?;
+        if !has_grants(&other, name.as_str()) {
+            here.insert(name.to_string(), at);
+        }
     }
     Ok(here)
 }

@@ -414,6 +414,28 @@ fn unstarted(application: &Application, native: bool, found: &mut Diagnostics) {
             found.push(if native { warning.help(help) } else { warning });
         }
     }
+    // Servers of its links are reached by way of its egress, as a part too.
+    let parts = links().filter(|link| !link.import.starts_with("wasi:http") && !link.inherit);
+    let parts: HashSet<&str> =
+        parts.filter_map(Link::own_workload).map(|name| name.as_str()).collect();
+    for workload in &application.workloads {
+        let only_a_part = parts.contains(workload.name.as_str())
+            && workload.trigger.is_empty()
+            && !workload.scale.is_placed();
+        let lost = workload.ungranted_as_a_part();
+        let lost: Vec<_> = lost.into_iter().filter(|name| *name != "egress").collect();
+        if only_a_part && !lost.is_empty() {
+            let warning = format!(
+                "`{}` is composed into what is linked to it, and has no `{}` there",
+                workload.name,
+                lost.join("`, `")
+            );
+            let warning = placed(Diagnostic::warning(warning), &workload.name);
+            let help = "grant it to the workload that is linked to it, with `inherit = true` at the link; or give \
+                        this one its `config`, which stays its own";
+            found.push(if native { warning.help(help) } else { warning });
+        }
+    }
 }
 
 fn placed<T>(diagnostic: Diagnostic, place: &At<T>) -> Diagnostic {

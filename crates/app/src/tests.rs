@@ -323,6 +323,26 @@ fn links_have_one_target_each_and_go_nowhere_in_circles() {
     assert!(said[1].contains("`12` is not a digest"), "{said:?}");
 }
 
+#[test]
+fn grants_that_a_part_has_not_are_told() {
+    let user = "[[workload]]\nname = 'user'\nsource = 'a.wasm'\ntrigger.http.route = '/...'\n\
+                link = [{ import = 'acme:a/b', workload = 'part'LINK }]\n";
+    let part = "[[workload]]\nname = 'part'\nsource = 'b.wasm'\nenv = { A = '1' }\n\
+                dirs = ['data::/data']\nconfig = { b = '2' }\nMORE\n";
+    let said = |link: &str, more: &str| {
+        let (user, part) = (user.replace("LINK", link), part.replace("MORE", more));
+        read(&format!("name = 'a'\n{user}{part}"), None).1
+    };
+    let alone = said("", "");
+    assert!(alone.len() == 1 && alone[0].contains("has no `env`, `dirs` there"), "{alone:?}");
+    // With those of its user, by itself on a lattice, or where something else starts it.
+    let fine = [(", inherit = true", ""), ("", "scale.instances = 1"), ("", "trigger.http.route = '/part'")];
+    for (link, more) in fine {
+        let none: [String; 0] = [];
+        assert_eq!(said(link, more), none, "{link} {more}");
+    }
+}
+
 proptest! {
     /// Against the definition: who comes to whom in any number of steps.
     #[test]

@@ -90,6 +90,23 @@ pub struct Workload {
     pub labels: Labels,
 }
 
+impl Workload {
+    /// Those of its grants that a component composed into another one has not: what they are called in a manifest.
+    /// Its configuration, its links and whom it trusts it keeps.
+    pub fn ungranted_as_a_part(&self) -> Vec<&'static str> {
+        let all = [
+            ("env", !self.env.is_empty()),
+            ("files", !self.files.is_empty()),
+            ("dirs", !self.dirs.is_empty()),
+            ("scratch", self.scratch.is_some()),
+            ("volumes", !self.volumes.is_empty()),
+            ("egress", !self.egress.is_empty()),
+            ("listen", !self.listen.is_empty()),
+        ];
+        all.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+    }
+}
+
 /// Files that a workload sees, read-only: copies of those there were when it was deployed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -28,6 +28,8 @@ use crate::{
 /// An import of a workload that is answered elsewhere.
 #[derive(Clone)]
 pub struct Remote {
+    /// Which part of a composition imports it, if it is one's own.
+    pub part: Option<u32>,
     /// The interface (`acme:math/add`, with or without a version), or its package.
     pub import: String,
     /// Who answers.
@@ -412,7 +414,9 @@ fn link(
             .and_then(|linker| linker.instantiate_pre(&module))
             .map(|pre| (Linked::Module(pre), Scopes::default())),
         Code::Component(component) => {
-            let made = reef_wasi::component_linker(&component, flavour, storage, &parts(artifact));
+            let mut own = parts(artifact);
+            own.retain(|import| !remote.iter().any(|one| one.is_for_package_of(import)));
+            let made = reef_wasi::component_linker(&component, flavour, storage, &own);
             let made = made.and_then(|(mut linker, scopes)| {
                 for one in remote {
                     one.link(&component, &mut linker)?;
@@ -442,9 +446,14 @@ impl Remote {
             let component::types::ComponentItem::ComponentInstance(instance) = item.ty else {
                 continue;
             };
-            if self.is_for(name) {
+            let (part, interface) = match reef_compose::own_import(name) {
+                Some((part, interface)) => (Some(part), interface),
+                None => (None, name),
+            };
+            if part == self.part && self.is_for(interface) {
                 let functions = remote::interface(engine, &instance)?;
-                import_over_bus(linker, name, &functions, &self.callee, &options)?;
+                let names = (name, interface);
+                import_over_bus(linker, names, &functions, &self.callee, &options)?;
             }
         }
         Ok(())
@@ -452,7 +461,16 @@ impl Remote {
 
     fn is_for(&self, name: &str) -> bool {
         let unversioned = name.split('@').next().unwrap_or(name);
-        let package = unversioned.split('/').next().unwrap_or(unversioned);
-        [name, unversioned, package].contains(&&*self.import)
+        [name, unversioned, package(name)].contains(&&*self.import)
     }
+
+    /// Whether it is for an interface of the same package, the types of which may be imported beside it.
+    fn is_for_package_of(&self, import: &PartImport) -> bool {
+        self.part == Some(import.part) && package(&self.import) == package(&import.interface)
+    }
+}
+
+/// The package of an import, or of a part of one, without its version.
+pub(crate) fn package(name: &str) -> &str {
+    name.split(['/', '@']).next().unwrap_or(name)
 }

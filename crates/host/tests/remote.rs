@@ -187,7 +187,7 @@ async fn world() -> World {
     let options: OptionsOf<()> =
         Arc::new(|_| Options { timeout: Some(Duration::from_secs(10)), ..Options::default() });
     let functions = ops(&engine, imported).1;
-    import_over_bus(&mut linker, OPS, &functions, &target, &options).unwrap();
+    import_over_bus(&mut linker, (OPS, OPS), &functions, &target, &options).unwrap();
     World { engine, caller, linker, served }
 }
 

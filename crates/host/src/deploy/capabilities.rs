@@ -1,6 +1,7 @@
 //! What workloads are linked to beyond each other: capabilities and their backends.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,7 +23,7 @@ use reef_sql::{Addresses, Sql};
 use reef_wasi::{Capabilities, Part, SCOPED};
 
 use super::{DeployError, Host, Order, make::Identity};
-use crate::Workload;
+use crate::{Workload, workload::package};
 
 /// Everything that is open, for all applications.
 #[derive(Debug, Default)]
@@ -149,19 +150,13 @@ impl Backends {
 impl Order {
     /// What the parts of a composition are linked to, each by itself.
     pub(super) fn parts(&self, artifact: &Artifact) -> Result<Vec<CapabilityPart>, DeployError> {
-        let mut parts = Vec::<CapabilityPart>::new();
-        for import in crate::workload::parts(artifact) {
-            if parts.iter().any(|part| part.number == import.part) {
-                continue;
-            }
-            let index = usize::try_from(import.part).unwrap_or(usize::MAX);
-            let Some(described) = self.application.workloads.get(index) else { continue };
+        let part = |(number, described)| {
             let name = self.qualified_name(described, 1).into();
             let wanted = self.wanted(described)?;
             let Grants { config, egress, tls, .. } = self.grants(described)?;
-            parts.push(CapabilityPart { number: import.part, name, wanted, config, egress, tls });
-        }
-        Ok(parts)
+            Ok(CapabilityPart { number, name, wanted, config, egress, tls })
+        };
+        self.described_parts(artifact).map(part).collect()
     }
 
     /// Which workload of the application, in a composition, and what it imports there by links of its own.
@@ -176,9 +171,25 @@ impl Order {
             own || of.is_some() && links.any(|link| covers(&link.import, name))
         };
         // What it inherits is that of the other, but for what it is linked to itself.
-        let imports =
+        let mut imports: Vec<_> =
             if inherit { all().filter(|name| linked(name)).collect() } else { all().collect() };
+        // Whole packages: an interface's types may come from another one.
+        let elsewhere = described.links.iter().filter(|link| self.is_elsewhere(link));
+        imports.extend(elsewhere.map(|link| package(&link.import).to_owned()));
         (part, imports)
+    }
+
+    /// The parts of a composition that have imports of their own, and which workload each is.
+    pub(super) fn described_parts<'o>(
+        &'o self,
+        artifact: &Artifact,
+    ) -> impl Iterator<Item = (u32, &'o Described)> {
+        let numbers: BTreeSet<_> =
+            crate::workload::parts(artifact).iter().map(|import| import.part).collect();
+        numbers.into_iter().filter_map(|number| {
+            let index = usize::try_from(number).unwrap_or(usize::MAX);
+            Some((number, self.application.workloads.get(index)?))
+        })
     }
 
     /// The capabilities that a workload is linked to.
@@ -192,8 +203,7 @@ impl Order {
             };
             let packages = CAPABILITIES.iter().find(|(name, _)| *name == capability);
             let packages = packages.map(|(_, packages)| *packages).unwrap_or_default();
-            let package = link.import.split(['/', '@']).next().unwrap_or_default();
-            if !packages.contains(&package) {
+            if !packages.contains(&package(&link.import)) {
                 let known: Vec<_> = packages.iter().map(|name| format!("`{name}`")).collect();
                 return Err(wrong(format!(
                     "the capability `{capability}` has the interfaces of {}",

@@ -17,7 +17,7 @@ use super::{
     files, messaging,
     order::{limits, refuse},
 };
-use crate::{Remote, Spec, Workload, command, fetch::Fetched, serve};
+use crate::{Spec, Workload, command, fetch::Fetched, serve};
 
 /// Everything that the making of a workload depends on: alike, they are the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub(super) struct Identity {
     pub(super) wanted: Vec<CapabilityLink>,
     /// What its parts are linked to that are workloads, too.
     pub(super) parts: Vec<CapabilityPart>,
+    /// Which of those links are to workloads that are not here.
+    elsewhere: Vec<Link>,
     /// What the files that it sees are: their names, lengths and times.
     files: Vec<files::Seen>,
     /// What a runtime is started with, a script among it.
@@ -292,6 +294,9 @@ impl<'a> Making<'a> {
         old: &[Arc<Unit>],
     ) -> Result<Arc<Unit>, DeployError> {
         let (digest, size) = (*artifact.digest(), artifact.bytes().len());
+        let parts = || self.order.described_parts(&artifact);
+        let links = parts().flat_map(|(_, part)| &part.links);
+        let elsewhere = links.filter(|link| self.order.is_elsewhere(link));
         let seen = files::look(&described.files, &self.order.folder).map_err(|error| {
             DeployError::Value { workload: name.clone(), why: error.to_string() }
         })?;
@@ -303,6 +308,7 @@ impl<'a> Making<'a> {
             links: described.links.clone(),
             wanted: self.order.wanted(described)?,
             parts: self.order.parts(&artifact)?,
+            elsewhere: elsewhere.cloned().collect(),
             files: seen,
             args,
         };
@@ -320,11 +326,9 @@ impl<'a> Making<'a> {
             let (host, guest) = (copies.path().to_owned(), "/".to_owned());
             grants.dirs.push(DirGrant { host, guest, access: Access::ReadOnly });
         }
-        let remote = described.links.iter().filter_map(|link| {
-            let callee = self.order.callee(link)?;
-            Some(Remote { import: link.import.value.clone(), callee })
-        });
-        let (limits, remote) = (identity.limits.clone(), remote.collect());
+        let mut remote = self.order.elsewhere(described, None);
+        remote.extend(parts().flat_map(|(part, of)| self.order.elsewhere(of, Some(part))));
+        let limits = identity.limits.clone();
         let spec = Spec { name: name.into(), grants, limits, remote };
         let workload = Workload::prepare(self.host.engine.clone(), &artifact, spec)?;
         self.host.link(self.order, &identity, &workload)?;

@@ -3,7 +3,6 @@
 use std::{
     io::Read as _,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -16,9 +15,9 @@ use reef_http::{Compression, FileOptions, Fixed, Redirect, StaticFiles};
 
 use super::{DeployError, Order, capabilities::capability, files, messaging};
 use crate::{
-    remote::Callee,
     serve::{Mounted, Queueing, Reuse, ServeOptions},
     task::{Plan, When},
+    workload::Remote,
 };
 
 /// Wall time of a request where nothing else is said.
@@ -87,11 +86,21 @@ impl Order {
         }
     }
 
-    /// Who answers what a link is for, where the workload that it is to is not a part here.
-    pub(super) fn callee(&self, link: &Link) -> Option<Arc<dyn Callee>> {
-        link.workload.as_ref().filter(|_| !is_http(link))?;
-        let placed = self.placed.as_ref()?;
-        if self.has(link) { None } else { Some(placed.others.callee(link)) }
+    /// Whether a link is to a workload that is not a part here, and is called wherever it is.
+    pub(super) fn is_elsewhere(&self, link: &Link) -> bool {
+        self.placed.is_some() && link.workload.is_some() && !is_http(link) && !self.has(link)
+    }
+
+    /// What of a workload is answered elsewhere. `part`: which part of a composition it is, if it is one.
+    pub(super) fn elsewhere(&self, described: &Described, part: Option<u32>) -> Vec<Remote> {
+        let Some(placed) = &self.placed else { return Vec::new() };
+        let links = described.links.iter().filter(|link| self.is_elsewhere(link));
+        let remote = links.map(|link| Remote {
+            part,
+            import: link.import.value.clone(),
+            callee: placed.others.callee(link),
+        });
+        remote.collect()
     }
 
     /// Whether a link is to a workload that is described here.

@@ -67,20 +67,20 @@ impl<T> Imported<T> {
     }
 }
 
-/// Has the functions of an imported interface answered over the bus. A call that fails there traps
-/// here.
+/// Has the functions of an import answered over the bus: what it is called in the component, and the interface that it
+/// is. A call that fails there traps here.
 ///
 /// # Errors
 /// When one of them cannot be carried ([`Reason`](super::Reason)), or the linker has it already.
 pub fn import_over_bus<T: Send + 'static>(
     linker: &mut Linker<T>,
-    interface: &str,
+    (name, interface): (&str, &str),
     functions: &[(String, ComponentFunc)],
     callee: &Arc<dyn Callee>,
     options: &OptionsOf<T>,
 ) -> wasmtime::Result<()> {
     let shared: Arc<str> = interface.into();
-    let mut instance = linker.instance(interface)?;
+    let mut instance = linker.instance(name)?;
     for (name, ty) in functions {
         let imported = Arc::new(Imported {
             callee: callee.clone(),

@@ -104,7 +104,7 @@ impl<'a> Making<'a> {
         let mut parts = Vec::new();
         for link in &described.links {
             let other = link.workload.as_ref().filter(|_| !is_http(link));
-            if self.order.callee(link).is_some() {
+            if self.order.is_elsewhere(link) {
                 continue;
             }
             let (part, own) = match (&link.component, other) {
