@@ -336,7 +336,11 @@ fn grants_that_a_part_has_not_are_told() {
     let alone = said("", "");
     assert!(alone.len() == 1 && alone[0].contains("has no `env`, `dirs` there"), "{alone:?}");
     // With those of its user, by itself on a lattice, or where something else starts it.
-    let fine = [(", inherit = true", ""), ("", "scale.instances = 1"), ("", "trigger.http.route = '/part'")];
+    let fine = [
+        (", inherit = true", ""),
+        ("", "scale.instances = 1"),
+        ("", "trigger.http.route = '/part'"),
+    ];
     for (link, more) in fine {
         let none: [String; 0] = [];
         assert_eq!(said(link, more), none, "{link} {more}");

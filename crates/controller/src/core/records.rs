@@ -1,6 +1,10 @@
 //! What the store holds, as it was last heard of.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    hash::{DefaultHasher, Hasher as _},
+};
 
 use reef_lattice::{
     Change, Entry, Key,
@@ -61,10 +65,12 @@ pub struct Records {
     pub routes: BTreeMap<AppKey, Kept<Routing>>,
     pub statuses: BTreeMap<AppKey, Kept<Status>>,
     pub leader: Option<Kept<Leader>>,
-    /// Keys by name, of those that are there.
-    names: BTreeMap<Name, u64>,
+    /// Keys by name, of those that are there: the revision, and a hash of the value.
+    names: BTreeMap<Name, (u64, u64)>,
     /// What is told anew, until all of it is.
     anew: Option<BTreeMap<Name, Entry>>,
+    /// What was written from here in the meantime: it may be told as it was before.
+    meanwhile: BTreeSet<Name>,
     /// Whether all that there was has been told, and the store is heard.
     current: bool,
 }
@@ -168,12 +174,12 @@ impl Records {
 
     /// The revision of a record that is there.
     pub fn revision(&self, name: &Name) -> Option<u64> {
-        self.names.get(name).copied()
+        self.names.get(name).map(|(revision, _)| *revision)
     }
 
     /// The names of all records.
     pub fn names(&self) -> impl Iterator<Item = (&Name, u64)> {
-        self.names.iter().map(|(name, revision)| (name, *revision))
+        self.names.iter().map(|(name, (revision, _))| (name, *revision))
     }
 
     /// A record of a workload's revision, if it can be understood.
@@ -197,6 +203,7 @@ impl Records {
             Change::Anew => {
                 self.current = false;
                 self.anew = Some(BTreeMap::new());
+                self.meanwhile.clear();
                 Vec::new()
             }
             Change::Lost => {
@@ -223,7 +230,7 @@ impl Records {
                     return Vec::new();
                 }
                 self.current = true;
-                if self.names.get(&name).is_some_and(|known| known <= revision) {
+                if self.names.get(&name).is_some_and(|(known, _)| known <= revision) {
                     self.remove(&name);
                     return vec![name];
                 }
@@ -238,20 +245,30 @@ impl Records {
     }
 
     fn replace(&mut self, told: BTreeMap<Name, Entry>) -> Vec<Name> {
-        let gone = self.names.keys().filter(|name| !told.contains_key(name)).cloned();
-        let gone: Vec<Name> = gone.collect();
-        gone.iter().for_each(|name| self.remove(name));
-        let mut changed = gone;
+        let meanwhile = std::mem::take(&mut self.meanwhile);
+        // What is told to be older than it was known is of another store, or of this one as it was once: that counts.
+        let stays = |name: &Name, known: u64| {
+            let told = told.get(name);
+            told.is_some_and(|entry| entry.revision >= known || meanwhile.contains(name))
+        };
+        let gone = self.names.iter().filter(|(name, (known, _))| !stays(name, *known));
+        let mut changed: BTreeSet<Name> = gone.map(|(name, _)| name.clone()).collect();
+        changed.iter().for_each(|name| self.remove(name));
         for (name, entry) in told {
             changed.extend(self.put(name, &entry.value, entry.revision));
         }
-        changed
+        changed.into_iter().collect()
     }
 
     /// Takes in a record, unless a later one is known.
     pub(super) fn put(&mut self, name: Name, value: &[u8], revision: u64) -> Option<Name> {
-        if self.names.get(&name).is_some_and(|known| *known >= revision) {
+        let is = (revision, hash(value));
+        // In another store, the same revision may be of another value.
+        if self.names.get(&name).is_some_and(|known| known.0 > revision || *known == is) {
             return None;
+        }
+        if self.anew.is_some() {
+            self.meanwhile.insert(name.clone());
         }
         match &name {
             Name::App(one) => keep(&mut self.apps, one, &name, value, revision),
@@ -268,7 +285,7 @@ impl Records {
             Name::Status(one) => keep(&mut self.statuses, one, &name, value, revision),
             Name::Leader => self.leader = Some(kept(&name, value, revision)),
         }
-        self.names.insert(name.clone(), revision);
+        self.names.insert(name.clone(), is);
         Some(name)
     }
 
@@ -296,6 +313,12 @@ impl Records {
     }
 }
 
+fn hash(value: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(value);
+    hasher.finish()
+}
+
 fn kept<T: DeserializeOwned>(name: &Name, value: &[u8], revision: u64) -> Kept<T> {
     let value = decode(&name.to_string(), value).map_err(|failure| failure.to_string());
     Kept { revision, value }
@@ -310,3 +333,6 @@ fn keep<K: Ord + Clone, T: DeserializeOwned>(
 ) {
     all.insert(key.clone(), kept(name, value, revision));
 }
+
+#[cfg(test)]
+mod tests;
