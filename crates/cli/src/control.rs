@@ -87,6 +87,10 @@ impl Socket {
             }
             fs::remove_file(&self.0).with_context(|| format!("cannot replace {name}"))?;
         }
+        if let Some(folder) = self.0.parent().filter(|folder| !folder.exists()) {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {} for the socket", folder.display()))?;
+        }
         let listener = std::os::unix::net::UnixListener::bind(&self.0)
             .with_context(|| format!("cannot listen at {name}"))?;
         fs::set_permissions(&self.0, fs::Permissions::from_mode(0o600))?;
