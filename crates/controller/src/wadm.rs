@@ -196,6 +196,8 @@ async fn try_put(server: &Server, body: &[u8]) -> Result<Value, Fault> {
     if application.namespace() != reef_app::NAMESPACE {
         return Err(Fault::invalid("this interface has applications of one namespace only"));
     }
+    // No subject names it: another controller may have been asked for this version a moment ago.
+    server.follow(reef_app::NAMESPACE, &name).await?;
     let known = there(server, &name);
     let taken = |version: &String| {
         known.iter().flat_map(|app| &app.revisions).any(|head| self::version(head) == *version)
