@@ -79,6 +79,14 @@ struct Heard {
     asked: Instant,
 }
 
+/// What a request was sent to in vain.
+#[derive(Default)]
+pub(crate) struct Tried {
+    all: Vec<Choice>,
+    /// Hosts of those that could not be reached, and are left alone for a while.
+    out: Vec<String>,
+}
+
 /// The way from a route to a workload.
 pub(crate) struct Outward {
     pub(crate) peers: Arc<Peers>,
@@ -107,6 +115,29 @@ pub(crate) enum Unanswered {
     Unreachable(String),
 }
 
+// === impl Tried ===
+
+impl Tried {
+    pub(crate) fn push(&mut self, choice: Choice, ejected: &Ejected) {
+        // One that answered is there: it does not run this, or would fail in the same way once more.
+        self.out.retain(|host| *host != choice.host);
+        if ejected.is_out(&choice.host, Instant::now()) {
+            self.out.push(choice.host.clone());
+        }
+        self.all.push(choice);
+    }
+
+    /// Leaves out what may be different by now; whether there was such. What is here, and hosts that could not be
+    /// reached, once they are not left alone any more: for that long at least, and longer each time, nothing is sent
+    /// there again.
+    fn forget(&mut self, ejected: &Ejected) -> bool {
+        let (seen, now) = (self.all.len(), Instant::now());
+        let over = |host: &String| self.out.contains(host) && !ejected.is_out(host, now);
+        self.all.retain(|one| one.near != Near::Here && !over(&one.host));
+        self.all.len() < seen
+    }
+}
+
 // === impl Peers ===
 
 impl Peers {
@@ -127,12 +158,13 @@ impl Peers {
         self.secret.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The next choice, which is waited for where there is none.
+    /// The next choice, which is waited for where there is none. A host that could not be reached is one again once it
+    /// was left alone for long enough: it may have stood still for a moment, and be the only one that there is.
     pub(crate) async fn next(
         &self,
         path: &Path,
         of: Option<&Revisions>,
-        tried: &mut Vec<Choice>,
+        tried: &mut Tried,
         until: Instant,
     ) -> Option<Choice> {
         let mut changes = None;
@@ -140,11 +172,11 @@ impl Peers {
             let busy = |name: &str| self.ingress.is_busy(name);
             let of = of.map(|of| of.load());
             if let Some(choice) =
-                path.choose(of.as_ref().map(|of| &***of), tried, &self.ejected, busy)
+                path.choose(of.as_ref().map(|of| &***of), &tried.all, &self.ejected, busy)
             {
                 return Some(choice);
             }
-            if tried.len() >= TRIES {
+            if tried.all.len() >= TRIES {
                 return None;
             }
             let Some(changes) = &mut changes else {
@@ -161,12 +193,8 @@ impl Peers {
             }
             changes.next(left.min(Duration::from_millis(200))).await;
             // Those that failed may be the only ones that there are.
-            if tried.len() < TRIES {
-                let seen = tried.len();
-                tried.retain(|one| one.near != Near::Here);
-                if tried.len() == seen && !path.has_backends() {
-                    tried.clear();
-                }
+            if !tried.forget(&self.ejected) && !path.has_backends() {
+                tried.all.clear();
             }
         }
     }
@@ -324,7 +352,7 @@ impl Outward {
         peer: Peer,
     ) -> Response<ResponseBody> {
         let until = Instant::now() + PATIENCE;
-        let (mut tried, mut last) = (Vec::new(), None);
+        let (mut tried, mut last) = (Tried::default(), None);
         loop {
             let next = self.peers.next(&self.path, Some(&self.revisions), &mut tried, until).await;
             let Some(choice) = next else {
@@ -337,7 +365,7 @@ impl Outward {
                     Err(back) => {
                         request = back;
                         last = Some("it does not run here any more".to_owned());
-                        tried.push(choice);
+                        tried.push(choice, &self.peers.ejected);
                         continue;
                     }
                 }
@@ -355,7 +383,7 @@ impl Outward {
                 Ok(response) => return response.map(ResponseBody::stream),
                 Err((why, nothing_done)) => {
                     tracing::debug!(workload = %self.path.workload, host = choice.host, why, "A host did not answer.");
-                    tried.push(choice);
+                    tried.push(choice, &self.peers.ejected);
                     let again = nothing_done || is_idempotent(&method);
                     let body = match (again, small, take(&slot)) {
                         (false, ..) => None,

@@ -211,7 +211,8 @@ impl Ejected {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_out(&self, host: &str, now: Instant) -> bool {
+    /// Whether it is left alone now.
+    pub(crate) fn is_out(&self, host: &str, now: Instant) -> bool {
         self.lock().get(host).is_some_and(|(until, _)| now < *until)
     }
 

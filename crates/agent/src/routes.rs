@@ -30,7 +30,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::{
     Shared,
     calls::Called,
-    forward::{Outward, Peers},
+    forward::{Outward, Peers, Tried},
     metrics,
     path::{Near, Own, Path, Revisions},
     records::Routes,
@@ -424,7 +424,7 @@ async fn answer(
     mut request: Request<WasiBody>,
 ) -> Result<http::Response<WasiBody>, Error> {
     let peers = &shared.peers;
-    let (mut tried, until) = (Vec::new(), Instant::now() + PATIENCE);
+    let (mut tried, until) = (Tried::default(), Instant::now() + PATIENCE);
     loop {
         let Some(choice) = peers.next(path, None, &mut tried, until).await else {
             return Err(Error::DestinationUnavailable);
@@ -433,7 +433,7 @@ async fn answer(
             match peers.ingress.placed_internal(&choice.name) {
                 Some(next) => return next.handle(request).await,
                 None => {
-                    tried.push(choice);
+                    tried.push(choice, &peers.ejected);
                     continue;
                 }
             }
@@ -453,7 +453,7 @@ async fn answer(
                 if !(empty && may) {
                     return Err(Error::DestinationUnavailable);
                 }
-                tried.push(choice);
+                tried.push(choice, &peers.ejected);
                 let nothing = http_body_util::Empty::new().map_err(|never| match never {});
                 request = Request::from_parts(again, nothing.boxed_unsync());
             }
