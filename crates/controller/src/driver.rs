@@ -3,7 +3,7 @@
 mod listen;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     /// Something happened.
     happened: Notify,
     begun: (u64, Instant),
+    /// Since when hosts are heard.
+    pub(crate) hears: OnceLock<Instant>,
     /// Applications whose status was written here.
     statuses: (mpsc::Sender<AppKey>, AsyncMutex<mpsc::Receiver<AppKey>>),
 }
@@ -92,6 +94,7 @@ impl Controller {
             core: Mutex::new(Core::new(settings)),
             happened: Notify::new(),
             begun: (wall(), Instant::now()),
+            hears: OnceLock::new(),
             statuses: (statuses, AsyncMutex::new(told)),
         });
         let (end, ended) = watch::channel(false);
@@ -104,9 +107,9 @@ impl Controller {
         self.shared.core().term().is_some()
     }
 
-    /// Whether it knows all that is wanted, and answers clients.
+    /// Whether it knows all that is wanted and has had the time to hear of each host, and answers clients.
     pub fn is_current(&self) -> bool {
-        self.shared.core().is_current()
+        self.shared.is_current()
     }
 
     /// Ends it; if it led, another one leads at once. Takes a second or two at most.
@@ -132,6 +135,12 @@ impl Drop for Controller {
 impl Shared {
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it knows all that is wanted, and each host has had the time to say once how it is.
+    pub(crate) fn is_current(&self) -> bool {
+        let heard = self.hears.get().is_some_and(|since| since.elapsed() >= HEARTBEAT);
+        heard && self.core().is_current()
     }
 
     /// Milliseconds since 1970, by a clock that only goes forward, as fast as time does.

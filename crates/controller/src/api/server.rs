@@ -37,12 +37,13 @@ const WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(crate) struct Server(pub(crate) Arc<Shared>);
 
-/// Answers clients, for as long as there is a controller that knows what is wanted.
+/// Answers clients, for as long as there is a controller that knows what is wanted. It begins when each host has had the
+/// time to say how it is: of what it has not heard, a client would be told that it is not there.
 pub(crate) async fn answer(shared: Arc<Shared>) {
     let own = format!("reef.{}.api.>", shared.lattice.name);
     let wadm = crate::wadm::subject(&shared.lattice.name);
     // Who knows nothing yet leaves it to others.
-    while !shared.core().is_current() {
+    while !shared.is_current() {
         sleep(std::time::Duration::from_millis(20)).await;
     }
     let server = Server(shared);

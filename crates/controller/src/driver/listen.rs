@@ -1,12 +1,15 @@
 //! What a controller hears: the store, the hosts, itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::StreamExt as _;
 use reef_bus::{Capacity, Interest, Message, Subscription};
 use reef_lattice::record::{HEARTBEAT, Heartbeat, decode};
 use reef_planner::WorkloadKey;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
 
@@ -39,7 +42,7 @@ pub(super) async fn store(shared: Arc<Shared>) {
 /// Hears hosts.
 pub(super) async fn heartbeats(shared: Arc<Shared>) {
     let subject = format!("reef.{}.heartbeat.*", shared.lattice.name);
-    each(&shared, &subject, BEATS, |messages| {
+    each(&shared, &subject, BEATS, Some(&shared.hears), |messages| {
         let beats: Vec<Heartbeat> = messages
             .iter()
             .filter_map(|message| match decode(message.subject(), message.body()) {
@@ -58,7 +61,7 @@ pub(super) async fn heartbeats(shared: Arc<Shared>) {
 /// Hears of work for workloads of which nothing runs: `namespace/app/workload`.
 pub(super) async fn demand(shared: Arc<Shared>) {
     let subject = format!("reef.{}.demand", shared.lattice.name);
-    each(&shared, &subject, Capacity::default(), |messages| {
+    each(&shared, &subject, Capacity::default(), None, |messages| {
         let wanted: Vec<_> = messages.iter().filter_map(|one| workload(one.body())).collect();
         shared.tell(|core, now| wanted.iter().for_each(|one| core.demand(now, one)));
     })
@@ -81,17 +84,18 @@ pub(super) async fn pulse(shared: Arc<Shared>) {
             sleep(HEARTBEAT / 2).await;
         }
     };
-    let hear = each(&shared, &subject, Capacity::default(), |_| {
+    let hear = each(&shared, &subject, Capacity::default(), None, |_| {
         shared.tell(|core, now| core.pulse(now));
     });
     tokio::join!(say, hear);
 }
 
-/// Has each message about a subject, many at once where they came at once.
+/// Has each message about a subject, many at once where they came at once. `since`: told when they are heard at first.
 async fn each(
     shared: &Shared,
     subject: &str,
     capacity: Capacity,
+    since: Option<&OnceLock<Instant>>,
     mut take: impl FnMut(Vec<Message>),
 ) {
     let Ok(parsed) = subject.parse() else { return };
@@ -99,6 +103,9 @@ async fn each(
     loop {
         match shared.lattice.bus.subscribe(interest.clone()).await {
             Ok(subscription) => {
+                if let Some(since) = since {
+                    since.get_or_init(Instant::now);
+                }
                 while let Some(first) = subscription.next().await {
                     take(batch(first, &subscription));
                 }
