@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use futures::future::try_join_all;
 use reef_bus::{Capacity, Interest, Message};
 use reef_lattice::Lattice;
 use reef_planner::Time;
@@ -22,7 +23,7 @@ use super::{
     },
 };
 use crate::{
-    core::{AppKey, Core, Name},
+    core::{AppKey, Core, Kept, Name},
     driver::Shared,
 };
 
@@ -103,6 +104,23 @@ impl Server {
         self.follow_record(Name::App(AppKey::new(namespace, app))).await
     }
 
+    /// The same, and of what was said of its workloads beside: how many instances they are to have, and their rollouts.
+    async fn follow_workloads(&self, namespace: &str, app: &str) -> Result<(), Fault> {
+        self.follow(namespace, app).await?;
+        let key = AppKey::new(namespace, app);
+        let names: Vec<Name> = {
+            let core = self.core();
+            let records = core.records();
+            let wanted = records.apps.get(&key).and_then(Kept::get).and_then(|app| app.wanted);
+            let revision = wanted.and_then(|number| records.revision_of(&key, number));
+            let workloads = revision.into_iter().flat_map(|revision| revision.workloads.keys());
+            let workloads = workloads.map(|name| key.workload(name));
+            workloads.flat_map(|one| [Name::Scale(one.clone()), Name::Rollout(one)]).collect()
+        };
+        try_join_all(names.into_iter().map(|name| self.follow_record(name))).await?;
+        Ok(())
+    }
+
     /// The same of any record.
     pub(crate) async fn follow_record(&self, name: Name) -> Result<(), Fault> {
         let key = name.key().ok_or_else(|| Fault::invalid(format!("`{name}` is not a name")))?;
@@ -171,7 +189,7 @@ impl Server {
             GetHosts => |GetHosts {}| Ok(self.hosts()),
             GetApps => |asked| Ok(self.apps(&asked)),
             GetPlacements => |asked| Ok(self.placements(&asked)),
-            Describe => |asked| self.follow(&asked.namespace, &asked.app).await.and_then(|()| self.describe(&asked)),
+            Describe => |asked| self.follow_workloads(&asked.namespace, &asked.app).await.and_then(|()| self.describe(&asked)),
             GetHistory => |asked| self.follow(&asked.namespace, &asked.app).await.and_then(|()| self.history(&asked)),
             GetRevision => |asked| self.follow(&asked.namespace, &asked.app).await.and_then(|()| self.revision(&asked)),
             Accept => |asked| super::accept(self, asked, Wants::It).await,
@@ -190,8 +208,8 @@ impl Server {
                 Err(fault) => Err(fault),
             },
             SetSchedule => |asked| self.schedule(&asked).await,
-            GetRollouts => |asked| self.follow(&asked.namespace, &asked.app).await.and_then(|()| self.rollouts(&asked)),
-            SetRollout => |asked| match self.follow(&asked.namespace, &asked.app).await {
+            GetRollouts => |asked| self.follow_workloads(&asked.namespace, &asked.app).await.and_then(|()| self.rollouts(&asked)),
+            SetRollout => |asked| match self.follow_workloads(&asked.namespace, &asked.app).await {
                 Ok(()) => self.rollout(&asked).await,
                 Err(fault) => Err(fault),
             },
