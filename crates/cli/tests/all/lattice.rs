@@ -56,6 +56,17 @@ impl Lattice {
         lattice.heard(hosts.len());
         lattice
     }
+
+    /// With a controller at the first host only: it answers what it has said, where another one may be behind it.
+    pub(crate) fn led(version: Nats, hosts: &[Flags<'_>]) -> Self {
+        let all = hosts.iter().enumerate().map(|(at, (_, flags))| {
+            let controls = (at > 0).then_some("--no-controller");
+            flags.iter().copied().chain(controls).collect::<Vec<&str>>()
+        });
+        let all: Vec<_> = all.collect();
+        let hosts = hosts.iter().zip(&all).map(|((name, _), flags)| (*name, flags.as_slice()));
+        Self::on(version, &hosts.collect::<Vec<_>>())
+    }
 }
 
 impl<B> Lattice<B> {
@@ -132,7 +143,7 @@ impl<B> Lattice<B> {
     /// A folder with guests and a manifest, applied and waited for.
     #[track_caller]
     pub(crate) fn apply(&self, folder: &Path) -> String {
-        self.told(&["apply", folder.to_str().unwrap(), "--wait"])
+        self.told(&["apply", folder.to_str().unwrap(), "--wait", "--timeout", "120s"])
     }
 
     /// Workload, host, instances and ready ones of each placement on a host that is heard of.

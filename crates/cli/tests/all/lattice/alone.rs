@@ -62,7 +62,7 @@ impl Machine {
 
     #[track_caller]
     fn apply(&self, folder: &Path) -> String {
-        self.told(&["apply", folder.to_str().unwrap(), "--wait"])
+        self.told(&["apply", folder.to_str().unwrap(), "--wait", "--timeout", "120s"])
     }
 }
 
@@ -106,7 +106,7 @@ fn one_host_is_a_lattice_that_needs_nothing() {
     let history = machine.json(&["history", "shop"]);
     assert!(history["revisions"].as_array().unwrap().len() >= 2, "{history}");
 
-    machine.told(&["delete", "shop", "--wait"]);
+    machine.told(&["delete", "shop", "--wait", "--timeout", "120s"]);
     eventually("no route", || (host.get("/env").status == 404).then_some(()));
 }
 

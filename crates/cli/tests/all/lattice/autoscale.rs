@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use reef_servers::Nats;
+
 use super::{Lattice, load::Load};
 use crate::{client::Reply, host::folder, support::eventually};
 
@@ -9,15 +11,16 @@ use crate::{client::Reply, host::folder, support::eventually};
 fn manifest(auto: &str) -> String {
     format!(
         "name = 'shop'\n[[workload]]\nname = 'kit'\nsource = 'kit.wasm'\n\
-         trigger.http.route = '/...'\nscale.auto = {{ {auto} }}\n"
+         trigger.http.route = '/...'\nlimits.queue-timeout = '60s'\nscale.auto = {{ {auto} }}\n"
     )
 }
 
 fn start(hosts: &[&str], auto: &str) -> Lattice {
     let hosts: Vec<_> = hosts.iter().map(|name| (*name, &[] as &[&str])).collect();
-    let lattice = Lattice::start(&hosts);
+    let lattice = Lattice::led(Nats::Newest, &hosts);
     let shop = folder(&[("kit.wasm", "p2-http-kit")], &manifest(auto));
     lattice.apply(shop.path());
+    (0..hosts.len()).for_each(|host| drop(lattice.answers(host, "/env")));
     lattice
 }
 
@@ -32,9 +35,10 @@ fn there_are_more_with_more_requests_at_once_and_fewer_with_fewer() {
     lattice.ready(4);
     load.goes_on(50);
     load.ends_well();
-    lattice.ready(1);
-    let apps = lattice.json(&["get", "apps"]);
-    assert_eq!((&apps[0]["phase"], &apps[0]["ready"]), (&"deployed".into(), &1.into()));
+    eventually("one instance, and nothing to do", || {
+        let apps = lattice.json(&["get", "apps"]);
+        (apps[0]["phase"] == "deployed" && apps[0]["ready"] == 1).then_some(())
+    });
 }
 
 #[test]
@@ -85,6 +89,7 @@ fn there_are_as_many_as_a_metric_of_the_guest_needs() {
     let lattice = Lattice::start(&[("one", &[])]);
     let folder = folder(&[("observe.wasm", "p2-observe")], &deep("depth"));
     lattice.apply(folder.path());
+    lattice.answers(0, "/?");
     lattice.ready(1);
     let say = |value: u64| lattice.get(0, &format!("/gauge/{value}")).text();
     assert_eq!(say(25), "Ok(())");

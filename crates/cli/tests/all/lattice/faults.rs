@@ -48,7 +48,7 @@ fn only_in(zone: &str, instances: u32) -> String {
 
 impl<B> Lattice<B> {
     /// Waits until a host answers a request well.
-    fn answers(&self, at: usize, path: &str) -> String {
+    pub(super) fn answers(&self, at: usize, path: &str) -> String {
         eventually("an answer", || {
             let reply = self.get(at, path);
             (reply.status == 200).then(|| reply.text())

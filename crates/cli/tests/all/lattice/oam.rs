@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fs};
 
+use reef_lattice::record::{Assignment, decode};
+use reef_servers::Nats;
+
 use super::Lattice;
-use crate::{
-    client::wait,
-    support::{eventually, guest},
-};
+use crate::{client::wait, support::guest};
 
 /// A manifest in the lattice's folder, where its components stand too.
 fn write(lattice: &Lattice, name: &str, metadata: &str, components: &str) -> String {
@@ -30,7 +30,7 @@ fn write(lattice: &Lattice, name: &str, metadata: &str, components: &str) -> Str
 #[track_caller]
 fn apply(lattice: &Lattice, name: &str, metadata: &str, components: &str) {
     let file = write(lattice, name, metadata, components);
-    lattice.told(&["apply", "-f", &file, "--wait"]);
+    lattice.told(&["apply", "-f", &file, "--wait", "--timeout", "120s"]);
 }
 
 /// A component with a scaler.
@@ -83,7 +83,7 @@ fn spreads_by_weight_and_as_many_on_each_host() {
     let labels = ["zone=us-east-1", "zone=us-west-1"].map(|zone| ["--label", zone]);
     let [east, west] = &labels;
     let lights = ["--label", "zone=us-east-1", "--label", "ledenabled=true"];
-    let lattice = Lattice::start(&[("e", east), ("w", west), ("l", &lights)]);
+    let lattice = Lattice::led(Nats::Newest, &[("e", east), ("w", west), ("l", &lights)]);
     let spread = [("eastcoast", "zone: us-east-1", 80), ("westcoast", "zone: us-west-1", 20)];
     let components = [
         component("userinfo", "hello.wasm", &scaler("spreadscaler", 10, &spread)),
@@ -104,7 +104,7 @@ fn spreads_by_weight_and_as_many_on_each_host() {
     assert_eq!(ready(&lattice, "ledblinky"), on([("l", 1)]));
     assert_eq!(ready(&lattice, "everywhere"), on([("e", 2), ("l", 2)]));
     for host in 0..3 {
-        assert_eq!(lattice.get(host, "/").text(), "hello\n", "host {host}");
+        assert_eq!(lattice.answers(host, "/"), "hello\n", "host {host}");
     }
 }
 
@@ -115,7 +115,8 @@ fn spreads_that_overlap_are_settled_and_stay_so() {
     let west = ["--label", "region=us-west-1"];
     let real = |region| ["--label", region, "--label", "cloud=real"];
     let (first, second) = (real("region=us-east-1"), real("region=us-west-1"));
-    let lattice = Lattice::start(&[("e", &east), ("w", &west), ("re", &first), ("rw", &second)]);
+    let hosts: [(&str, &[&str]); 4] = [("e", &east), ("w", &west), ("re", &first), ("rw", &second)];
+    let lattice = Lattice::led(Nats::Newest, &hosts);
     let spread = [
         ("eastcoast", "region: us-east-1", 25),
         ("westcoast", "region: us-west-1", 25),
@@ -136,8 +137,9 @@ fn spreads_that_overlap_are_settled_and_stay_so() {
         let all = all.as_array().unwrap().iter().map(|host| {
             let id = host["id"].as_str().unwrap();
             let key = reef_lattice::Key::new(&["want", id]).unwrap();
-            let entry = wait(opened.store.get(&key)).unwrap();
-            (id.to_owned(), entry.unwrap().revision)
+            let entry = wait(opened.store.get(&key)).unwrap().unwrap();
+            let assignment: Assignment = decode(id, &entry.value).unwrap();
+            (id.to_owned(), (assignment, entry.revision))
         });
         all.collect::<BTreeMap<_, _>>()
     };
@@ -152,7 +154,16 @@ fn spreads_that_overlap_are_settled_and_stay_so() {
     for _ in 0..12 {
         wait(beats.next()).unwrap();
     }
-    assert_eq!(assigned(), before, "it was acted on");
+    let after = assigned();
+    assert!(after.keys().eq(before.keys()), "{before:?}, then {after:?}");
+    for (host, (told, revision)) in &after {
+        let (was, before) = &before[host];
+        assert_eq!(told.workloads, was.workloads, "{host}: it was acted on");
+        // Who leads from then on writes it once more.
+        if told.term == was.term {
+            assert_eq!(revision, before, "{host}: it was acted on");
+        }
+    }
     assert_eq!(ready(&lattice, "hello"), placed);
 
     // Fewer of them are taken from where they are too many.
@@ -173,21 +184,16 @@ fn link(target: &str) -> String {
 fn components_are_linked_over_hosts_and_to_those_of_another_application() {
     let labels = ["zone=a", "zone=b"].map(|zone| ["--label", zone]);
     let [a, b] = &labels;
-    let lattice = Lattice::start(&[("a", a), ("b", b)]);
+    let lattice = Lattice::led(Nats::Newest, &[("a", a), ("b", b)]);
     let at = |zone: &'static str| scaler("spreadscaler", 1, &[("there", zone, 100)]);
     let http = component("http", "http.wasm", &format!("{}{}", at("zone: a"), link("add")));
     let add = component("add", "add.wasm", &at("zone: b"));
     let server = server("http", "address: 0.0.0.0:8080");
     apply(&lattice, "math", "", &format!("{http}{add}{server}"));
     assert_eq!((ready(&lattice, "http"), ready(&lattice, "add")), (on([("a", 1)]), on([("b", 1)])));
-    let sum = |path: &str| {
-        eventually("the sum", || {
-            let reply = lattice.get(0, path);
-            (reply.status == 200).then(|| reply.text())
-        })
-    };
+    let sum = |path: &str| lattice.answers(0, path);
     assert_eq!(sum("/add/2/40"), "42\n");
-    lattice.told(&["delete", "math", "--wait"]);
+    lattice.told(&["delete", "math", "--wait", "--timeout", "120s"]);
 
     // The same of an application for everybody.
     let shared = "    experimental.wasmcloud.dev/shared: 'true'\n";

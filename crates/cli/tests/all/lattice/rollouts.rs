@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use reef_servers::Nats;
+
 use super::{Lattice, load::Load};
 use crate::host::folder;
 
@@ -19,11 +21,12 @@ fn example(name: &str, version: u32) -> String {
 fn from_one_machine_to_three_zones_and_back_by_the_manifest_alone_no_request_fails() {
     let zones = ["zone=a", "zone=b", "zone=c"].map(|zone| ["--label", zone]);
     let [a, b, c] = &zones;
-    let lattice = Lattice::start(&[("a", a), ("b", b), ("c", c)]);
+    let lattice = Lattice::led(Nats::Newest, &[("a", a), ("b", b), ("c", c)]);
     let shop = folder(&[("kit.wasm", "p2-http-kit")], &example("one.toml", 1));
     lattice.apply(shop.path());
     let addrs: Vec<_> = (0..3).map(|host| lattice.host(host).addr).collect();
 
+    (0..3).for_each(|host| drop(lattice.answers(host, "/env")));
     let load = Load::on(&addrs, "/env", 1);
     let hosts = |lattice: &Lattice| -> Vec<(String, u64)> {
         lattice.placements().into_iter().map(|(_, host, _, ready)| (host, ready)).collect()
