@@ -104,7 +104,7 @@ impl Joining {
         addrs: &[SocketAddr],
     ) -> anyhow::Result<Joined> {
         let lattice = Lattice::open(self.address.as_ref(), &self.folder)?;
-        reached(&lattice).await?;
+        let reached = reached(&lattice).await?;
         self.options.http = self.advertise.take().or_else(|| {
             let first = addrs.first()?;
             let addr = match first.ip().is_unspecified() {
@@ -130,7 +130,8 @@ impl Joining {
             name,
             at,
             controller = controller.is_some(),
-            "Joined the lattice."
+            "{}",
+            if reached { "Joined the lattice." } else { "Runs what it was told last." }
         );
         Ok(Joined { lattice, agent, controller, others: self.address.is_some() })
     }
@@ -206,7 +207,7 @@ fn controls(name: Option<String>, lattice: &Lattice, fetcher: Fetcher) -> reef_c
 }
 
 /// Whether the lattice is there, or may come to be.
-async fn reached(lattice: &Lattice) -> anyhow::Result<()> {
+async fn reached(lattice: &Lattice) -> anyhow::Result<bool> {
     use reef_lattice::Failure::{Denied, Unsupported};
     match tokio::time::timeout(REACHED, lattice.check()).await {
         Ok(Err(failure @ (Unsupported(_) | Denied(_)))) => {
@@ -214,13 +215,13 @@ async fn reached(lattice: &Lattice) -> anyhow::Result<()> {
         }
         Ok(Err(failure)) => {
             tracing::warn!(%failure, "The lattice is not reached yet; it is tried for ever.");
-            Ok(())
+            Ok(false)
         }
         Err(_) => {
             tracing::warn!("The lattice is not reached yet; it is tried for ever.");
-            Ok(())
+            Ok(false)
         }
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => Ok(true),
     }
 }
 

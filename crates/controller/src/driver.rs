@@ -2,6 +2,8 @@
 
 mod listen;
 
+pub(crate) use listen::Outage;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},

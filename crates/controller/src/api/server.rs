@@ -61,9 +61,11 @@ async fn serve(server: Server, subject: String, wadm: bool) {
     };
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
+    let mut outage = crate::driver::Outage::default();
     loop {
         match server.lattice().bus.subscribe(interest.clone()).await {
             Ok(subscription) => {
+                outage.ended();
                 while let Some(message) = subscription.next().await {
                     while tasks.try_join_next().is_some() {}
                     let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -74,7 +76,10 @@ async fn serve(server: Server, subject: String, wadm: bool) {
                     });
                 }
             }
-            Err(error) => tracing::warn!(%error, "Clients of the lattice cannot be heard."),
+            Err(error) if outage.is_to_be_said() => {
+                tracing::warn!(%error, "Clients of the lattice cannot be heard; it is tried again until they can.");
+            }
+            Err(_) => {}
         }
         sleep(std::time::Duration::from_millis(250)).await;
     }

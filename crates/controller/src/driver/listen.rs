@@ -15,6 +15,8 @@ use super::Shared;
 
 /// Before something that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How often it is said that something goes on failing.
+const SAID: Duration = Duration::from_secs(60);
 /// What may wait of heartbeats: a second's of a large lattice.
 const BEATS: Capacity = Capacity { messages: 20_000, bytes: 128 << 20 };
 /// What is told to the core at once.
@@ -22,9 +24,11 @@ const BATCH: usize = 1024;
 
 /// Follows the store.
 pub(super) async fn store(shared: Arc<Shared>) {
+    let mut outage = Outage::default();
     loop {
         match shared.lattice.store.watch(&[""]).await {
             Ok(changes) => {
+                outage.ended();
                 let mut changes = changes.ready_chunks(BATCH);
                 while let Some(batch) = changes.next().await {
                     shared.tell(|core, now| {
@@ -32,7 +36,10 @@ pub(super) async fn store(shared: Arc<Shared>) {
                     });
                 }
             }
-            Err(failure) => tracing::warn!(%failure, "The lattice's store cannot be followed."),
+            Err(failure) if outage.is_to_be_said() => {
+                tracing::warn!(%failure, "The lattice's store cannot be followed; it is tried again until it can.");
+            }
+            Err(_) => {}
         }
         shared.tell(|core, now| core.change(now, &reef_lattice::Change::Lost));
         sleep(AGAIN).await;
@@ -100,9 +107,11 @@ async fn each(
 ) {
     let Ok(parsed) = subject.parse() else { return };
     let interest = Interest { name: "controller".into(), subject: parsed, queue: None, capacity };
+    let mut outage = Outage::default();
     loop {
         match shared.lattice.bus.subscribe(interest.clone()).await {
             Ok(subscription) => {
+                outage.ended();
                 if let Some(since) = since {
                     since.get_or_init(Instant::now);
                 }
@@ -110,9 +119,30 @@ async fn each(
                     take(batch(first, &subscription));
                 }
             }
-            Err(error) => tracing::warn!(%error, subject, "The lattice's bus cannot be heard."),
+            Err(error) if outage.is_to_be_said() => {
+                tracing::warn!(%error, subject, "The lattice's bus cannot be heard; it is tried again until it can.");
+            }
+            Err(_) => {}
         }
         sleep(AGAIN).await;
+    }
+}
+
+/// What fails for a while, and is said seldom.
+#[derive(Default)]
+pub(crate) struct Outage(Option<Instant>);
+
+impl Outage {
+    pub(crate) fn is_to_be_said(&mut self) -> bool {
+        let is = self.0.is_none_or(|said| said.elapsed() >= SAID);
+        if is {
+            self.0 = Some(Instant::now());
+        }
+        is
+    }
+
+    pub(crate) fn ended(&mut self) {
+        self.0 = None;
     }
 }
 
