@@ -63,6 +63,26 @@ impl<B> Lattice<B> {
         })
     }
 
+    /// Has a host lead: who does instead stands still for a while.
+    fn has_lead(&self, witness: &Witness, names: &[&str], at: usize) {
+        eventually("that host to lead", || {
+            let (leading, term) = (self.leading(witness, names), witness.term());
+            if leading == at {
+                return Some(());
+            }
+            self.host(leading).signal("STOP");
+            witness.led_after(term);
+            self.host(leading).signal("CONT");
+            None
+        });
+    }
+
+    /// Waits until an application is as it is wanted, for as long as a machine may take that is busy with other things.
+    #[track_caller]
+    fn is_deployed(&self, app: &str) {
+        self.told(&["wait", app, "--timeout", "120s"]);
+    }
+
     /// Numbers of the revisions of an application that are kept, and which of them is wanted.
     fn history(&self, app: &str) -> (Vec<u64>, Option<u64>) {
         let history = self.json(&["history", app]);

@@ -83,7 +83,7 @@ fn an_artifact_that_cannot_be_had_is_said_and_tried_again_until_it_can() {
     lattice.ready(1);
 
     witness.wait(objects.put(&digest, &file)).unwrap();
-    lattice.told(&["wait", "shop"]);
+    lattice.is_deployed("shop");
     lattice.ready(2);
     witness.settled();
 }

@@ -129,7 +129,7 @@ fn what_does_not_fit_on_a_disk_is_said_and_runs_once_there_is_room() {
 
     drop(file);
     std::fs::remove_file(&filler).unwrap();
-    lattice.told(&["wait", "shop"]);
+    lattice.is_deployed("shop");
     eventually("the new version", || {
         (0..2).all(|host| lattice.get(host, "/env").text() == "env VERSION=2\n").then_some(())
     });

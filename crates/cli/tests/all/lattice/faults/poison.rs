@@ -19,8 +19,8 @@ fn records_and_requests_that_make_no_sense_hold_up_nobody() {
     let witness = Witness::start(&lattice.url);
     let shop = kit_folder("scale.instances = 2");
     lattice.apply(shop.path());
+    (0..2).for_each(|host| drop(lattice.answers(host, "/env")));
     let load = Load::on(&[lattice.host(0).addr, lattice.host(1).addr], "/env", 1);
-    (0..2).for_each(|host| assert_eq!(lattice.get(host, "/env").status, 200));
 
     // What the leader writes comes to be as it was; some of it in the next term.
     let two = witness.id("two");
@@ -115,7 +115,7 @@ fn a_workload_that_cannot_start_is_tried_ever_more_rarely_and_others_go_on() {
     let witness = Witness::start(&lattice.url);
     let shop = kit_folder("scale.instances = 2");
     lattice.apply(shop.path());
-    (0..2).for_each(|host| assert_eq!(lattice.get(host, "/env").status, 200));
+    (0..2).for_each(|host| drop(lattice.answers(host, "/env")));
     let load = Load::on(&[lattice.host(0).addr, lattice.host(1).addr], "/env", 1);
     // A directory that every host has to have, and that is not there any more when one comes that is to run it.
     let place = lattice.dir.path().join("place");
@@ -145,7 +145,7 @@ fn a_workload_that_cannot_start_is_tried_ever_more_rarely_and_others_go_on() {
     load.goes_on(100);
 
     std::fs::create_dir(&place).unwrap();
-    lattice.told(&["wait", "broken"]);
+    lattice.is_deployed("broken");
     lattice.answers(0, "/broken");
     load.ends_well();
     witness.settled();

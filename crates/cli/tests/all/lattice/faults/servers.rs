@@ -21,7 +21,7 @@ fn what_was_acknowledged_is_there_after_nats_was_killed_and_hosts_go_on_meanwhil
     let shop = kit_folder(SCALE);
     lattice.apply(shop.path());
     let addrs: Vec<_> = (0..3).map(|host| lattice.host(host).addr).collect();
-    (0..3).for_each(|host| assert_eq!(lattice.get(host, "/env").status, 200));
+    (0..3).for_each(|host| drop(lattice.answers(host, "/env")));
     let load = Load::on(&addrs, "/env", 1);
 
     // It is killed while one version after the other is accepted.
@@ -52,7 +52,7 @@ fn what_was_acknowledged_is_there_after_nats_was_killed_and_hosts_go_on_meanwhil
     let wanted = wanted.unwrap();
     assert!(wanted >= u64::from(acknowledged), "{wanted}, and {acknowledged} was acknowledged");
     assert_eq!(kept.last(), Some(&wanted), "{kept:?}");
-    lattice.told(&["wait", "shop"]);
+    lattice.is_deployed("shop");
     load.goes_on(100);
     load.ends_well();
     witness.settled();
@@ -76,7 +76,7 @@ fn of_three_servers_one_may_go_and_without_two_hosts_go_on_as_they_are() {
     let shop = kit_folder(SCALE);
     lattice.apply(shop.path());
     let addrs: Vec<_> = (0..3).map(|host| lattice.host(host).addr).collect();
-    (0..3).for_each(|host| assert_eq!(lattice.get(host, "/env").status, 200));
+    (0..3).for_each(|host| drop(lattice.answers(host, "/env")));
     let load = Load::on(&addrs, "/env", 1);
 
     lattice.bus.kill(0);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -40,6 +40,8 @@ struct Seen {
     revisions: BTreeMap<Key, u64>,
     /// Terms, with who began them.
     terms: BTreeMap<u64, String>,
+    /// Each time that one was begun or renewed, and when that was seen.
+    renewed: Vec<(u64, Instant)>,
     /// Of each assignment and route: by which term it was written, and what revision it became.
     led: Vec<(Key, u64, u64)>,
     assigned: BTreeSet<(String, String)>,
@@ -63,6 +65,7 @@ impl Witness {
             last: Vec::new(),
             revisions: BTreeMap::new(),
             terms: BTreeMap::new(),
+            renewed: Vec::new(),
             led: Vec::new(),
             assigned: BTreeSet::new(),
             names: BTreeMap::new(),
@@ -75,7 +78,8 @@ impl Witness {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap()
+        // A check that failed has changed nothing, and what was seen is shown then.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn wait<T>(&self, what: impl Future<Output = T>) -> T {
@@ -134,6 +138,18 @@ impl Witness {
     /// The term that began last.
     pub(crate) fn term(&self) -> u64 {
         self.seen().terms.last_key_value().map_or(0, |(term, _)| *term)
+    }
+
+    /// Fails if somebody, from this term on, took over from one who renewed the lease: that is for two seconds, and is
+    /// renewed four times in them.
+    #[track_caller]
+    pub(crate) fn led_on(&self, term: u64) {
+        let seen = self.seen();
+        let from = seen.renewed.iter().position(|(of, _)| *of == term).unwrap();
+        for pair in seen.renewed[from..].windows(2) {
+            let (gap, changed) = (pair[1].1 - pair[0].1, pair[0].0 != pair[1].0);
+            assert!(!changed || gap > Duration::from_secs(1), "{pair:?}: taken over after {gap:?}");
+        }
     }
 
     /// Waits until somebody leads in a later term.
@@ -277,6 +293,7 @@ impl Seen {
                 if let Ok(leader) = record::decode::<Leader>("", &value) {
                     let term = if leader.term == 0 { revision } else { leader.term };
                     self.terms.insert(term, leader.holder);
+                    self.renewed.push((term, Instant::now()));
                 }
             }
             kind::WANT => {
