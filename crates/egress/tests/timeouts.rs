@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, StreamBody};
 use reef_egress::{BoxError, Lookup, LookupError, Resolve, SendError, SystemResolver, Timeouts};
 use support::{client, client_with, get};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -146,8 +146,9 @@ async fn a_body_that_drips() {
         tcp
     })
     .await;
-    let timeouts = Timeouts { total: SHORT * 2, between_bytes: SHORT, ..Timeouts::default() };
-    assert_eq!(outcome(addr, "http", timeouts).await, Err(SendError::Timeout(SHORT * 2)));
+    let total = Duration::from_secs(4);
+    let timeouts = Timeouts { total, between_bytes: total / 2, ..Timeouts::default() };
+    assert_eq!(outcome(addr, "http", timeouts).await, Err(SendError::Timeout(total)));
 }
 
 /// The clock of the first byte starts with the last piece of a request, not with its first.
@@ -159,11 +160,12 @@ async fn a_slow_upload_is_not_a_slow_server() {
     })
     .await;
     let pieces = futures::stream::unfold(0, |sent| async move {
-        tokio::time::sleep(SHORT).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         (sent < 6).then(|| (Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"ab"))), sent + 1))
     });
     let request = Request::post(server.url("/")).body(StreamBody::new(pieces.boxed())).unwrap();
-    let timeouts = Timeouts { first_byte: SHORT * 4, ..Timeouts::default() };
+    // Shorter than the whole upload, longer than what the last piece may be held up.
+    let timeouts = Timeouts { first_byte: Duration::from_secs(3), ..Timeouts::default() };
     let response = client(&[&server.grant()]).send(request, timeouts).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "12");
 }
@@ -188,7 +190,10 @@ async fn a_server_that_hangs_up() {
 
 #[tokio::test]
 async fn a_port_nobody_listens_on() {
-    let addr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Kept, so that nobody else listens there meanwhile.
+    let kept = TcpSocket::new_v4().unwrap();
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = kept.local_addr().unwrap();
     let error = outcome(addr, "http", Timeouts::default()).await.unwrap_err();
     assert_eq!(error, SendError::ConnectionRefused { authority: addr.to_string() });
 }

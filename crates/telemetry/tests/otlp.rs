@@ -212,7 +212,8 @@ fn a_receiver_that_never_answers_delays_nobody() {
 
 #[test]
 fn spans_for_a_receiver_that_is_down_are_counted_as_lost() {
-    let mut config = config(&receiver::closed_port());
+    let (_kept, url) = receiver::closed_port();
+    let mut config = config(&url);
     traces(&mut config).timeout = Duration::from_millis(100);
     let telemetry = Telemetry::start(Some(&config)).unwrap();
     drop(serve_one(telemetry.tracer(), &HeaderMap::new()));

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 use crate::client::RUNTIME;
 
@@ -55,9 +56,12 @@ impl Origin {
         Self { addr, log }
     }
 
-    /// An address where nobody listens.
-    pub(crate) fn closed() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    /// An address where nobody listens, as long as the socket is kept.
+    pub(crate) fn closed() -> (TcpSocket, SocketAddr) {
+        let kept = TcpSocket::new_v4().unwrap();
+        kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = kept.local_addr().unwrap();
+        (kept, addr)
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -329,11 +329,12 @@ fn each_route_has_its_workload() {
 #[test]
 fn instances_are_fresh_for_0_2_and_reused_for_0_3() {
     let served = |name: &str, flags: &[&str]| {
-        let server = Server::guest(name, flags);
+        let server = Server::guest(name, &[&["--workers", "1"][..], flags].concat());
         let counts: Vec<u64> = wait(async {
-            let mut connection = Connection::open(server.addr, Version::H1).await;
             let mut counts = Vec::new();
             for _ in 0..6 {
+                // On the same one the next request may be there before the instance has had its turn.
+                let mut connection = Connection::open(server.addr, Version::H1).await;
                 let reply = connection.get("/count").await.unwrap();
                 counts.push(reply.text().trim().parse().unwrap());
             }
@@ -365,7 +366,12 @@ fn instances_for_eight(name: &str, flags: &[&str]) -> f64 {
         open.push(client);
         server.wait_for_metric("reef_requests_in_flight", |requests| requests == f64::from(count));
     }
-    server.metric("reef_instances_created_total", "")
+    // In progress is a request from before it is given to an instance.
+    eventually("an instance for each", || {
+        let created = server.metric("reef_instances_created_total", "");
+        let reused = server.metric("reef_instances_reused_total", "");
+        (created + reused >= 8.0).then_some(created)
+    })
 }
 
 #[test]
@@ -441,10 +447,12 @@ fn sigterm_lets_requests_finish_and_takes_no_new_ones() {
         let mut server = Server::guest(kit, &[]);
         let (addr, admin) = (server.addr, server.admin);
         assert_eq!(crate::client::get(admin, "/readyz").status, 200);
-        let in_flight: Vec<_> = BOTH
-            .iter()
-            .map(|version| std::thread::spawn(move || get_over(*version, addr, "/sleep?ms=3000")))
-            .collect();
+        // In progress for as long as their bodies are not at an end.
+        let in_flight = BOTH.map(|version| {
+            let (send, body) = fed();
+            let asked = request("POST", "/echo", body);
+            (send, std::thread::spawn(move || ask(version, addr, asked)))
+        });
         server.wait_for_metric("reef_requests_in_flight", |requests| requests == 2.0);
         server.signal("TERM");
         eventually("the listener's end", || {
@@ -454,7 +462,9 @@ fn sigterm_lets_requests_finish_and_takes_no_new_ones() {
         let ready = crate::client::get(admin, "/readyz");
         assert_eq!(ready.status, 503, "{ready:?}");
         assert_eq!(crate::client::get(admin, "/healthz").status, 200);
-        for client in in_flight {
+        for (send, client) in in_flight {
+            send.send(Frame::data("awake\n".into())).unwrap();
+            drop(send);
             let reply = client.join().unwrap();
             assert_eq!((reply.status, &*reply.text()), (200, "awake\n"), "{kit}");
         }

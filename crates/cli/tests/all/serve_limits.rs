@@ -66,7 +66,7 @@ fn a_deadline_ends_a_wagi_handler() {
 #[test]
 fn a_deadline_does_not_cut_an_answer_that_keeps_coming() {
     for kit in KITS {
-        let server = Server::guest(kit, &["--deadline", "1s"]);
+        let server = Server::guest(kit, &["--deadline", "4s"]);
         wait(async {
             let (send, body) = fed();
             let mut connection = Connection::open(server.addr, Version::H1).await;
@@ -74,7 +74,7 @@ fn a_deadline_does_not_cut_an_answer_that_keeps_coming() {
             let mut body =
                 connection.send(request("POST", "/echo", body)).await.unwrap().into_body();
             let start = Instant::now();
-            while start.elapsed() < Duration::from_secs(3) {
+            while start.elapsed() < Duration::from_secs(9) {
                 assert_eq!(crate::client::read(&mut body, 1).await.unwrap(), b"x", "{kit}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 send.send(Frame::data("x".into())).unwrap();
@@ -125,12 +125,26 @@ fn asking(server: &Server, path: &'static str) -> JoinHandle<u16> {
     thread::spawn(move || get(addr, path).status)
 }
 
+/// A request in progress until it is let go.
+fn held(server: &Server) -> Raw {
+    let mut client = Raw::connect(server.addr);
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\n";
+    client.send(format!("{head}x"));
+    client
+}
+
+fn let_go(mut client: Raw) {
+    client.send("yz");
+    let said = client.rest();
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+}
+
 #[test]
 fn what_does_not_fit_in_the_queue_is_told_to_come_back() {
     for kit in KITS {
-        let flags = ["--max-requests", "1", "--max-queue", "1", "--queue-timeout", "1s"];
+        let flags = ["--max-requests", "1", "--max-queue", "1", "--queue-timeout", "10s"];
         let server = Server::guest(kit, &flags);
-        let first = asking(&server, "/sleep?ms=4000");
+        let first = held(&server);
         server.wait_for_metric("reef_requests_in_flight", |requests| requests == 1.0);
         let addr = server.addr;
         let second = thread::spawn(move || get(addr, "/"));
@@ -141,10 +155,10 @@ fn what_does_not_fit_in_the_queue_is_told_to_come_back() {
         assert!(third.text().contains("max_queue"), "{}", third.text());
         // Room to wait in, but not for so long.
         let second = second.join().unwrap();
-        assert_eq!((second.status, second.header("retry-after")), (503, "1"), "{second:?}");
+        assert_eq!((second.status, second.header("retry-after")), (503, "10"), "{second:?}");
         assert!(second.text().contains("max_wait"), "{}", second.text());
         // A queue that moves in time loses nobody.
-        assert_eq!(first.join().unwrap(), 200);
+        let_go(first);
         let waiting = asking(&server, "/sleep?ms=100");
         assert_eq!(waiting.join().unwrap(), 200);
         assert_eq!(server.metric("reef_requests_refused_total", ""), 2.0);
@@ -155,11 +169,15 @@ fn what_does_not_fit_in_the_queue_is_told_to_come_back() {
 fn a_queue_that_moves_in_time_loses_nobody() {
     let flags = ["--max-requests", "2", "--max-queue", "30", "--queue-timeout", "60s"];
     let server = Server::guest("p3-http-kit", &flags);
+    let first = [held(&server), held(&server)];
+    server.wait_for_metric("reef_requests_in_flight", |requests| requests == 2.0);
     let all: Vec<_> = (0..30).map(|_| asking(&server, "/sleep?ms=50")).collect();
+    server.wait_for_metric("reef_requests_queued", |requests| requests == 30.0);
+    first.into_iter().for_each(let_go);
     for one in all {
         assert_eq!(one.join().unwrap(), 200);
     }
-    assert!(server.metric("reef_queue_duration_seconds_sum", "") > 0.5, "they waited");
+    assert!(server.metric("reef_queue_duration_seconds_sum", "") > 0.0, "they waited");
     assert_eq!(server.metric("reef_requests_refused_total", ""), 0.0);
 }
 
@@ -167,15 +185,15 @@ fn a_queue_that_moves_in_time_loses_nobody() {
 fn a_client_that_leaves_the_queue_makes_room() {
     let flags = ["--max-requests", "1", "--max-queue", "1", "--queue-timeout", "60s"];
     let server = Server::guest("p3-http-kit", &flags);
-    let first = asking(&server, "/sleep?ms=3000");
+    let first = held(&server);
     server.wait_for_metric("reef_requests_in_flight", |requests| requests == 1.0);
     let mut impatient = Raw::connect(server.addr);
     impatient.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     server.wait_for_metric("reef_requests_queued", |requests| requests == 1.0);
     drop(impatient);
+    let_go(first);
     server.wait_for_metric("reef_requests_queued", |requests| requests == 0.0);
     assert_eq!(get(server.addr, "/").status, 200);
-    assert_eq!(first.join().unwrap(), 200);
 }
 
 #[test]
@@ -247,7 +265,7 @@ fn headers_targets_and_bodies_over_the_limit_are_refused() {
 
 #[test]
 fn connections_over_the_limit_are_told_and_idle_ones_closed() {
-    let server = Server::guest("p3-http-kit", &["--max-connections", "4", "--idle-timeout", "2s"]);
+    let server = Server::guest("p3-http-kit", &["--max-connections", "4", "--idle-timeout", "10s"]);
     let mut idle: Vec<_> = (0..4).map(|_| Raw::connect(server.addr)).collect();
     for client in &mut idle {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -358,7 +376,7 @@ fn requests_that_spin_leave_other_workloads_alone() {
 #[test]
 fn a_request_that_spins_in_a_shared_instance_breaks_no_innocent_one() {
     // One worker: everything would go to the one instance that spins.
-    let flags = ["--workers", "1", "--deadline", "1s"];
+    let flags = ["--workers", "1", "--deadline", "5s"];
     let server = Server::guest("p3-http-kit", &flags);
     light(&server, Version::H1, "/", "http kit, WASI 0.3\n", 10);
     for _ in 0..3 {

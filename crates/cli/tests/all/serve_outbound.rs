@@ -59,7 +59,7 @@ fn connections_to_an_origin_are_used_again() {
 
 #[test]
 fn an_origin_that_is_not_there_or_never_answers_is_given_up() {
-    let closed = Origin::closed();
+    let (_kept, closed) = Origin::closed();
     let silent = Origin::start(Behaviour::Silent);
     for kit in KITS {
         let server = granted(kit, closed, &[]);

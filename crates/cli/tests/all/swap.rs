@@ -95,7 +95,8 @@ fn only_what_changed_is_made_anew() {
     let manifest = |version: u32| {
         versioned(
             version,
-            "[[workload]]\nname = 'other'\nsource = 'other.wasm'\nscale = { reuse = 1000 }\n\
+            "[[workload]]\nname = 'other'\nsource = 'other.wasm'\n\
+             scale = { reuse = 1000, idle = '10m' }\n\
              trigger.http.route = 'other.test/...'\n",
         )
     };
@@ -161,7 +162,7 @@ fn what_is_not_ready_takes_no_traffic_and_the_old_one_goes_on() {
         ),
         (
             &format!(
-                "[[workload]]\nname = 'b'\nsource = 'kit.wasm'\nready.path = '/status?code=503'\nready.within = '300ms'\n{route}\n"
+                "[[workload]]\nname = 'b'\nsource = 'kit.wasm'\nready.path = '/status?code=503'\nready.within = '3s'\n{route}\n"
             ),
             "shop/b is not ready: it answered with status 503, asked at /status?code=503",
         ),
@@ -261,7 +262,8 @@ fn what_changes_nothing_is_no_revision() {
 
 #[test]
 fn one_workload_is_restarted_though_the_others_files_are_gone() {
-    let extra = "[[workload]]\nname = 'other'\nsource = 'other.wasm'\nscale = { reuse = 1000 }\n\
+    let extra = "[[workload]]\nname = 'other'\nsource = 'other.wasm'\n\
+        scale = { reuse = 1000, idle = '10m' }\n\
         trigger.http.route = '/count'\n";
     let guests = [("kit.wasm", "p2-http-kit"), ("other.wasm", "p3-http-kit")];
     let host = Host::with(folder(&guests, &versioned(1, extra)), &["--workers", "1"]);

@@ -186,7 +186,7 @@ fn test_components_ask_the_application() {
 
     fs::copy(guest("p1-trap"), tests.join("fails.wasm")).unwrap();
     fs::copy(guest("p1-spin"), tests.join("spins.wasm")).unwrap();
-    let ended = test(dir.path(), &["--deadline", "1s"]);
+    let ended = test(dir.path(), &["--deadline", "10s"]);
     assert_eq!(ended.status(), 1, "{ended:?}");
     for part in [
         "test tests/asks.wasm ... ok (",

@@ -119,5 +119,5 @@ fn a_server_that_stalls_in_the_handshake_is_given_up() {
     let host = Host::start(folder(GUESTS, &manifest(&format!("egress = ['{addr}']"))));
     let begun = Instant::now();
     is_refused(&host, addr, "localhost", "the handshake was not done within 5s");
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }

@@ -159,7 +159,7 @@ pub(crate) async fn fetch(client: &Client, url: &str) -> Result<String, SendErro
 
 /// Waits until a condition holds.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+    let waited = tokio::time::timeout(Duration::from_secs(120), async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 use super::*;
 
+/// Reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 #[test]
 fn work_runs_on_the_worker_asked_for() {
     let workers = Workers::start(3, "t").unwrap();
@@ -13,12 +16,12 @@ fn work_runs_on_the_worker_asked_for() {
         });
     }
     for _ in 0..3 {
-        let (index, current, name) = receive.recv_timeout(Duration::from_secs(10)).unwrap();
+        let (index, current, name) = receive.recv_timeout(PATIENCE).unwrap();
         assert_eq!(current, Some(index));
         assert_eq!(name, Some(format!("t-{index}")));
     }
     assert_eq!(Workers::current(), None);
-    assert!(workers.shutdown(Duration::from_secs(10)));
+    assert!(workers.shutdown(PATIENCE));
 }
 
 #[test]
@@ -35,12 +38,9 @@ fn shutdown_drops_tasks_and_does_not_wait_for_a_stuck_one() {
         started.send(()).unwrap();
         let _ = stuck.recv();
     });
-    start.recv_timeout(Duration::from_secs(10)).unwrap();
+    start.recv_timeout(PATIENCE).unwrap();
     assert!(!workers.shutdown(Duration::from_millis(50)), "worker 1 is stuck");
-    assert_eq!(
-        dropped.recv_timeout(Duration::from_secs(10)),
-        Err(mpsc::RecvTimeoutError::Disconnected)
-    );
+    assert_eq!(dropped.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
     drop(release);
 }
 

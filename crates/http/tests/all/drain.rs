@@ -41,19 +41,20 @@ fn what_does_not_finish_is_cut_at_the_deadline() {
     assert_eq!(server.drained(), DrainReport { completed: 0, cut: 2 });
     assert!(begun.elapsed() >= Duration::from_millis(200));
     assert_eq!(stuck.rest(), "");
-    let stats = server.stats();
-    assert_eq!((stats.connections_open, stats.requests_in_flight), (0, 0));
+    server.wait("the end of both", |stats| {
+        (stats.connections_open, stats.requests_in_flight) == (0, 0)
+    });
     assert!(server.workers.shutdown(Duration::from_secs(10)));
 }
 
 #[test]
 fn an_idle_server_drains_at_once() {
-    let mut server = TestServer::start();
+    let mut server = TestServer::with(|config| config.drain_timeout = Duration::from_secs(600));
     let _idle: Vec<_> = (0..50).map(|_| Client::connect(server.addr)).collect();
     server.wait("the connections", |stats| stats.connections_open == 50);
     let begun = Instant::now();
     assert_eq!(server.drained(), DrainReport::default());
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 #[test]

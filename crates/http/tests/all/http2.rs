@@ -177,15 +177,19 @@ async fn a_stream_that_the_client_resets_is_dropped() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     answer.abort();
-    while server.stats().requests_in_flight > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(server.workers.requests(0) + server.workers.requests(1), 0);
+    let requests = || server.workers.requests(0) + server.workers.requests(1);
+    wait(
+        "its end",
+        || server.stats().requests_in_flight == 0 && requests() == 0,
+        || format!("{:?}, {} on the workers", server.stats(), requests()),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_closed() {
-    let server = TestServer::with(|config| config.limits.idle_timeout = SHORT);
+    // Long enough for a busy machine to ask within it.
+    let idle = Duration::from_secs(3);
+    let server = TestServer::with(|config| config.limits.idle_timeout = idle);
     let (mut sender, connection) = connect(&server).await;
     let response = in_time(sender.send_request(get("/x"))).await.unwrap();
     assert_eq!(text(response).await, "hello /x");

@@ -27,7 +27,7 @@ fn one_connection_too_many_is_told_so() {
 #[test]
 fn a_full_queue_and_a_long_wait_are_answered_503() {
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
-    let admission = Admission::new(1, 1, Duration::from_millis(300));
+    let admission = Admission::new(1, 1, Duration::from_secs(5));
     let handler = HandlerFn({
         let (gate, admission) = (Arc::clone(&gate), admission.clone());
         move |_request, _peer| {

@@ -17,8 +17,9 @@ use reef_http::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-/// Longer than anything here takes: reached only by a test that fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything here takes, also on a machine that is busy with other things: reached only
+/// by a test that fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the test handler has seen, and the gate that some of its paths wait at.
 #[derive(Debug)]

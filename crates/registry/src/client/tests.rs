@@ -40,7 +40,7 @@ fn client(outside: &[SocketAddr]) -> Client {
     let all: Vec<_> = all.iter().map(String::as_str).collect();
     let insecure = ["169.254.169.254", "10.1.2.3", "[fd00::1]", "metadata.localhost"];
     let insecure = insecure.map(str::to_owned).to_vec();
-    let connect = Duration::from_millis(200);
+    let connect = Duration::from_secs(5);
     Client::reaching(&Config { insecure, connect, ..Config::default() }, &all)
 }
 

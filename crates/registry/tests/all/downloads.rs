@@ -1,5 +1,7 @@
 //! `https://…`, and `http://…` from this machine.
 
+use std::time::Duration;
+
 use reef_artifact::Digest;
 
 use crate::{
@@ -8,6 +10,8 @@ use crate::{
 };
 
 const WASM: &[u8] = b"\0asm\x01\0\0\0";
+/// The patience with a server that says nothing on purpose; with others there is the usual one.
+const STALL: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn what_has_a_digest_is_fetched_once() {
@@ -77,7 +81,8 @@ async fn another_digest_is_refused_and_both_are_said() {
 
 #[tokio::test]
 async fn what_passes_is_tried_again() {
-    let kit = Kit::new();
+    let mut kit = Kit::new();
+    let usual = kit.config.stall;
     let server = Server::start(|request| match (&*request.path, request.before) {
         ("/500", 0) => status(500),
         ("/429", 0) => Reply::Full(429, vec![("retry-after", "0".into())], Vec::new()),
@@ -90,6 +95,7 @@ async fn what_passes_is_tried_again() {
     })
     .await;
     for path in ["/500", "/429", "/cut", "/none", "/nonsense", "/stall", "/silent"] {
+        kit.config.stall = if matches!(path, "/stall" | "/silent") { STALL } else { usual };
         let fetched = kit.fetch(&server.url(path), None).await;
         assert_eq!(fetched.unwrap().bytes, WASM, "{path}");
         assert_eq!(server.asked(), [path, path]);
@@ -101,6 +107,7 @@ async fn what_does_not_pass_ends_and_says_what_happened() {
     let mut kit = Kit::new();
     kit.config.largest = 64 << 10;
     kit.config.tries = 2;
+    let usual = kit.config.stall;
     let head = |more: &str| format!("HTTP/1.1 200 OK\r\n{more}\r\n").into_bytes();
     let server = Server::start(move |request| match &*request.path {
         "/500" => status(500),
@@ -120,19 +127,20 @@ async fn what_does_not_pass_ends_and_says_what_happened() {
         ("/401", 1, "401 Unauthorized: Reef logs in to OCI registries only"),
         ("/404", 1, "has no http://"),
         ("/204", 1, "204 No Content"),
-        ("/slow", 2, "stalled for 300ms"),
+        ("/slow", 2, "stalled for 2s"),
         ("/cut", 2, "the connection was closed"),
         ("/endless", 1, "is larger than 64KiB"),
         ("/large", 1, "is larger than 64KiB"),
         ("/packed", 1, "content-encoding gzip"),
     ] {
+        kit.config.stall = if path == "/slow" { STALL } else { usual };
         let error = kit.fetch(&server.url(path), None).await.unwrap_err().to_string();
         assert!(error.contains(part), "{path}: {error}");
         assert!(error.contains(path), "{error}");
         assert_eq!(server.asked().len(), tries, "{path}");
     }
     // The whole has a deadline, too.
-    kit.config.whole = std::time::Duration::from_millis(100);
+    kit.config.whole = Duration::from_millis(100);
     let error = kit.fetch(&server.url("/slow"), None).await.unwrap_err().to_string();
     assert!(error.contains("100ms"), "{error}");
 }
@@ -173,7 +181,7 @@ async fn redirects_are_followed_so_far() {
 #[tokio::test]
 async fn nothing_is_sent_unencrypted_to_another_machine_unless_it_is_named() {
     let mut kit = Kit::new();
-    kit.config.connect = std::time::Duration::from_millis(50);
+    kit.config.connect = Duration::from_millis(50);
     kit.config.tries = 1;
     let error = kit.fetch("http://192.0.2.1/a.wasm", None).await.unwrap_err().to_string();
     assert!(error.contains("is not encrypted") && error.contains("https"), "{error}");

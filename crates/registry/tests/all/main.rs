@@ -6,10 +6,7 @@ mod downloads;
 mod oci;
 mod server;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use reef_artifact::Digest;
 use reef_registry::{Config, Error, Fetched, Place, Progress, Registry, Transfer};
@@ -68,11 +65,7 @@ impl Transfer for Line {
 impl Kit {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            store: Some(folder.path().join("artifacts")),
-            stall: Duration::from_millis(300),
-            ..Config::default()
-        };
+        let config = Config { store: Some(folder.path().join("artifacts")), ..Config::default() };
         Self { folder, config, told: Told::default() }
     }
 

@@ -22,6 +22,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
 #[derive(Clone, Copy)]
@@ -113,10 +114,12 @@ impl Receiver {
     }
 }
 
-/// A URL where nobody listens.
-pub(crate) fn closed_port() -> String {
-    let address = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    format!("http://{address}/v1/traces")
+/// A URL where nobody listens, as long as the socket is kept.
+pub(crate) fn closed_port() -> (TcpSocket, String) {
+    let kept = TcpSocket::new_v4().unwrap();
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = kept.local_addr().unwrap();
+    (kept, format!("http://{address}/v1/traces"))
 }
 
 fn spans(requests: &[Received]) -> Vec<Span> {

@@ -208,5 +208,5 @@ async fn until(mut done: impl FnMut() -> bool) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(120), wait).await.unwrap();
 }

@@ -101,7 +101,7 @@ async fn of_what_was_dropped_replaced_or_deleted_no_pieces_stay() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), empty).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(120), empty).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,13 +126,13 @@ async fn a_server_that_is_away_is_a_failure_and_what_was_acknowledged_is_there_w
             }
         }
     };
-    let content = tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
+    let content = tokio::time::timeout(Duration::from_secs(120), back).await.unwrap();
     assert!(content == pattern(900_000));
 
     server.freeze();
     let begun = std::time::Instant::now();
     assert!(a.has(&caller, "x").await.is_err());
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(20));
     server.thaw();
 }
 

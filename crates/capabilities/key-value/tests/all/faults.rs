@@ -105,8 +105,10 @@ async fn a_server_that_stands_still_is_given_up_in_time_and_used_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_a_failure_and_nothing_was_done() {
-    // Somebody's port of a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Kept, so that nobody else listens there meanwhile.
+    let kept = tokio::net::TcpSocket::new_v4().unwrap();
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = kept.local_addr().unwrap().port();
     for backend in ["redis", "nats", "postgres"] {
         let store = at(backend, &url(backend, port));
         let failure = tokio::time::timeout(AN_ANSWER, store.add("b", "k", 1)).await.unwrap();

@@ -59,7 +59,7 @@ async fn a_full_disk_is_said_and_loses_nothing() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), again).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(120), again).await.unwrap();
     for number in 0..written {
         let value = store.get("b", &number.to_string()).await.unwrap();
         assert_eq!(value.map(|value| value.len()), Some(20_000), "{number} was acknowledged");

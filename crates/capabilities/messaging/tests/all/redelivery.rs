@@ -23,7 +23,7 @@ use crate::{PATIENCE, Worker, beside, interest, link};
 fn terms() -> Terms {
     Terms {
         max_deliver: Some(3),
-        ack_wait: Duration::from_secs(2),
+        ack_wait: Duration::from_secs(4),
         backoff: Duration::from_millis(20),
         dead_letter: Some("dead".to_owned()),
         ..Terms::default()
@@ -154,7 +154,7 @@ async fn takes_its_time(link: &Arc<Link<Channel>>) {
 
 /// A message that ends its host each time is put aside at last.
 async fn is_put_aside_at_last(link: &Arc<Link<Channel>>) {
-    let short = Terms { ack_wait: Duration::from_millis(300), ..terms() };
+    let short = Terms { ack_wait: Duration::from_secs(3), ..terms() };
     let link = beside(link, short);
     let mut dead =
         Worker::start(&link, interest(&link, "dead2", "dead"), |_| Outcome::Handled).await;
@@ -185,6 +185,11 @@ async fn is_put_aside_at_last(link: &Arc<Link<Channel>>) {
     dead.end().await;
 }
 
+/// What waits for times to pass, each at subjects of its own: all at once.
+async fn pass_their_times(link: &Arc<Link<Channel>>) {
+    tokio::join!(is_not_lost_with_its_host(link), takes_its_time(link), is_put_aside_at_last(link));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn in_process() {
     is_tried_again(&link("in-process", &[]), true).await;
@@ -203,9 +208,7 @@ async fn nats_jetstream() {
         let subjects = ("stream-subjects", "work,dead,lost,slow,poison");
         let link = link("nats", &[("url", &server.url()), ("stream", "ALL"), subjects]);
         is_tried_again(&link, true).await;
-        is_not_lost_with_its_host(&link).await;
-        takes_its_time(&link).await;
-        is_put_aside_at_last(&link).await;
+        pass_their_times(&link).await;
     }
 }
 
@@ -220,9 +223,7 @@ async fn redis_streams() {
     let server = Server::redis().unwrap();
     let link = link("redis", &[("url", &server.url()), ("durable", "true")]);
     is_tried_again(&link, true).await;
-    is_not_lost_with_its_host(&link).await;
-    takes_its_time(&link).await;
-    is_put_aside_at_last(&link).await;
+    pass_their_times(&link).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

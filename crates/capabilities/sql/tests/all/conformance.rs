@@ -29,10 +29,11 @@ async fn all(mut setup: Setup) {
     what_was_not_committed_is_undone(&setup).await;
     rows_come_in_batches(&setup).await;
     several_statements(&setup).await;
-    setup = setup.with("max-connections", "2").time(Duration::from_millis(1500));
+    setup = setup.with("max-connections", "2").time(Duration::from_secs(5));
     sessions_are_bounded_and_clean(&setup).await;
     setup = setup.with("max-rows", "10").size(10_000);
     results_are_bounded(&setup).await;
+    setup = setup.time(Duration::from_millis(1500));
     time_is_bounded(&setup).await;
 }
 
@@ -232,7 +233,7 @@ async fn time_is_bounded(setup: &Setup) {
         let begun = Instant::now();
         let why = failure(one.rows(setup.slow(), vec![]).await);
         assert!(matches!(why, Failure::Timeout(_)), "{why:?}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         // The session can go on, once what it did has ended.
         let one = &one;
         until(|| async { one.rows("select 1", vec![]).await.is_ok() }).await;

@@ -131,7 +131,7 @@ async fn text_that_is_none_is_refused_by_column() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_wait_for_each_other() {
-    let setup = Setup::embedded().time(Duration::from_millis(800));
+    let setup = Setup::embedded().time(Duration::from_secs(5));
     let database = setup.database();
     let (one, two) = (connect(&database).await, connect(&database).await);
     one.run("create table t (a)", vec![]).await.unwrap();
