@@ -31,7 +31,8 @@ use crate::pipe::{Ending, Pipe, Reader};
 /// A pause when the system gives no connection: too many open files, for example.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes connections, `most` at once, until it is stopped; then waits for those that are open.
+/// Takes connections, `most` at once, until it is stopped, and none from then on; then waits for those
+/// that are open.
 pub(super) async fn take(
     run: Run,
     listener: std::net::TcpListener,
@@ -56,6 +57,8 @@ pub(super) async fn take(
             (place, listener.accept().await)
         };
         tokio::select! {
+            // Once it is stopped, who comes is for the one that follows at the same listener.
+            biased;
             () = run.stopped() => break,
             Some(_) = open.join_next() => {}
             (place, accepted) = accepted => match accepted {
