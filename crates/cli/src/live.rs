@@ -268,7 +268,8 @@ pub(crate) fn compiling(name: &str, size: usize) -> Box<dyn Send> {
     Box::new(Shown(name.to_owned()))
 }
 
-/// Shows what happens in a change of what runs.
+/// Shows what happens in a change of what runs: on a terminal a step is there as soon as it begins, also
+/// one that is over before the block is drawn anew.
 pub(crate) fn event(event: &Event<'_>) {
     let mut screen = lock();
     match event {
@@ -287,6 +288,9 @@ pub(crate) fn event(event: &Event<'_>) {
             screen.since.get_or_insert_with(Instant::now);
             screen.step();
             screen.begin(workload, true, text, word);
+            if screen.terminal {
+                screen.draw();
+            }
             watch(screen);
         }
         Event::Over { application, well } => {
