@@ -71,6 +71,10 @@ pub struct ServeOptions {
     pub instances: Option<u32>,
 }
 
+/// How long an instance that has dropped a request may take to say why: it does so at once, as soon as
+/// its thread has a turn.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// A workload at a route, with its queue and its instances.
 pub(super) struct Service {
     pub(super) workload: Arc<Workload>,
@@ -373,6 +377,7 @@ impl Service {
                 Some(Failure::Trapped { workload: workload.clone(), cause })
             }
         };
+        let told = Arc::downgrade(&claim);
         let (reply, answer) = oneshot::channel();
         let job = Job { request, tls, trace, reply, claim: claim.clone(), handed_on: false };
         // Gives the request up when this future is dropped: the client is gone.
@@ -383,6 +388,13 @@ impl Service {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(error))) => return Err(Box::new((self.failure(error), exchange))),
             Ok(Err(oneshot::Canceled)) => {
+                // A guest that traps in the background drops its requests before it is known that it
+                // trapped, and this is another thread.
+                if trapped().is_none()
+                    && let Some(claim) = told.upgrade()
+                {
+                    let _ = Box::pin(tokio::time::timeout(A_MOMENT, claim.ended())).await;
+                }
                 let workload = self.workload.name().clone();
                 let failure = trapped().unwrap_or(Failure::Neighbour { workload });
                 return Err(Box::new((failure, exchange)));

@@ -18,7 +18,7 @@ use std::{
 use futures::{channel::oneshot, task::AtomicWaker};
 use reef_wasi::Traced;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::task::AbortHandle;
+use tokio::{sync::Semaphore, task::AbortHandle};
 use wasmtime_wasi_http::WasiBody;
 
 pub(super) type Reply = Result<http::Response<WasiBody>, wasmtime::Error>;
@@ -71,6 +71,8 @@ pub(super) struct Slot {
     retired: AtomicBool,
     /// Why it trapped, where that is certain to concern a single request.
     trapped: OnceLock<String>,
+    /// Closed when it has ended, or is about to: nothing more is said of why. It has no permits.
+    over: Semaphore,
 }
 
 /// Requests that the guest has not been given yet.
@@ -140,6 +142,14 @@ impl Claim {
         self.slot()?.trapped.get().cloned()
     }
 
+    /// Resolves when the instance has ended, or is about to: from then on [`Claim::trap`] is certain.
+    pub(super) async fn ended(&self) {
+        if let Some(slot) = self.slot() {
+            // An error says that it is closed.
+            let _ = slot.over.acquire().await;
+        }
+    }
+
     fn slot(&self) -> Option<Arc<Slot>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -181,6 +191,7 @@ impl Slot {
             most,
             retired: AtomicBool::new(false),
             trapped: OnceLock::new(),
+            over: Semaphore::new(0),
         });
         let pushed = slot.push(first);
         debug_assert!(pushed.is_ok(), "a new mailbox takes jobs");
@@ -233,6 +244,7 @@ impl Slot {
     /// Nobody looks into the mailbox any more. The jobs that were not begun, to be begun elsewhere.
     pub(super) fn end(&self) -> VecDeque<Box<Job>> {
         self.mailbox().ended = true;
+        self.over.close();
         self.take_waiting(0)
     }
 
@@ -296,6 +308,7 @@ impl Slot {
     pub(super) fn fail(&self) {
         self.failed.store(true, Ordering::SeqCst);
         self.close();
+        self.over.close();
     }
 
     /// Ends the instance at once.

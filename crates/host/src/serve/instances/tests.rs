@@ -60,6 +60,20 @@ fn a_request_given_up_ends_an_instance_that_computes_for_it() {
 }
 
 #[test]
+fn why_an_instance_trapped_is_certain_when_it_has_ended() {
+    let (only, claim) = job("/only");
+    let slot = Slot::new(only, 8);
+    assert_eq!(next(&slot).as_deref(), Some("/only"));
+    // Its answer will not come any more, and nothing is known of the end yet.
+    let mut cx = Context::from_waker(noop_waker_ref());
+    let mut ended = std::pin::pin!(claim.ended());
+    assert!(ended.as_mut().poll(&mut cx).is_pending());
+    slot.trapped("unreachable".to_owned());
+    assert!(ended.as_mut().poll(&mut cx).is_ready());
+    assert_eq!(claim.trap().as_deref(), Some("unreachable"));
+}
+
+#[test]
 fn an_instance_has_room_again_when_a_request_has_left_it() {
     let (first, claim) = job("/first");
     let slot = Slot::new(first, 2);
