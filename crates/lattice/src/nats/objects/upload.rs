@@ -27,7 +27,7 @@ const FORGETTING: Duration = Duration::from_secs(30);
 
 struct Upload {
     opened: Arc<Opened>,
-    /// Whose pieces these are, until they are an object's; then it is empty.
+    /// Whose pieces these are, until they may be an object's; then it is empty.
     id: String,
     sent: VecDeque<PublishAckFuture>,
     pieces: usize,
@@ -115,17 +115,19 @@ impl Upload {
                 _ => {}
             }
             let at = last.map_or(0, |(_, at)| at);
+            // From here on it may be an object, whatever becomes of this.
+            let id = mem::take(&mut self.id);
             match self.opened.say(digest, &meta, at).await {
                 Ok(true) => break,
-                Ok(false) => {}
+                Ok(false) => self.id = id,
                 Err(failure) => {
                     let unsure = !matches!(failure, Failure::Unavailable { maybe_done: false, .. });
                     let look = timeout(WITHIN, self.opened.last(digest)).await;
                     match look {
-                        Ok(Ok(Some((last, _)))) if last.nuid == self.id => break,
+                        Ok(Ok(Some((last, _)))) if last.nuid == id => break,
                         // Better pieces without an object than an object without pieces.
-                        _ if unsure => self.id.clear(),
-                        _ => {}
+                        _ if unsure => {}
+                        _ => self.id = id,
                     }
                     return Err(failure);
                 }
