@@ -27,7 +27,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Failure::Conflict`] where the one before is another, and then nothing was written;
-    /// [`Failure::TooLarge`]. When there is no answer in time, it may have been written.
+    /// [`Failure::TooLarge`]. When there is no answer in time, it may have been written, and where
+    /// somebody else has written by then, nobody knows whether it was: [`Failure::Unavailable`].
     async fn put(&self, key: &Key, value: Bytes, before: Expected) -> Result<u64, Failure>;
 
     /// Deletes an entry if it is as expected. Nothing to delete is no error.

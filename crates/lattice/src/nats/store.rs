@@ -422,6 +422,8 @@ impl Store for Bucket {
                 None => patience.bound(trying).await,
             };
             let failure = match done {
+                // A try before may have come through, and have been replaced since: nobody knows.
+                Err(Failure::Conflict(why)) if putting.tried => return Err(Failure::lost(why)),
                 Err(failure) => failure,
                 done => return done,
             };
@@ -444,6 +446,10 @@ impl Store for Bucket {
                 _ => patience.bound_one(trying).await,
             };
             let failure = match done {
+                // A try before may have come through, and another value have been put since.
+                Err(Failure::Conflict(why)) if tried && before != Expected::Absent => {
+                    return Err(Failure::lost(why));
+                }
                 Err(failure) => failure,
                 done => return done,
             };
