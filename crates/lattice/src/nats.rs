@@ -15,7 +15,7 @@ use async_nats::jetstream::{
     stream::{Config, Info, Stream},
 };
 use reef_capability::Failure;
-use reef_nats::{Connection, failed, jetstream_error};
+use reef_nats::{Connection, failed, jetstream_error, unreached};
 use tokio::{
     runtime::Handle,
     time::{Instant, sleep},
@@ -121,10 +121,16 @@ fn undone(failure: Failure) -> Failure {
 }
 
 /// A stream, which is made if it is not there.
-async fn stream(context: &Context, wanted: Config) -> Result<Stream, Failure> {
+async fn stream(
+    connection: &Connection,
+    context: &Context,
+    wanted: Config,
+) -> Result<Stream, Failure> {
     match context.get_stream(&wanted.name).await {
         Ok(found) => Ok(raised(context, found).await),
         Err(error) if is_missing(&error) => made(context, wanted).await,
+        // Behind a leaf node, the hub may be away for a moment.
+        Err(error) if connection.domain().is_some() => Err(unreached(failed(&error))),
         Err(error) => Err(failed(&error)),
     }
 }

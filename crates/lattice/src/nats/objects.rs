@@ -102,7 +102,7 @@ impl ObjectStore {
             allow_direct: false,
             ..Config::default()
         };
-        let stream = super::stream(&context, wanted).await.map_err(undone)?;
+        let stream = super::stream(&self.connection, &context, wanted).await.map_err(undone)?;
         let (connection, name) = (self.connection.clone(), self.name.clone());
         let opened = Arc::new(Opened { connection, context, stream, name });
         *self.slot() = Some(opened.clone());

@@ -143,7 +143,7 @@ impl Shared {
             ..Config::default()
         };
         // That there is one changes nothing that is kept in it.
-        let stream = super::stream(&context, wanted).await.map_err(undone)?;
+        let stream = super::stream(&self.connection, &context, wanted).await.map_err(undone)?;
         let info = stream.cached_info();
         let mut most = client.server_info().max_payload;
         if let Ok(size @ 1..) = usize::try_from(info.config.max_message_size) {
