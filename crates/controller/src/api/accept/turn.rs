@@ -10,10 +10,14 @@ use reef_lattice::{
 };
 use tokio::time::sleep;
 
-use super::super::{change::Fault, server::Server};
+use super::super::{
+    change::{Fault, To, change},
+    server::Server,
+};
 use crate::core::{AppKey, Name};
 
-/// How long whoever had the last turn has to write what it accepted. One that takes longer has ended.
+/// How long whoever had the last turn has to write what it accepted. One that takes longer may have ended; if it has not,
+/// it begins anew.
 const WRITTEN: Duration = Duration::from_secs(2);
 
 /// The turn that may be taken next.
@@ -38,12 +42,33 @@ impl Server {
                 return Ok(Next { key, before });
             }
             let until = Instant::now() + WRITTEN;
-            while !self.is_written(&app, turn.number).await? && Instant::now() < until {
+            while !self.is_written(&app, turn.number).await? {
+                if Instant::now() >= until {
+                    self.use_up(&app, turn.number).await?;
+                    break;
+                }
                 sleep(Duration::from_millis(10)).await;
             }
             self.follow_record(Name::App(app)).await?;
         }
         Ok(Next { key, before })
+    }
+
+    /// Uses up the number of a turn whose time is over: whoever has it may still come to write, and then has to look
+    /// at everything again.
+    async fn use_up(&self, app: &AppKey, number: u64) -> Result<(), Fault> {
+        let runs = self.core().newest_there(app).is_some();
+        let used = change(self.lattice(), Name::App(app.clone()), |known: Option<App>| {
+            let known = match known {
+                Some(known) if known.next > number => return Ok(To::Same),
+                Some(known) => known,
+                // The store has forgotten it, and hosts have not: a record without a revision would end it.
+                None if runs => return Ok(To::Same),
+                None => App { deleted: true, ..App::default() },
+            };
+            Ok(To::Put(App { next: number.saturating_add(1), ..known }))
+        });
+        used.await.map(drop)
     }
 
     async fn is_written(&self, app: &AppKey, number: u64) -> Result<bool, Fault> {
