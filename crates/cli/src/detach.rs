@@ -52,25 +52,26 @@ pub(crate) fn start(socket: Option<&Path>, vars: &[(String, String)]) -> anyhow:
     }
     // A group of its own: an interrupt at the terminal is not meant for it.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).process_group(0);
-    let child = command.spawn().context("cannot start in the background");
-    let mut child = child.inspect_err(|_| drop(fs::remove_file(&log)))?;
-    let starting = log;
-    let log = background::file(&folder, child.id());
-    fs::rename(&starting, &log)?;
-    let mut log_reader = fs::File::open(&log)?;
-    let status = block_on(async {
+    let (status, child, log) = block_on(async {
+        // Before there is a child, which would be left behind by a signal that ends this process.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let child = command.spawn().context("cannot start in the background");
+        let mut child = child.inspect_err(|_| drop(fs::remove_file(&log)))?;
+        let starting = log;
+        let log = background::file(&folder, child.id());
+        fs::rename(&starting, &log)?;
+        let mut log_reader = fs::File::open(&log)?;
         loop {
             // What it says until it is ready is for whoever started it.
             relay(&mut log_reader)?;
             if let Some(ended) = child.try_wait()? {
                 relay(&mut log_reader)?;
-                return Ok(Some(ended.code().unwrap_or(1)));
+                return Ok((Some(ended.code().unwrap_or(1)), child, log));
             }
             let status = client::call(own.path(), Method::GET, "/v1/status", None).await;
             if status.is_ok_and(|status| status["ready"] == true) {
-                return Ok(None);
+                return Ok((None, child, log));
             }
             // Who does not wait for it does not want it.
             let signal = tokio::select! {
@@ -79,7 +80,7 @@ pub(crate) fn start(socket: Option<&Path>, vars: &[(String, String)]) -> anyhow:
                 _ = terminate.recv() => SignalKind::terminate(),
             };
             end(&mut child).await?;
-            return Ok(Some(128 + signal.as_raw_value()));
+            return Ok((Some(128 + signal.as_raw_value()), child, log));
         }
     })?;
     if let Some(status) = status {
