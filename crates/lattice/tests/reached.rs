@@ -90,6 +90,9 @@ async fn behind_a_leaf_node() {
     for version in [Nats::Newest, Nats::Oldest] {
         let (hub, leaf) = Cluster::hub_and_leaf(version).unwrap();
         let behind = at(&format!("{}/a?domain=hub", leaf.url()));
+        // The leaf is connected to its hub some time after both are there.
+        let known = async { while behind.check().await.is_err() {} };
+        tokio::time::timeout(SOON, known).await.unwrap();
         works(&behind).await;
         // It is the hub's, and not the leaf's.
         let key = Key::parse("app.a.b").unwrap();

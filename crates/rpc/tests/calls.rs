@@ -255,10 +255,10 @@ async fn nobody_there_busy_and_too_late() {
         std::future::pending()
     })
     .await;
-    let short = within(Duration::from_millis(300));
-    let calls = (0..3).map(|_| {
-        let (client, short) = (client.clone(), short.clone());
-        async move { client.invoke(&function(), &nothing(), Outgoing::default(), &short).await }
+    // The one that is answered waits the longest: who is behind it is not to have its place.
+    let calls = [900, 300, 300].map(|millis| {
+        let (client, options) = (client.clone(), within(Duration::from_millis(millis)));
+        async move { client.invoke(&function(), &nothing(), Outgoing::default(), &options).await }
     });
     let errors = futures::future::join_all(calls).await;
     let busy = |error: &CallError| {

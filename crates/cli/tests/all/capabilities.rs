@@ -276,6 +276,9 @@ fn a_mock_takes_the_place_of_a_store_with_no_capability_at_all() {
     assert_eq!(ask(&host, "/draft2/get/any/who", ""), "Some(\"mock\")");
     assert_eq!(ask(&host, "/draft2/get/any/other", ""), "None");
     // A call from component to component, its text and its answer copied: no host in between.
-    let nanoseconds: u64 = ask(&host, "/draft2/get-times-10000/any/timed", "").parse().unwrap();
+    // The least of some: whatever else the machine does only adds to it.
+    let measured =
+        (0..5).map(|_| ask(&host, "/draft2/get-times-10000/any/timed", "").parse::<u64>().unwrap());
+    let nanoseconds = measured.min().unwrap();
     assert!(nanoseconds < 100_000, "{nanoseconds} ns a call");
 }

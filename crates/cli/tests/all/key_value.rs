@@ -156,7 +156,7 @@ fn asynchronous_stores_do_what_they_say() {
 fn what_goes_wrong_behind_a_link_is_the_interfaces_own_error() {
     let mut redis = Server::redis().unwrap();
     let config =
-        format!("config = {{ backend = 'redis', url = '{}', timeout = '2s' }}", redis.url());
+        format!("config = {{ backend = 'redis', url = '{}', timeout = '5s' }}", redis.url());
     let links = format!("{{ import = 'wasmcloud:keyvalue', capability = 'key-value', {config} }},");
     let host = Host::start(folder(CONCURRENT, &linked(&links)));
     assert_eq!(ask(&host, "/wasmcloud/set/default/k", "v"), "()");

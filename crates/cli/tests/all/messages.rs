@@ -339,7 +339,7 @@ fn no_message_is_lost_while_revisions_change_under_a_stream_of_them() {
     // Slower than its publishers, so that there are always some that wait.
     let manifest = |version: usize| {
         let doing = format!("DO = 'print', VERSION = '{version}'");
-        let rest = format!("limits = {{ requests = 1, queue = {} }}", 2000 + version);
+        let rest = format!("limits = {{ requests = 1, queue = {} }}", 200 + version);
         format!("name = 'a'\n{}", handler("w", &doing, "work", &rest))
     };
     let host = Host::start(folder(&[GUEST], &manifest(0)));
@@ -352,7 +352,12 @@ fn no_message_is_lost_while_revisions_change_under_a_stream_of_them() {
                 let mut own = 0;
                 while !stop.load(Ordering::Relaxed) {
                     let body = format!("{publisher}-{own}");
-                    assert_eq!(publish(&socket, "work", &body), 200, "{body}");
+                    match publish(&socket, "work", &body) {
+                        200 => {}
+                        // There is no place for it, and nobody has it: it is published again.
+                        503 => continue,
+                        other => panic!("{other} for {body}"),
+                    }
                     own += 1;
                     count.fetch_add(1, Ordering::Relaxed);
                 }

@@ -117,7 +117,7 @@ fn a_broker_waits_for_what_is_to_be_delivered() {
     let all = task(&host, "spin", "all runs", |task| task["runs"] == 60 && task["running"] == 0);
     assert_eq!((&all["dropped"], &all["failures"]), (&0.into(), &0.into()), "{all}");
     publish(&broker, "orders", 1, b"1000");
-    task(&host, "spin", "a run", |task| task["running"] == 1);
+    host.server.wait_for_log(&["got 1000 at orders", "a/spin"]);
     host.told(&["stop"]);
     assert!(host.server.ended().success());
     assert!(!format!("{:?}", host.server.log()).contains("given up"));

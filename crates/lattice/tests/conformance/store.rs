@@ -107,18 +107,30 @@ async fn one_of_many_wins(place: Place) {
     const TASKS: usize = 8;
     const ROUNDS: usize = 10;
     let (store, key) = (&place.lattice.store, key("counter"));
-    store.put(&key, "0".into(), Expected::Absent).await.unwrap();
-    let tasks = (0..TASKS).map(|_| {
+    store.put(&key, "".into(), Expected::Absent).await.unwrap();
+    let tasks = (0..TASKS).map(|task| {
         let (store, key) = (store.clone(), key.clone());
         tokio::spawn(async move {
-            for _ in 0..ROUNDS {
+            for round in 0..ROUNDS {
+                let own = format!("{task}-{round}");
+                // Whether a put may have been done of which it was not said.
+                let mut unsure = false;
                 loop {
-                    let entry = store.get(&key).await.unwrap().unwrap();
-                    let number: usize = std::str::from_utf8(&entry.value).unwrap().parse().unwrap();
-                    let next = Bytes::from((number + 1).to_string());
+                    let entry = match store.get(&key).await {
+                        Ok(entry) => entry.unwrap(),
+                        Err(Failure::Unavailable { .. } | Failure::Timeout(_)) => continue,
+                        Err(other) => panic!("{other}"),
+                    };
+                    let text = std::str::from_utf8(&entry.value).unwrap();
+                    if text.split(' ').any(|name| name == own) {
+                        assert!(unsure, "{own} was said not to be written");
+                        break;
+                    }
+                    let next = Bytes::from(format!("{text} {own}"));
                     match store.put(&key, next, Expected::Revision(entry.revision)).await {
                         Ok(_) => break,
                         Err(Failure::Conflict(_)) => {}
+                        Err(Failure::Unavailable { .. } | Failure::Timeout(_)) => unsure = true,
                         Err(other) => panic!("{other}"),
                     }
                 }
@@ -129,7 +141,11 @@ async fn one_of_many_wins(place: Place) {
         soon(task).await.unwrap();
     }
     let entry = store.get(&key).await.unwrap().unwrap();
-    assert_eq!(&*entry.value, (TASKS * ROUNDS).to_string().as_bytes());
+    let mut names: Vec<_> = std::str::from_utf8(&entry.value).unwrap().split_whitespace().collect();
+    assert_eq!(names.len(), TASKS * ROUNDS, "{names:?}");
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), TASKS * ROUNDS, "{names:?}");
 }
 
 async fn what_is_too_large_is_refused(place: Place) {

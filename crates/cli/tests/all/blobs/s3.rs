@@ -18,7 +18,8 @@ pub(super) const SECRET: &str = "open-sesame";
 
 /// A server with one bucket.
 pub(super) struct S3 {
-    addr: SocketAddr,
+    /// Bound and never listening: nobody else is given its port while the server is away.
+    held: TcpSocket,
     folder: TempDir,
     /// Whatever it does ends with this.
     runtime: Option<Runtime>,
@@ -28,17 +29,22 @@ impl S3 {
     pub(super) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
-        let (addr, runtime) = serve((Ipv4Addr::LOCALHOST, 0).into(), folder.path());
-        Self { addr, folder, runtime: Some(runtime) }
+        let held = bound((Ipv4Addr::LOCALHOST, 0).into());
+        let runtime = Some(serve(held.local_addr().unwrap(), folder.path()));
+        Self { held, folder, runtime }
     }
 
     /// What a link to it says.
     pub(super) fn settings(&self) -> String {
         format!(
             "backend = 's3', endpoint = 'http://{}', s3-bucket = '{BUCKET}', access-key = '{KEY}', \
-             secret-key = '{SECRET}', part-size = '5MiB', timeout = '2s'",
-            self.addr
+             secret-key = '{SECRET}', part-size = '5MiB', timeout = '20s'",
+            self.addr()
         )
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.held.local_addr().unwrap()
     }
 
     /// Ends it in the middle of whatever it does, connections and all.
@@ -50,23 +56,25 @@ impl S3 {
 
     /// It is there again, at the same address and with the same folder.
     pub(super) fn start_again(&mut self) {
-        self.runtime = Some(serve(self.addr, self.folder.path()).1);
+        self.runtime = Some(serve(self.addr(), self.folder.path()));
     }
 }
 
-fn serve(addr: SocketAddr, folder: &Path) -> (SocketAddr, Runtime) {
+/// A socket at an address that others may be bound to as well, as long as none of them listens.
+fn bound(addr: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(addr).unwrap();
+    socket
+}
+
+fn serve(addr: SocketAddr, folder: &Path) -> Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
     let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder).unwrap());
     service.set_auth(SimpleAuth::from_single(KEY, SECRET));
     let service = service.build();
-    let listener = runtime.block_on(async {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(addr).unwrap();
-        socket.listen(128).unwrap()
-    });
-    let addr = listener.local_addr().unwrap();
+    let listener = runtime.block_on(async { bound(addr).listen(128).unwrap() });
     runtime.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let service = service.clone();
@@ -76,5 +84,5 @@ fn serve(addr: SocketAddr, folder: &Path) -> (SocketAddr, Runtime) {
             });
         }
     });
-    (addr, runtime)
+    runtime
 }
