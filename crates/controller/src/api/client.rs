@@ -43,15 +43,15 @@ pub enum CallError {
     /// Not in time. What was asked may have been done.
     #[error(
         "no controller of lattice `{lattice}` answered within {within:?}: it may have been done{}",
-        .before.as_ref().map(|before| format!("; asked before, one said: {before}")).unwrap_or_default()
+        .before.as_ref().map(|before| format!("; asked before: {before}")).unwrap_or_default()
     )]
     Late {
         /// Which.
         lattice: String,
         /// How long.
         within: Duration,
-        /// What kept a controller from it that was asked before.
-        before: Option<ApiError>,
+        /// What came of asking before.
+        before: Option<String>,
     },
     /// The bus does not carry it.
     #[error("the lattice's bus: {0}")]
@@ -107,7 +107,7 @@ impl Client {
                     Ok(Answer::Ok(answer)) => return Ok(answer),
                     Ok(Answer::Error(error)) => {
                         let again = error.code == Code::Unavailable;
-                        before = Some(error.clone());
+                        before = Some(error.to_string());
                         (CallError::Refused(error), again)
                     }
                     Err(error) => return Err(CallError::Garbage(error.to_string())),
@@ -123,7 +123,11 @@ impl Client {
                         R::AGAIN.is_some(),
                     )
                 }
-                Err(error) => (bus(&error), R::AGAIN.is_some()),
+                Err(error) => {
+                    let error = bus(&error);
+                    before = Some(error.to_string());
+                    (error, R::AGAIN.is_some())
+                }
             };
             let jitter = pause.mul_f64(0.5 + fastrand::f64());
             if !may_try || Instant::now() + jitter >= until {
