@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use libfuzzer_sys::fuzz_target;
-use reef_compose::{ComposeError, Layer, Part, Plug, componentize, in_front, plug};
+use reef_compose::{ComposeError, Layer, Own, Part, Plug, componentize, in_front, plug, uncarried};
 
 fn check(made: Result<Vec<u8>, ComposeError>) {
     match made {
@@ -35,10 +35,16 @@ fuzz_target!(|input: &[u8]| {
         Ok(Cow::Borrowed(_)) => {}
         made => check(made.map(Cow::into_owned)),
     }
+    if let Err(error) = uncarried(first) {
+        assert!(error.to_string().contains("`first"), "{error}");
+    }
+    let imports = ["acme:math".to_owned(), "wasi:cli".to_owned()];
     for inherit in [true, false] {
         for import in ["acme:math", "f", "wasi:cli/environment"] {
             let link = Plug { component: second, import, export: None, inherit, own: None };
             check(plug(first, &[link]));
+            let own = Some(Own { part: 3, imports: &imports });
+            check(plug(first, &[Plug { own, ..link }]));
         }
         let layer = |component| Layer { component, inherit };
         check(in_front(&[layer(first)], layer(second)));

@@ -100,9 +100,14 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
-            if self.0 >= 1 << shift && self.0.trailing_zeros() >= shift {
-                return write!(f, "{}{unit}", self.0 >> shift);
+            // Longer numbers are not read.
+            let count = self.0 >> shift;
+            if (1..100_000).contains(&count) && self.0.trailing_zeros() >= shift {
+                return write!(f, "{count}{unit}");
             }
+        }
+        if self.0 >= 10 << 30 {
+            return write!(f, "{:.1}GiB", self.0 as f64 / f64::from(1 << 30));
         }
         if self.0 >= 1 << 20 {
             return write!(f, "{:.1}MiB", self.0 as f64 / f64::from(1 << 20));

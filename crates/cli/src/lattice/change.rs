@@ -149,6 +149,10 @@ pub(crate) fn rollout(args: &args::Rollout) -> anyhow::Result<i32> {
                     return Ok(0);
                 }
                 for one in &all {
+                    if one.from.is_none() && one.state.is_none() {
+                        say(&format!("{}: at revision {}; no rollout", one.workload, one.to))?;
+                        continue;
+                    }
                     let from =
                         one.from.map(|from| format!("from revision {from} ")).unwrap_or_default();
                     let how = one.state.as_ref().map_or_else(
