@@ -41,8 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long what is not heard of may be unknown here before it is looked at again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// How often it is told out of turn how far routes are followed: who deployed something waits for that.
-const TOLD: Duration = Duration::from_millis(200);
+/// Between two times that it is told out of turn how far routes are followed: who deployed something waits for that.
+const TOLD: Duration = Duration::from_millis(100);
 
 /// The ways that the routes of an application lead.
 type Ways = Arc<Router<Arc<Path>>>;
@@ -99,17 +99,26 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
     let mut all = Applications::new();
     // Until the store is heard, as it was.
     take(&shared, &mut all, shared.kept.below("").into_iter());
-    let mut told = Instant::now();
+    let (mut told, mut newest_told) = (Instant::now(), 0);
     loop {
-        let until = mirror.look(|view| if view.is_current() { view.revision() } else { 0 });
+        let (until, newest) = mirror.look(|view| {
+            let routes = view.below(kind::ROUTE).map(|entry| entry.revision);
+            (if view.is_current() { view.revision() } else { 0 }, routes.max().unwrap_or_default())
+        });
         read(&shared, &peers, &mut all, &mut seen).await;
-        let before = shared.routed.swap(until, Ordering::AcqRel);
-        if until > before && told.elapsed() >= TOLD {
-            told = Instant::now();
-            shared.changed.notify_one();
+        shared.routed.store(until, Ordering::Release);
+        let mut wait = AGAIN;
+        if newest != newest_told {
+            let left = TOLD.saturating_sub(told.elapsed());
+            if left.is_zero() {
+                (told, newest_told) = (Instant::now(), newest);
+                shared.changed.notify_one();
+            } else {
+                wait = left;
+            }
         }
         shared.records.tidy();
-        let _ = tokio::time::timeout(AGAIN, mirror.changed()).await;
+        let _ = tokio::time::timeout(wait, mirror.changed()).await;
     }
 }
 
