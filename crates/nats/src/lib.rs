@@ -9,7 +9,9 @@
 
 mod connection;
 mod failure;
+mod reader;
 pub mod setting;
 
 pub use connection::{Connection, OLDEST};
 pub use failure::{failed, jetstream_error, unreached};
+pub use reader::Reader;

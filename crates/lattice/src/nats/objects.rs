@@ -31,7 +31,6 @@ use reef_capability::Failure;
 use reef_nats::{Connection, failed};
 use tokio::time::timeout;
 
-use self::reading::Reader;
 use super::{Patience, WITHIN, is_missing, undone};
 use crate::{Digest, ObjectStream, Objects, objects::no_object};
 
@@ -246,7 +245,7 @@ impl Objects for ObjectStore {
             let list = async {
                 let opened = self.opened().await?;
                 let subject = format!("$O.{}.M.>", opened.name);
-                let metas = Reader::open(opened, subject, PAGE).await?.stream();
+                let metas = opened.metas(subject, PAGE).await?;
                 let digest = |meta: Bytes| {
                     let meta = serde_json::from_slice::<Meta>(&meta).ok()?;
                     let digest = (!meta.deleted).then(|| format!("sha256:{}", meta.name))?;

@@ -1,0 +1,136 @@
+//! What comes out of a stream, some messages at a time, so that no more is ever held.
+
+use std::{fmt, time::Duration};
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    stream::{Info, Stream},
+};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use reef_capability::Failure;
+use tokio::{runtime::Handle, time::timeout};
+
+use crate::failed;
+
+/// How long a reader that asks for nothing is remembered by the server.
+const IDLE: Duration = Duration::from_secs(300);
+/// How long the server may take to begin with what was asked for.
+const EXPIRES: Duration = Duration::from_secs(4);
+/// How long it may say nothing at all.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Messages of a stream on one subject, in their order and none left out.
+pub struct Reader<I: Clone + Send + Sync + 'static = Info> {
+    stream: Stream<I>,
+    consumer: PullConsumer,
+    batch: Option<pull::Batch>,
+    /// How many are asked for at once, and how many of those have come.
+    most: usize,
+    came: usize,
+    /// Messages that the server has for this yet.
+    pending: u64,
+    /// The consumer's number of the next one: if it is another, one was lost on the way.
+    next: u64,
+    /// What removes the consumer when it is not needed any more.
+    runtime: Handle,
+}
+
+impl<I: Clone + Send + Sync + 'static> Reader<I> {
+    /// From the first message on a subject; `most` are asked for at once. `runtime`: where the server is told that it is
+    /// not needed any more.
+    ///
+    /// # Errors
+    /// What the server says, and that it is not there.
+    pub async fn open(
+        stream: &Stream<I>,
+        subject: String,
+        most: usize,
+        runtime: Handle,
+    ) -> Result<Self, Failure> {
+        let config = pull::Config {
+            filter_subject: subject,
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: IDLE,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
+        let (stream, pending) = (stream.clone(), consumer.cached_info().num_pending);
+        Ok(Self { stream, consumer, batch: None, most, came: 0, pending, next: 1, runtime })
+    }
+
+    /// The next message; none where no more come, for which [`ended`](Self::ended) says whether that was all.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and where one was lost on the way.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            // A batch that there is nothing for ends when it expires.
+            if self.pending == 0 {
+                self.batch = None;
+                return Ok(None);
+            }
+            let batch = match &mut self.batch {
+                Some(batch) => batch,
+                none => {
+                    let ask = self.consumer.fetch().max_messages(self.most).expires(EXPIRES);
+                    self.came = 0;
+                    let batch = timeout(WITHIN, ask.messages()).await;
+                    let batch = batch.map_err(|_| Failure::Timeout(WITHIN))?;
+                    none.insert(batch.map_err(|error| failed(&error))?)
+                }
+            };
+            // It ends by itself, too; this is for a server that says nothing any more.
+            let next = timeout(WITHIN, batch.next()).await;
+            match next.map_err(|_| Failure::Timeout(WITHIN))? {
+                Some(Ok(message)) => {
+                    let number = message.info().map_err(|error| Failure::lost(&error))?;
+                    if number.consumer_sequence != self.next {
+                        return Err(Failure::lost("a message of NATS was lost on the way"));
+                    }
+                    self.next += 1;
+                    self.came += 1;
+                    self.pending = number.pending;
+                    return Ok(Some(message.message.payload));
+                }
+                Some(Err(error)) => return Err(failed(&*error)),
+                None => {
+                    self.batch = None;
+                    if self.came == 0 {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// That those were all that there were: otherwise they were removed meanwhile, or the server does not go on.
+    ///
+    /// # Errors
+    /// When there were more.
+    pub fn ended(&self) -> Result<(), Failure> {
+        match self.pending {
+            0 => Ok(()),
+            left => Err(Failure::lost(format!("NATS did not go on: {left} messages are left"))),
+        }
+    }
+}
+
+impl<I: Clone + Send + Sync + 'static> fmt::Debug for Reader<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("pending", &self.pending).finish_non_exhaustive()
+    }
+}
+
+impl<I: Clone + Send + Sync + 'static> Drop for Reader<I> {
+    fn drop(&mut self) {
+        let (stream, name) = (self.stream.clone(), self.consumer.cached_info().name.clone());
+        // The server would forget it by itself, later.
+        self.runtime.spawn(async move {
+            let _ = timeout(WITHIN, stream.delete_consumer(&name)).await;
+        });
+    }
+}
