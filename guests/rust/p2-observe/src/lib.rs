@@ -81,10 +81,12 @@ impl wasip2::exports::http::incoming_handler::Guest for Observe {
             "/otel-metrics" => format!("{:?}", otel::metrics::export(&every_kind())),
             "/otel-series" => format!("{:?}", (0..15).map(series).collect::<Vec<_>>()),
             "/full" => full(),
-            path => match path.strip_prefix("/gauge/").and_then(|value| value.parse::<i64>().ok()) {
-                Some(value) => format!("{:?}", otel::metrics::export(&gauge(value))),
-                None => "?".to_owned(),
-            },
+            path => {
+                match path.strip_prefix("/gauge/").and_then(|value| value.parse::<i64>().ok()) {
+                    Some(value) => format!("{:?}", otel::metrics::export(&gauge(value))),
+                    None => "?".to_owned(),
+                }
+            }
         };
         let response = OutgoingResponse::new(Fields::new());
         let body = response.body().expect("the body is taken once");
