@@ -187,6 +187,8 @@ impl Agent {
             asked: Asked::default(),
         });
         let mut tasks = JoinSet::new();
+        let kept = shared.kept.clone();
+        tasks.spawn(async move { kept.write().await });
         tasks.spawn(calls::open(shared.clone()));
         tasks.spawn(share(shared.clone()));
         tasks.spawn(follow::follow(shared.clone()));
@@ -230,6 +232,7 @@ impl Agent {
     pub async fn stop(mut self) {
         self.tasks.abort_all();
         while self.tasks.join_next().await.is_some() {}
+        self.shared.kept.finish().await;
         heartbeat::say(&self.shared, true).await;
         self.shared.placements().clear();
     }

@@ -219,7 +219,11 @@ async fn run(
         match made {
             None if state.ends(&wanted) => return,
             None => {}
-            Some(Ok(())) => break,
+            Some(Ok(())) => {
+                // What is said to be ready runs after a start without the store, too.
+                shared.kept.written().await;
+                break;
+            }
             Some(Err(error)) => {
                 let crashes = state.failed(error.clone());
                 let pause = pause(crashes);

@@ -156,6 +156,6 @@ impl Records {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         routes.retain(|key, _| there(key));
         drop(routes);
-        self.kept.retain(&|key| !key.is_below(kind::REVISION) || there(key));
+        self.kept.retain(|key| !key.is_below(kind::REVISION) || there(key));
     }
 }

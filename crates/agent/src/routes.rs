@@ -1,43 +1,36 @@
 //! What is reachable at this host: the routes of all applications of the lattice, wherever their workloads are.
 
+mod known;
+mod neighbours;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     str::FromStr as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::BodyExt as _;
-use reef_app::{Application, Link, Name, Route};
-use reef_host::{
-    deploy::{Order, Others},
-    remote::Callee,
-    serve::Mounted,
-};
-use reef_http::{BoxError, Router, RouterBuilder};
+use reef_app::{Application, Name, Route};
+use reef_host::{deploy::Order, serve::Mounted};
+use reef_http::{Router, RouterBuilder};
 use reef_lattice::{
     Key,
     key::kind,
-    record::{self, App, Revision, Routing, Shared as LatticeShared},
+    record::{self, Revision, Shared as LatticeShared},
 };
 use reef_planner::WorkloadKey;
-use reef_wasi::{Handled, Next};
-use serde::de::DeserializeOwned;
-use wasmtime_wasi_http::{Error, WasiBody};
 
+use self::known::{Applications, Known};
+pub(crate) use self::neighbours::Neighbours;
 use crate::{
     Shared,
-    calls::Called,
-    forward::{Outward, Peers, Tried},
+    forward::{Outward, Peers},
     metrics,
-    path::{Near, Own, Path, Revisions},
+    path::{Own, Path, Revisions},
     records::Routes,
 };
 
-/// How long a guest's request waits for an instance of the other workload.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long what is not heard of may be unknown here before it is looked at again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -57,8 +50,6 @@ pub(crate) struct Paths {
     revisions: Mutex<HashMap<Routed, Arc<Revisions>>>,
 }
 
-/// Routes that are the same are left as they are.
-type Seen = BTreeMap<(String, String), (Vec<Routed>, Option<u64>)>;
 /// A route, and the workload that it is to.
 type Routed = (String, WorkloadKey);
 
@@ -84,7 +75,13 @@ impl Paths {
         revisions.clone()
     }
 
-    fn retain(&self, known: &BTreeSet<WorkloadKey>) {
+    fn own(&self) -> MutexGuard<'_, HashMap<(String, String), Ways>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retain(&self, known: &BTreeSet<WorkloadKey>, wanted: &[Arc<Read>]) {
+        let places: HashSet<_> = wanted.iter().map(|read| &read.place).collect();
+        self.own().retain(|place, _| places.contains(place));
         // Guests that are linked to one that is gone hold it.
         self.lock().retain(|key, path| known.contains(key) || Arc::strong_count(path) > 1);
         let mut all = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,20 +89,48 @@ impl Paths {
     }
 }
 
+/// What of an application is reachable, and how.
+struct Read {
+    place: (String, String),
+    routed: Vec<Routed>,
+    /// The revision that has files or fixed answers.
+    fixed: Option<u64>,
+    workloads: Vec<WorkloadKey>,
+    /// The metrics that they are scaled by.
+    asked: Vec<(WorkloadKey, Arc<str>)>,
+    mounted: Vec<Mounted>,
+}
+
+impl Read {
+    /// Whether the same is reachable at the same places.
+    fn is_as(&self, other: &Self) -> bool {
+        (&self.place, &self.routed, self.fixed) == (&other.place, &other.routed, other.fixed)
+    }
+}
+
+/// What is followed.
+#[derive(Default)]
+struct Followed {
+    all: Applications,
+    /// What is reachable now, the oldest application first.
+    seen: Vec<Arc<Read>>,
+    /// What hosts know each other and their store by.
+    lattice: Option<Bytes>,
+}
+
 /// Keeps what is reachable as the store says.
 pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
-    let mut seen = Seen::new();
+    let mut followed = Followed::default();
     let mut mirror = shared.records.mirror.clone();
-    let mut all = Applications::new();
     // Until the store is heard, as it was.
-    take(&shared, &mut all, shared.kept.below("").into_iter());
+    followed.all.take(&shared.kept, shared.kept.all());
     let (mut told, mut newest_told) = (Instant::now(), 0);
     loop {
         let (until, newest) = mirror.look(|view| {
             let routes = view.below(kind::ROUTE).map(|entry| entry.revision);
             (if view.is_current() { view.revision() } else { 0 }, routes.max().unwrap_or_default())
         });
-        read(&shared, &peers, &mut all, &mut seen).await;
+        followed.read(&shared, &peers).await;
         shared.routed.store(until, Ordering::Release);
         let mut wait = AGAIN;
         if newest != newest_told {
@@ -122,180 +147,147 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
     }
 }
 
-/// What is known of an application.
-struct Known {
-    namespace: String,
-    app: String,
-    record: App,
-    routing: Routing,
-}
-
-/// All applications, with where their requests go, as they were last heard of. One that the store has no record of any
-/// more stays: it says of those that are deleted that they are.
-type Applications = BTreeMap<(String, String), (App, Routing)>;
-
-/// Takes in what is said of applications.
-fn take(shared: &Shared, all: &mut Applications, said: impl Iterator<Item = (Key, Bytes)>) {
-    let mut now: BTreeMap<(String, String), (Option<App>, Option<Routing>)> = BTreeMap::new();
-    for (key, value) in said {
-        let tokens: Vec<_> = key.tokens().collect();
-        let [first, namespace, app] = &tokens[..] else { continue };
-        let at = (namespace.to_string(), app.to_string());
-        match &**first {
-            kind::APP => now.entry(at).or_default().0 = read_or_kept(shared, &key, &value),
-            kind::ROUTE => now.entry(at).or_default().1 = read_or_kept(shared, &key, &value),
-            _ => {}
+impl Followed {
+    async fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) {
+        self.read_lattice(shared, peers);
+        let said: Vec<_> = shared.records.mirror.look(|view| {
+            let all = view.below(kind::APP).chain(view.below(kind::ROUTE));
+            all.map(|entry| (entry.key.clone(), entry.value.clone())).collect()
+        });
+        self.all.take(&shared.kept, said);
+        let own = Own { host: shared.id.clone(), zone: shared.options.labels.get("zone").cloned() };
+        let mut all = self.all.wanted();
+        let mut wanted = Vec::with_capacity(all.len());
+        for known in &mut all {
+            let read = match &known.read {
+                Some(read) => Some(read.clone()),
+                None => read_one(shared, peers, known, &own),
+            };
+            wanted.extend(read);
         }
-    }
-    for (at, said) in now {
-        match said {
-            (Some(app), routing) => drop(all.insert(at, (app, routing.unwrap_or_default()))),
-            (None, Some(routing)) => {
-                if let Some((_, known)) = all.get_mut(&at) {
-                    *known = routing;
+        let workloads = wanted.iter().flat_map(|read| read.workloads.iter().cloned());
+        shared.paths.retain(&workloads.collect(), &wanted);
+        shared.asked.set(wanted.iter().flat_map(|read| read.asked.iter().cloned()).collect());
+        let same =
+            |(one, other): (&Arc<Read>, &Arc<Read>)| Arc::ptr_eq(one, other) || one.is_as(other);
+        if wanted.len() == self.seen.len() && wanted.iter().zip(&self.seen).all(same) {
+            return;
+        }
+        let mut mounted: Vec<(usize, Mounted)> = Vec::new();
+        for (at, read) in wanted.iter().enumerate() {
+            mounted.extend(read.mounted.iter().map(|one| (at, one.clone())));
+            let Some(number) = read.fixed else { continue };
+            match fixed(shared, &read.place, number).await {
+                Ok(fixed) => mounted.extend(fixed.into_iter().map(|one| (at, one))),
+                Err(why) => {
+                    let application = &*read.place.1;
+                    tracing::warn!(application, why, "Its files are not served here.")
                 }
             }
-            (None, None) => {}
+        }
+        if install(shared, mounted, &wanted) {
+            self.seen = wanted;
         }
     }
-}
 
-/// What is wanted of them.
-fn known(all: &Applications) -> Vec<Known> {
-    let wanted = all.iter().filter(|(_, (record, _))| record.wanted.is_some());
-    let known = wanted.map(|((namespace, app), (record, routing))| Known {
-        namespace: namespace.clone(),
-        app: app.clone(),
-        record: record.clone(),
-        routing: routing.clone(),
-    });
-    let mut all: Vec<_> = known.collect();
-    // Of two that want the same place, the one that was there first has it.
-    all.sort_by_key(|known| known.record.accepted);
-    all
-}
-
-/// A record as it is, or as it was when it last made sense: what runs goes on.
-fn read_or_kept<T: DeserializeOwned>(shared: &Shared, key: &Key, value: &Bytes) -> Option<T> {
-    let decode = |value: &[u8]| record::decode(key.as_str(), value);
-    match decode(value) {
-        Ok(read) => {
-            shared.kept.keep(key, value);
-            Some(read)
-        }
-        Err(failure) => {
-            tracing::debug!(%failure, "It is left as it was.");
-            decode(&shared.kept.read(key)?).ok()
-        }
-    }
-}
-
-async fn read(
-    shared: &Arc<Shared>,
-    peers: &Arc<Peers>,
-    applications: &mut Applications,
-    seen: &mut Seen,
-) {
-    if let Ok(key) = Key::new(&[kind::LATTICE]) {
+    /// What hosts know each other by; in another store, all is read anew.
+    fn read_lattice(&mut self, shared: &Shared, peers: &Peers) {
+        let Ok(key) = Key::new(&[kind::LATTICE]) else { return };
         let entry = shared.records.mirror.get(&key).map(|entry| entry.value);
         if let Some(value) = &entry {
             shared.kept.keep(&key, value);
         }
         let value = entry.or_else(|| shared.kept.read(&key));
-        let read = value.and_then(|value| record::decode::<LatticeShared>("lattice", &value).ok());
+        if value == self.lattice {
+            return;
+        }
+        let read =
+            value.as_ref().and_then(|value| record::decode::<LatticeShared>("lattice", value).ok());
         if let Some(read) = read {
             peers.set_secret(&read.secret);
         }
-    }
-    let (mut wanted, mut workloads) = (Seen::new(), BTreeSet::new());
-    let mut asked = BTreeMap::new();
-    let mut mounted: Vec<(usize, Mounted)> = Vec::new();
-    let own = Own { host: shared.id.clone(), zone: shared.options.labels.get("zone").cloned() };
-    let said = shared.records.mirror.below("").into_iter();
-    take(shared, applications, said.map(|entry| (entry.key, entry.value)));
-    let all = known(applications);
-    for (at, known) in all.iter().enumerate() {
-        let mut routes: Vec<(Route, WorkloadKey, BTreeSet<u64>)> = Vec::new();
-        let mut entries = Vec::new();
-        let Some(number) = known.record.wanted else { continue };
-        let Some(head) = revision(shared, known, number) else { continue };
-        for (name, planned) in &head.workloads {
-            let key = WorkloadKey::new(&known.namespace, &known.app, name);
-            let entry = known.routing.workloads.get(name).cloned().unwrap_or_default();
-            workloads.insert(key.clone());
-            asked.extend(metrics::asked(&head, name).map(|metric| (key.clone(), metric)));
-            let backends = entry.backends.iter().map(|backend| backend.revision);
-            let revisions: BTreeSet<u64> = backends.chain([planned.revision.number]).collect();
-            for number in revisions {
-                let Some(all) = routes_of(shared, known, number) else { continue };
-                for route in all.get(name).into_iter().flatten() {
-                    let found =
-                        routes.iter_mut().find(|(other, of, _)| other == route && *of == key);
-                    match found {
-                        Some((_, _, revisions)) => {
-                            revisions.insert(number);
-                        }
-                        None => routes.push((route.clone(), key.clone(), [number].into())),
-                    }
-                }
-            }
-            entries.push((key, entry));
-        }
-        let mut router = RouterBuilder::new();
-        let mut routed = Vec::new();
-        for (route, key, revisions) in routes {
-            let path = shared.paths.to(&key);
-            let _ = router.add(&key.workload, route.clone(), path.clone());
-            let of = (route.to_string(), key.clone());
-            routed.push(of.clone());
-            let revisions = shared.paths.revisions(of, revisions);
-            let outward = Outward { peers: peers.clone(), path, revisions };
-            mounted.push((at, Mounted::forward(key.to_string(), route, Arc::new(outward))));
-        }
-        // After the revisions that have the routes: a request that waits looks at those that come now.
-        for (key, entry) in entries {
-            shared.paths.to(&key).set(&entry, &own);
-        }
-        let place = (known.namespace.clone(), known.app.clone());
-        let ways = Arc::new(router.build());
-        shared.paths.own.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), ways);
-        let fixed = has_fixed(&head).then_some(number);
-        wanted.insert(place, (routed, fixed));
-    }
-    shared.paths.retain(&workloads);
-    shared.asked.set(asked);
-    if wanted == *seen {
-        return;
-    }
-    for (at, known) in all.iter().enumerate() {
-        let place = (known.namespace.clone(), known.app.clone());
-        let Some((_, Some(number))) = wanted.get(&place) else { continue };
-        match fixed(shared, known, *number).await {
-            Ok(fixed) => mounted.extend(fixed.into_iter().map(|one| (at, one))),
-            Err(why) => {
-                tracing::warn!(application = known.app, why, "Its files are not served here.")
-            }
-        }
-    }
-    if install(shared, mounted, &all) {
-        *seen = wanted;
+        self.lattice = value;
+        self.all.forget_what_was_read();
     }
 }
 
+/// Finds out what of an application is reachable; not once and for all, while not all of its revisions are known here.
+fn read_one(
+    shared: &Arc<Shared>,
+    peers: &Arc<Peers>,
+    known: &mut Known,
+    own: &Own,
+) -> Option<Arc<Read>> {
+    let number = known.record.wanted?;
+    let head = revision(shared, &known.namespace, &known.app, number)?;
+    let mut routes: Vec<(Route, WorkloadKey, BTreeSet<u64>)> = Vec::new();
+    let (mut entries, mut asked, mut complete) = (Vec::new(), Vec::new(), true);
+    for (name, planned) in &head.workloads {
+        let key = WorkloadKey::new(&known.namespace, &known.app, name);
+        let entry = known.routing.workloads.get(name).cloned().unwrap_or_default();
+        asked.extend(metrics::asked(&head, name).map(|metric| (key.clone(), metric)));
+        let backends = entry.backends.iter().map(|backend| backend.revision);
+        let revisions: BTreeSet<u64> = backends.chain([planned.revision.number]).collect();
+        for number in revisions {
+            let Some(all) = routes_of(shared, known, number) else {
+                complete = false;
+                continue;
+            };
+            for route in all.get(name).into_iter().flatten() {
+                let found = routes.iter_mut().find(|(other, of, _)| other == route && *of == key);
+                match found {
+                    Some((_, _, revisions)) => {
+                        revisions.insert(number);
+                    }
+                    None => routes.push((route.clone(), key.clone(), [number].into())),
+                }
+            }
+        }
+        entries.push((key, entry));
+    }
+    let mut router = RouterBuilder::new();
+    let (mut routed, mut mounted) = (Vec::new(), Vec::new());
+    for (route, key, revisions) in routes {
+        let path = shared.paths.to(&key);
+        let _ = router.add(&key.workload, route.clone(), path.clone());
+        let of = (route.to_string(), key.clone());
+        routed.push(of.clone());
+        let revisions = shared.paths.revisions(of, revisions);
+        let outward = Outward { peers: peers.clone(), path, revisions };
+        mounted.push(Mounted::forward(key.to_string(), route, Arc::new(outward)));
+    }
+    // After the revisions that have the routes: a request that waits looks at those that come now.
+    for (key, entry) in &entries {
+        shared.paths.to(key).set(entry, own);
+    }
+    let place = (known.namespace.clone(), known.app.clone());
+    shared.paths.own().insert(place.clone(), Arc::new(router.build()));
+    let read = Arc::new(Read {
+        place,
+        routed,
+        fixed: has_fixed(&head).then_some(number),
+        workloads: entries.into_iter().map(|(key, _)| key).collect(),
+        asked,
+        mounted,
+    });
+    known.read = complete.then(|| read.clone());
+    Some(read)
+}
+
 /// Makes all of it reachable; where two want the same place, the older application has it.
-fn install(shared: &Shared, mounted: Vec<(usize, Mounted)>, all: &[Known]) -> bool {
+fn install(shared: &Shared, mounted: Vec<(usize, Mounted)>, all: &[Arc<Read>]) -> bool {
     let every = mounted.iter().map(|(_, one)| one.clone()).collect();
     if shared.host.set_outside(every).is_ok() {
         return true;
     }
     let mut accepted: Vec<Mounted> = Vec::new();
-    for (at, known) in all.iter().enumerate() {
+    for (at, read) in all.iter().enumerate() {
         let own = mounted.iter().filter(|(of, _)| *of == at).map(|(_, one)| one.clone());
         let with: Vec<_> = accepted.iter().cloned().chain(own).collect();
         match reef_host::serve::Table::new(with.clone()) {
             Ok(_) => accepted = with,
             Err(conflict) => tracing::error!(
-                application = known.app, namespace = known.namespace, %conflict,
+                application = read.place.1, namespace = read.place.0, %conflict,
                 "It is not reachable: another application was there first."
             ),
         }
@@ -303,17 +295,15 @@ fn install(shared: &Shared, mounted: Vec<(usize, Mounted)>, all: &[Known]) -> bo
     shared.host.set_outside(accepted).is_ok()
 }
 
-fn key_of(known: &Known, number: u64) -> Option<Key> {
-    Key::new(&[kind::REVISION, &known.namespace, &known.app, &number.to_string()]).ok()
-}
-
-fn revision(shared: &Shared, known: &Known, number: u64) -> Option<Arc<Revision>> {
-    shared.records.known(&key_of(known, number)?)
+fn revision(shared: &Shared, namespace: &str, app: &str, number: u64) -> Option<Arc<Revision>> {
+    let key = Key::new(&[kind::REVISION, namespace, app, &number.to_string()]);
+    shared.records.known(&key.ok()?)
 }
 
 /// The routes of a revision, by its workloads.
 fn routes_of(shared: &Shared, known: &Known, number: u64) -> Option<Arc<Routes>> {
-    shared.records.routes(&key_of(known, number)?)
+    let key = Key::new(&[kind::REVISION, &known.namespace, &known.app, &number.to_string()]);
+    shared.records.routes(&key.ok()?)
 }
 
 fn application(revision: &Revision) -> Option<Application> {
@@ -329,8 +319,13 @@ fn has_fixed(revision: &Revision) -> bool {
 }
 
 /// What of an application is answered without a guest.
-async fn fixed(shared: &Shared, known: &Known, number: u64) -> Result<Vec<Mounted>, String> {
-    let revision = revision(shared, known, number).ok_or("its revision is not known here")?;
+async fn fixed(
+    shared: &Shared,
+    (namespace, app): &(String, String),
+    number: u64,
+) -> Result<Vec<Mounted>, String> {
+    let revision =
+        revision(shared, namespace, app, number).ok_or("its revision is not known here")?;
     let application = application(&revision).ok_or("its revision cannot be understood")?;
     let folders: Vec<_> = application.statics.iter().map(|one| one.dir.value.clone()).collect();
     let served = |file: &&record::File| {
@@ -352,120 +347,4 @@ async fn fixed(shared: &Shared, known: &Known, number: u64) -> Result<Vec<Mounte
         placed: None,
     };
     shared.host.fixed(&order).map_err(|error| error.to_string())
-}
-
-// === from guest to guest ===
-
-/// The other workloads of an application, for a guest of it.
-pub(crate) struct Neighbours {
-    shared: Weak<Shared>,
-    workload: WorkloadKey,
-}
-
-impl Neighbours {
-    pub(crate) fn new(shared: &Arc<Shared>, workload: &WorkloadKey) -> Self {
-        Self { shared: Arc::downgrade(shared), workload: workload.clone() }
-    }
-}
-
-impl Neighbours {
-    /// The workload that a link is to.
-    fn key(&self, link: &Link) -> WorkloadKey {
-        let WorkloadKey { namespace, app, .. } = &self.workload;
-        let namespace = link.namespace.as_ref().map_or(&**namespace, |name| name.as_str());
-        let app = link.application.as_ref().map_or(&**app, |name| name.as_str());
-        let workload = link.workload.as_ref().map_or("", |name| name.as_str());
-        WorkloadKey::new(namespace, app, workload)
-    }
-}
-
-impl Others for Neighbours {
-    fn workload(&self, link: &Link) -> Arc<dyn Next> {
-        Arc::new(Neighbour { shared: self.shared.clone(), to: To::Workload(self.key(link)) })
-    }
-
-    fn callee(&self, link: &Link) -> Arc<dyn Callee> {
-        Arc::new(Called::new(self.shared.clone(), self.key(link)))
-    }
-
-    fn own_routes(&self) -> Arc<dyn Next> {
-        let to = To::Routes(self.workload.namespace.to_string(), self.workload.app.to_string());
-        Arc::new(Neighbour { shared: self.shared.clone(), to })
-    }
-}
-
-struct Neighbour {
-    shared: Weak<Shared>,
-    to: To,
-}
-
-enum To {
-    Workload(WorkloadKey),
-    Routes(String, String),
-}
-
-impl Next for Neighbour {
-    fn handle(&self, request: Request<WasiBody>) -> Handled {
-        let Some(shared) = self.shared.upgrade() else {
-            return Box::pin(std::future::ready(Err(Error::DestinationUnavailable)));
-        };
-        let path = match &self.to {
-            To::Workload(key) => Some(shared.paths.to(key)),
-            To::Routes(namespace, app) => {
-                let own = shared.paths.own.lock().unwrap_or_else(PoisonError::into_inner);
-                let routes = own.get(&(namespace.clone(), app.clone())).cloned();
-                drop(own);
-                let found =
-                    routes.as_ref().and_then(|routes| routes.find(None, request.uri().path()));
-                found.map(|found| found.value.clone())
-            }
-        };
-        let Some(path) = path else {
-            return Box::pin(std::future::ready(Err(Error::DestinationNotFound)));
-        };
-        Box::pin(async move { answer(&shared, &path, request).await })
-    }
-}
-
-async fn answer(
-    shared: &Shared,
-    path: &Path,
-    mut request: Request<WasiBody>,
-) -> Result<http::Response<WasiBody>, Error> {
-    let peers = &shared.peers;
-    let (mut tried, until) = (Tried::default(), Instant::now() + PATIENCE);
-    loop {
-        let Some(choice) = peers.next(path, None, &mut tried, until).await else {
-            return Err(Error::DestinationUnavailable);
-        };
-        if choice.near == Near::Here {
-            match peers.ingress.placed_internal(&choice.name) {
-                Some(next) => return next.handle(request).await,
-                None => {
-                    tried.push(choice, &peers.ejected);
-                    continue;
-                }
-            }
-        }
-        // A guest's body is a stream: only a request without one can be sent again.
-        let (head, body) = request.into_parts();
-        let empty = http_body::Body::is_end_stream(&body);
-        let again = head.clone();
-        match peers.send(&choice, head, body, true).await {
-            Ok(response) => {
-                let error = |error: BoxError| Error::InternalError(Some(error.to_string()));
-                return Ok(response.map(|body| body.map_err(error).boxed_unsync()));
-            }
-            Err((why, nothing)) => {
-                tracing::debug!(workload = %path.workload, host = choice.host, why, "A host did not answer.");
-                let may = nothing || crate::forward::is_idempotent(&again.method);
-                if !(empty && may) {
-                    return Err(Error::DestinationUnavailable);
-                }
-                tried.push(choice, &peers.ejected);
-                let nothing = http_body_util::Empty::new().map_err(|never| match never {});
-                request = Request::from_parts(again, nothing.boxed_unsync());
-            }
-        }
-    }
 }

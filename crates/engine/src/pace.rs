@@ -1,6 +1,7 @@
 //! Processor time and wall time of guests.
 
 use std::{
+    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -28,6 +29,25 @@ pub const BURST: Duration = Duration::from_millis(2 * TICK.as_millis() as u64);
 /// Processor time between two interruptions from which on a guest counts as computing. A thread that
 /// the kernel took the processor from sees ticks go by as well, and uses none.
 const COMPUTING: Duration = Duration::from_micros(TICK.as_micros() as u64 * 7 / 10);
+
+/// A poll that took less is charged as the clock says: what the kernel takes a thread away for is longer.
+const SHORT: Duration = Duration::from_micros(100);
+/// How long a thread's processor time is taken to be what it was.
+const FRESH: Duration = Duration::from_millis(1);
+
+thread_local! {
+    /// This thread's processor time when it was last asked for, which is a call of the kernel.
+    static ASKED: Cell<Option<Asked>> = const { Cell::new(None) };
+}
+
+/// A thread's processor time at a moment.
+#[derive(Clone, Copy)]
+struct Asked {
+    at: Instant,
+    time: Duration,
+    /// What guests were charged since.
+    charged: Duration,
+}
 
 /// How much unused processor time a workload with a [`CpuShare`] may save up.
 const SAVINGS: Duration = Duration::from_millis(100);
@@ -102,6 +122,26 @@ pub async fn within<F: Future>(
     }
 }
 
+/// Does something, and says how much processor time it took. Not what the kernel gave to others meanwhile; what this
+/// thread did up to a millisecond before may be in it.
+fn timed<T>(what: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let fresh = |asked: &Asked| start.duration_since(asked.at) < FRESH;
+    let before = ASKED.get().filter(fresh).unwrap_or_else(|| Asked::now(start));
+    ASKED.set(Some(before));
+    let done = what();
+    let took = start.elapsed();
+    if took < SHORT {
+        if let Some(asked) = ASKED.get() {
+            ASKED.set(Some(Asked { charged: asked.charged + took, ..asked }));
+        }
+        return (done, took);
+    }
+    let now = Asked::now(start + took);
+    ASKED.set(Some(now));
+    (done, took.min(now.time.saturating_sub(before.time).saturating_sub(before.charged)))
+}
+
 /// Processor time of this thread.
 fn thread_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -114,6 +154,14 @@ fn humantime(duration: &Duration) -> String {
         format!("{} s", millis / 1000)
     } else {
         format!("{millis} ms")
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    fn now(at: Instant) -> Self {
+        Self { at, time: thread_time(), charged: Duration::ZERO }
     }
 }
 
@@ -206,9 +254,7 @@ impl Activity {
         if let Some(ticker) = &self.ticker {
             ticker.touch();
         }
-        let start = Instant::now();
-        let poll = future.poll(cx);
-        let used = start.elapsed();
+        let (poll, used) = timed(|| future.poll(cx));
         self.share.charge(used);
         let interrupted =
             self.slices.load(Ordering::Relaxed) != 0 && self.slices.swap(0, Ordering::Relaxed) != 0;
@@ -302,3 +348,6 @@ impl<F: Future> fmt::Debug for Paced<F> {
         f.debug_struct("Paced").field("activity", &self.activity).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

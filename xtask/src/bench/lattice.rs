@@ -23,6 +23,8 @@ use super::tools::{Program, Tools};
 const LIMIT: Duration = Duration::from_secs(120);
 /// Between two looks at what is there.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often it is asked when it has no instance.
+const FROM_ZERO: usize = 9;
 
 pub(super) fn measure(tools: &Tools<'_>, effort: Effort, bench: &mut Bench) -> Result<()> {
     let reef = tools.reef()?;
@@ -174,13 +176,15 @@ fn five(tools: &Tools<'_>, reef: &Program, bench: &mut Bench) -> Result<()> {
         1,
         "scale.auto = { min = 0, max = 4, target = { concurrency = 10 }, scale-to-zero = '1s' }\n",
     ))?;
-    lattice.until("no instance", |lattice| Ok(lattice.instances("h4")? == (0, 0)))?;
-    let asked = Instant::now();
-    let answer = Connection::open(lattice.addrs[0], LIMIT)?.get("/")?;
-    if answer.status != 200 {
-        bail!("the first request was answered with {}", answer.status);
+    for _ in 0..FROM_ZERO {
+        lattice.until("no instance", |lattice| Ok(lattice.instances("h4")? == (0, 0)))?;
+        let asked = Instant::now();
+        let answer = Connection::open(lattice.addrs[0], LIMIT)?.get("/")?;
+        if answer.status != 200 {
+            bail!("the first request was answered with {}", answer.status);
+        }
+        bench.push(five, "zero_ms", asked.elapsed().as_secs_f64() * 1e3);
     }
-    bench.push(five, "zero_ms", asked.elapsed().as_secs_f64() * 1e3);
     Ok(())
 }
 

@@ -1,0 +1,117 @@
+//! What is known of all applications, read anew where it differs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use reef_lattice::{
+    Key,
+    key::kind,
+    record::{self, App, Routing},
+};
+use serde::de::DeserializeOwned;
+
+use super::Read;
+use crate::kept::Kept;
+
+/// All applications, with where their requests go, as they were last heard of. One that the store has no record of any
+/// more stays: it says of those that are deleted that they are.
+#[derive(Default)]
+pub(super) struct Applications(BTreeMap<(String, String), Known>);
+
+/// What is known of an application.
+pub(super) struct Known {
+    pub(super) namespace: String,
+    pub(super) app: String,
+    pub(super) record: App,
+    pub(super) routing: Routing,
+    /// What both were read from.
+    said: Said,
+    /// What it is here. None: that is to be found out anew.
+    pub(super) read: Option<Arc<Read>>,
+}
+
+/// The records of an application and of where its requests go.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Said {
+    app: Option<Bytes>,
+    routing: Option<Bytes>,
+}
+
+impl Applications {
+    /// Takes in what is said of applications.
+    pub(super) fn take(&mut self, kept: &Kept, said: impl IntoIterator<Item = (Key, Bytes)>) {
+        let mut now: BTreeMap<(String, String), Said> = BTreeMap::new();
+        for (key, value) in said {
+            let tokens: Vec<_> = key.tokens().collect();
+            let [first, namespace, app] = &tokens[..] else { continue };
+            let at = (namespace.to_string(), app.to_string());
+            match &**first {
+                kind::APP => now.entry(at).or_default().app = Some(value),
+                kind::ROUTE => now.entry(at).or_default().routing = Some(value),
+                _ => {}
+            }
+        }
+        for (at, said) in now {
+            if self.0.get(&at).is_some_and(|known| known.said == said) {
+                continue;
+            }
+            let (namespace, app) = &at;
+            let record: Option<App> = read_or_kept(kept, [kind::APP, namespace, app], &said.app);
+            let routing: Option<Routing> =
+                read_or_kept(kept, [kind::ROUTE, namespace, app], &said.routing);
+            match (record, routing) {
+                (Some(record), routing) => {
+                    let (namespace, app) = at.clone();
+                    let routing = routing.unwrap_or_default();
+                    let known = Known { namespace, app, record, routing, said, read: None };
+                    self.0.insert(at, known);
+                }
+                (None, Some(routing)) => {
+                    if let Some(known) = self.0.get_mut(&at) {
+                        (known.routing, known.said, known.read) = (routing, said, None);
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Those that are wanted. Of two that want the same place, the one that was there first has it.
+    pub(super) fn wanted(&mut self) -> Vec<&mut Known> {
+        let mut all = Vec::new();
+        for known in self.0.values_mut() {
+            if known.record.wanted.is_some() {
+                all.push(known);
+            } else {
+                known.read = None;
+            }
+        }
+        all.sort_by_key(|known| known.record.accepted);
+        all
+    }
+
+    /// All is to be found out anew.
+    pub(super) fn forget_what_was_read(&mut self) {
+        self.0.values_mut().for_each(|known| known.read = None);
+    }
+}
+
+/// A record as it is, or as it was when it last made sense: what runs goes on.
+fn read_or_kept<T: DeserializeOwned>(
+    kept: &Kept,
+    tokens: [&str; 3],
+    value: &Option<Bytes>,
+) -> Option<T> {
+    let (key, value) = (Key::new(&tokens).ok()?, value.as_ref()?);
+    let decode = |value: &[u8]| record::decode(key.as_str(), value);
+    match decode(value) {
+        Ok(read) => {
+            kept.keep(&key, value);
+            Some(read)
+        }
+        Err(failure) => {
+            tracing::debug!(%failure, "It is left as it was.");
+            decode(&kept.read(&key)?).ok()
+        }
+    }
+}
