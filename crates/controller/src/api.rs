@@ -25,7 +25,7 @@ pub use self::{
 pub(crate) use self::accept::previous_of;
 pub(crate) use self::server::answer;
 pub(crate) use self::{
-    accept::{Looked, Wants, accept},
+    accept::{Looked, Wants, accept, is_new_version},
     change::{Fault, To, change},
     server::Server,
 };

@@ -106,11 +106,6 @@ fn key(name: &str) -> AppKey {
     AppKey::new(reef_app::NAMESPACE, name)
 }
 
-/// What a revision is called here.
-fn version(head: &Head) -> String {
-    head.version.clone().unwrap_or_else(|| head.number.to_string())
-}
-
 /// An application that is there, and has revisions.
 fn there(server: &Server, name: &str) -> Option<App> {
     let core = server.core();
@@ -122,7 +117,7 @@ fn there(server: &Server, name: &str) -> Option<App> {
 fn find<'a>(app: &'a App, asked: &Asked) -> Option<&'a Head> {
     match asked.version.as_deref() {
         None | Some("" | LATEST) => app.revisions.last(),
-        Some(wanted) => app.revisions.iter().rev().find(|head| version(head) == wanted),
+        Some(wanted) => app.revisions.iter().rev().find(|head| head.name() == wanted),
     }
 }
 
@@ -159,9 +154,10 @@ fn versions(server: &Server, name: &str) -> Value {
         answer["versions"] = json!([]);
         return answer;
     };
-    let all = app.revisions.iter().map(
-        |head| json!({ "version": version(head), "deployed": app.wanted == Some(head.number) }),
-    );
+    let all = app
+        .revisions
+        .iter()
+        .map(|head| json!({ "version": head.name(), "deployed": app.wanted == Some(head.number) }));
     json!({ "result": "success", "message": "", "versions": all.collect::<Vec<_>>() })
 }
 
@@ -198,13 +194,8 @@ async fn try_put(server: &Server, body: &[u8]) -> Result<Value, Fault> {
     }
     // No subject names it: another controller may have been asked for this version a moment ago.
     server.follow(reef_app::NAMESPACE, &name).await?;
-    let known = there(server, &name);
-    let taken = |version: &String| {
-        known.iter().flat_map(|app| &app.revisions).any(|head| self::version(head) == *version)
-    };
-    if let Some(version) = application.version.as_ref().filter(|version| taken(version)) {
-        return Err(Fault::conflict(format!("version {version} of `{name}` is there already")));
-    }
+    // Before anything is fetched for it.
+    api::is_new_version(there(server, &name).as_ref(), &application)?;
     let pin = server.pin().ok_or_else(|| {
         Fault::invalid(
             "no controller here fetches artifacts: apply the manifest with `reef apply -f FILE`",
@@ -231,13 +222,13 @@ async fn try_put(server: &Server, body: &[u8]) -> Result<Value, Fault> {
         ..Accept::default()
     };
     let accepted = api::accept(server, asked, Wants::WhatIs).await?;
-    let before = known.map_or(0, |app| app.revisions.len());
+    let all = there(server, &name).map_or(1, |app| app.revisions.len());
     let version = application.version.unwrap_or_else(|| accepted.number.to_string());
     Ok(json!({
         "result": if accepted.created { "created" } else { "newversion" },
         "name": name,
         "current_version": version,
-        "total_versions": before + 1,
+        "total_versions": all,
         "message": format!("`{name}` {version} is kept; deploy it to have it run"),
     }))
 }
@@ -261,9 +252,9 @@ async fn deploy(server: &Server, name: &str, asked: &Asked) -> Value {
     match server.deploy(&request).await {
         Ok(_) => json!({
             "result": "acknowledged",
-            "message": format!("`{name}` {} is to run", version(head)),
+            "message": format!("`{name}` {} is to run", head.name()),
             "name": name,
-            "version": version(head),
+            "version": head.name(),
         }),
         Err(error) => fault(&error),
     }

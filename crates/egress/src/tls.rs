@@ -1,12 +1,17 @@
 //! TLS: whom a connection trusts, and as whom it comes.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
@@ -14,7 +19,7 @@ use crate::error::chain as chain_of;
 
 /// The machine's root certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` where set), read at the first
 /// use in this process.
-static NATIVE_ROOTS: OnceCell<Arc<RootCertStore>> = OnceCell::const_new();
+static NATIVE_ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 
 /// Whom a client trusts, and as whom it comes. By default the machine's roots, and as nobody. There is no
 /// way to trust everybody.
@@ -61,7 +66,15 @@ pub struct TlsClient(Arc<Made>);
 struct Made {
     tls: Tls,
     config: OnceCell<Arc<ClientConfig>>,
-    roots: OnceCell<Arc<RootCertStore>>,
+}
+
+/// Trusts whom the library would with these roots, which are read when the first server shows who it is: many
+/// connections never need them.
+#[derive(Debug)]
+struct Verifier {
+    tls: Tls,
+    provider: Arc<CryptoProvider>,
+    made: OnceLock<Result<Arc<WebPkiServerVerifier>, String>>,
 }
 
 // === impl Tls ===
@@ -92,28 +105,38 @@ impl Tls {
 
     /// The certificates that it trusts: none where the machine has none. The error is for people.
     async fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+        if self.only_roots.is_none() && NATIVE_ROOTS.get().is_none() {
+            // Hundreds of files on some systems: not on a thread that serves requests.
+            let read = tokio::task::spawn_blocking(|| drop(native_roots()));
+            read.await.map_err(|_| "the host is ending".to_owned())?;
+        }
+        self.roots_now()
+    }
+
+    /// The same at once: reads what was not read yet.
+    fn roots_now(&self) -> Result<Arc<RootCertStore>, String> {
         let (known, more) = match &self.only_roots {
             Some(only) => (Arc::new(RootCertStore::empty()), only),
-            None => (native_roots().await, &self.extra_roots),
+            None => (native_roots(), &self.extra_roots),
         };
         Ok(if more.is_empty() { known } else { store(Arc::unwrap_or_clone(known), more)?.into() })
     }
 
     /// A configuration for HTTP. The error is for people.
     pub(crate) async fn http_config(&self) -> Result<Arc<ClientConfig>, String> {
-        self.config(trusting(self.roots().await?)?, &[b"h2", b"http/1.1"])
+        trusting(self.roots().await?)?;
+        self.config(&[b"h2", b"http/1.1"])
     }
 
-    fn config(
-        &self,
-        roots: Arc<RootCertStore>,
-        protocols: &[&[u8]],
-    ) -> Result<Arc<ClientConfig>, String> {
+    fn config(&self, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (tls, made) = (self.clone(), OnceLock::new());
+        let verifier = Arc::new(Verifier { tls, provider: Arc::clone(&provider), made });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| chain_of(&error))?
-            .with_root_certificates(roots);
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
         let mut config = match &self.identity {
             Some(Identity(shown)) => {
                 let key = SingleCertAndKey::from(Arc::clone(&shown.certified));
@@ -123,6 +146,55 @@ impl Tls {
         };
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(config))
+    }
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    fn verifier(&self) -> Result<&WebPkiServerVerifier, TlsError> {
+        let made = self.made.get_or_init(|| {
+            let roots = trusting(self.tls.roots_now()?)?;
+            let provider = Arc::clone(&self.provider);
+            let made = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+            made.map_err(|error| chain_of(&error))
+        });
+        made.as_deref().map_err(|why| TlsError::General(why.clone()))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        self.verifier()?.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.verifier()?.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.verifier()?.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -179,25 +251,18 @@ impl TlsClient {
     /// # Errors
     /// When there is nobody to trust. The text is for people.
     pub async fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        trusting(self.roots().await?)?;
+        trusting(self.0.tls.roots().await?)?;
         self.config_in_case().await
     }
 
-    /// The same for who needs one before it is known whether there will be TLS: where there is nobody to trust, nobody
-    /// is trusted.
+    /// The same for who needs one before it is known whether there will be TLS: whom it trusts is found out when a
+    /// server shows who it is.
     ///
     /// # Errors
     /// When the library refuses to make one. The text is for people.
     pub async fn config_in_case(&self) -> Result<Arc<ClientConfig>, String> {
-        let made = self.0.config.get_or_try_init(|| async {
-            let roots = self.roots().await?;
-            self.0.tls.config(roots, &[])
-        });
+        let made = self.0.config.get_or_try_init(|| async { self.0.tls.config(&[]) });
         made.await.cloned()
-    }
-
-    async fn roots(&self) -> Result<Arc<RootCertStore>, String> {
-        self.0.roots.get_or_try_init(|| self.0.tls.roots()).await.cloned()
     }
 }
 
@@ -247,21 +312,15 @@ fn store(
     Ok(roots)
 }
 
-async fn native_roots() -> Arc<RootCertStore> {
-    let native = NATIVE_ROOTS
-        .get_or_init(|| async {
-            // Hundreds of files on some systems: not on a thread that serves requests.
-            let read = tokio::task::spawn_blocking(|| {
-                let mut roots = RootCertStore::empty();
-                let found = rustls_native_certs::load_native_certs();
-                for error in &found.errors {
-                    tracing::warn!(%error, "a root certificate cannot be read");
-                }
-                roots.add_parsable_certificates(found.certs);
-                roots
-            });
-            Arc::new(read.await.unwrap_or_else(|_| RootCertStore::empty()))
-        })
-        .await;
+fn native_roots() -> Arc<RootCertStore> {
+    let native = NATIVE_ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a root certificate cannot be read");
+        }
+        roots.add_parsable_certificates(found.certs);
+        Arc::new(roots)
+    });
     Arc::clone(native)
 }

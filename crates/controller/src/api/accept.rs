@@ -43,7 +43,7 @@ struct Present {
 pub(crate) enum Wants {
     /// It is.
     It,
-    /// It is kept, and what is wanted stays so.
+    /// It is kept as a version that is not there yet, and what is wanted stays so.
     WhatIs,
 }
 
@@ -157,6 +157,9 @@ impl Server {
     ) -> Result<Tried, Fault> {
         let Present { app: known, before, wanted } = present;
         let there = known.as_ref().filter(|app| !app.deleted);
+        if wants == Wants::WhatIs {
+            is_new_version(there, application)?;
+        }
         let is = there.and_then(|app| app.wanted).unwrap_or(0);
         let app = known.clone().unwrap_or_default();
         // Another one may have written the record of a revision, and not have come to accept it.
@@ -274,6 +277,18 @@ impl Server {
         };
         accept(self, accept_old, Wants::It).await
     }
+}
+
+/// Whether no revision of an application has its version.
+pub(crate) fn is_new_version(there: Option<&App>, application: &Application) -> Result<(), Fault> {
+    let Some(version) = &application.version else { return Ok(()) };
+    let taken =
+        there.into_iter().flat_map(|app| &app.revisions).any(|head| head.name() == *version);
+    if taken {
+        let name = application.name.to_string();
+        return Err(Fault::conflict(format!("version {version} of `{name}` is there already")));
+    }
+    Ok(())
 }
 
 /// The record of a revision.

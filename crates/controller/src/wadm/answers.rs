@@ -1,10 +1,9 @@
 //! How applications are, in wadm's words.
 
-use reef_lattice::record::{App, WorkloadStatus};
+use reef_lattice::record::{App, Head, WorkloadStatus};
 use reef_planner::Phase;
 use serde_json::{Value, json};
 
-use super::version;
 use crate::core::{AppKey, Core, Kept, word};
 
 /// An application in a list.
@@ -15,9 +14,9 @@ pub(super) fn summary(core: &Core, key: &AppKey, kept: &Kept<App>) -> Option<Val
     let status = status(core, key);
     Some(json!({
         "name": &*key.app,
-        "version": version(last),
+        "version": last.name(),
         "description": last.description,
-        "deployed_version": deployed.map(version),
+        "deployed_version": deployed.map(Head::name),
         "status": status["status"]["type"],
         "status_message": status["status"]["message"],
         "detailed_status": status,

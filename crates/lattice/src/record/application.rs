@@ -1,6 +1,7 @@
 //! Applications and their revisions.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -54,6 +55,16 @@ pub struct Head {
     pub at: Time,
     /// What it came of: `reef.toml`, `wadm`, `spin.toml`, `rollback to 3`.
     pub cause: String,
+}
+
+impl Head {
+    /// What it is called: its version, or else its number.
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.version {
+            Some(version) => version.into(),
+            None => self.number.to_string().into(),
+        }
+    }
 }
 
 /// One revision, digests pinned. Never changed once it is there.

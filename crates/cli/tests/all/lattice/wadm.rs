@@ -188,6 +188,16 @@ pub(super) fn puts_deploys_looks_and_deletes(version: Nats) {
     assert_eq!((&*second.result, second.total_versions), ("newversion", 2));
     let again: Value = client.ask("put", manifest("v2", 4).to_string().as_bytes());
     assert_eq!(again["result"], "error", "{again}");
+    // Nor by one of many that ask for it at the same time.
+    let results: Vec<Value> = std::thread::scope(|scope| {
+        let put = |instances| client.ask("put", manifest("v3", instances).to_string().as_bytes());
+        let all: Vec<_> = (1..9).map(|instances| scope.spawn(move || put(instances))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let put_by = results.iter().filter(|answer: &&Value| answer["result"] == "newversion");
+    assert_eq!(put_by.count(), 1, "{results:?}");
+    let deleted: Value = client.ask("del.hello-world", br#"{"version":"v3"}"#);
+    assert_eq!(deleted["result"], "deleted", "{deleted}");
 
     // What is put does not run until it is deployed.
     assert_eq!(lattice.placements(), []);
