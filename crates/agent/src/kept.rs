@@ -89,16 +89,20 @@ impl Kept {
         self.state().known.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    /// Forgets what is not to be kept.
-    pub(crate) fn retain(&self, keep: impl Fn(&Key) -> bool) {
+    /// Forgets a record.
+    pub(crate) fn forget(&self, key: &Key) {
         let mut state = self.state();
-        let gone: Vec<_> = state.known.keys().filter(|key| !keep(key)).cloned().collect();
-        for key in gone {
-            state.known.remove(&key);
-            state.pending.insert(key, None);
+        if state.known.remove(key).is_some() {
+            state.pending.insert(key.clone(), None);
             state.changes += 1;
             self.asked.notify_one();
         }
+    }
+
+    /// Forgets what is not to be kept.
+    pub(crate) fn retain(&self, keep: impl Fn(&Key) -> bool) {
+        let gone: Vec<_> = self.state().known.keys().filter(|key| !keep(key)).cloned().collect();
+        gone.iter().for_each(|key| self.forget(key));
     }
 
     /// Writes what is kept, for as long as the host is there. That it cannot be is not a fault of what it is about.

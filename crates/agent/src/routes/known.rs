@@ -59,6 +59,12 @@ impl Applications {
             let record: Option<App> = read_or_kept(kept, [kind::APP, namespace, app], &said.app);
             let routing: Option<Routing> =
                 read_or_kept(kept, [kind::ROUTE, namespace, app], &said.routing);
+            if said.app.is_some()
+                && said.routing.is_none()
+                && let Ok(key) = Key::new(&[kind::ROUTE, namespace, app])
+            {
+                kept.forget(&key);
+            }
             match (record, routing) {
                 (Some(record), routing) => {
                     let (namespace, app) = at.clone();
