@@ -16,7 +16,12 @@ use reef_rpc::{
 use reef_wrpc::{Function, Signature};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{Shared, placement::Place};
+use crate::{
+    Shared,
+    forward::{Peers, SILENT},
+    path::{Choice, Near},
+    placement::Place,
+};
 
 /// How long the bus may take to be heard before a call is given up.
 const HEARD: Duration = Duration::from_secs(5);
@@ -73,11 +78,34 @@ fn prefix(lattice: &str, host: &str, name: &str) -> String {
 pub(crate) struct Called {
     shared: Weak<Shared>,
     workload: WorkloadKey,
+    /// Whether it may do the same twice.
+    idempotent: bool,
 }
 
 impl Called {
-    pub(crate) fn new(shared: Weak<Shared>, workload: WorkloadKey) -> Self {
-        Self { shared, workload }
+    pub(crate) fn new(shared: Weak<Shared>, workload: WorkloadKey, idempotent: bool) -> Self {
+        Self { shared, workload, idempotent }
+    }
+
+    /// Calls it on one host, for as long as that is there.
+    async fn call_at(
+        &self,
+        peers: &Arc<Peers>,
+        choice: &Choice,
+        calling: impl Future<Output = Result<Received, CallError>>,
+    ) -> Result<Received, CallError> {
+        let Some(address) = choice.http.as_ref().filter(|_| choice.near != Near::Here) else {
+            return calling.await;
+        };
+        let within = if self.idempotent { SILENT.0 } else { SILENT.1 };
+        tokio::select! {
+            biased;
+            called = calling => called,
+            () = peers.silent(address, within) => Err(CallError::Silent {
+                function: format!("{} on host {}", self.workload, choice.host),
+                waited: within,
+            }),
+        }
     }
 }
 
@@ -118,7 +146,8 @@ impl Callee for Called {
                 params = again.then(|| Outgoing { values: now.values.clone(), later: Vec::new() });
                 let prefix = prefix(&shared.lattice.name, &choice.host, &choice.name);
                 let target = Target { client: client.clone(), prefix };
-                match target.call(&track, name, signature, now, options.clone()).await {
+                let calling = target.call(&track, name, signature, now, options.clone());
+                match self.call_at(&shared.peers, &choice, calling).await {
                     Ok(received) => {
                         shared.peers.ejected.back(&choice.host);
                         return Ok(received);
@@ -126,6 +155,13 @@ impl Callee for Called {
                     // Nothing was done there.
                     Err(error @ CallError::NoServer { .. }) => {
                         shared.peers.ejected.out(&choice.host);
+                        last = Some(error);
+                    }
+                    Err(error @ CallError::Silent { .. }) => {
+                        shared.peers.ejected.out(&choice.host);
+                        if !self.idempotent {
+                            return Err(error);
+                        }
                         last = Some(error);
                     }
                     Err(CallError::Refused {

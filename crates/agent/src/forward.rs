@@ -87,6 +87,14 @@ pub(crate) struct Tried {
     out: Vec<String>,
 }
 
+/// How a request is sent to another host.
+pub(crate) struct Sent {
+    /// By a guest.
+    pub(crate) internal: bool,
+    /// Whether it may be sent once more.
+    pub(crate) again: bool,
+}
+
 /// The way from a route to a workload.
 pub(crate) struct Outward {
     pub(crate) peers: Arc<Peers>,
@@ -205,7 +213,7 @@ impl Peers {
         choice: &Choice,
         mut head: http::request::Parts,
         body: B,
-        internal: bool,
+        Sent { internal, again }: Sent,
     ) -> Result<Response<Watched>, (String, bool)>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -230,7 +238,7 @@ impl Peers {
         if internal {
             head.headers.insert(INTERNAL, HeaderValue::from_static("1"));
         }
-        let silent = if is_idempotent(&head.method) { SILENT.0 } else { SILENT.1 };
+        let silent = if again { SILENT.0 } else { SILENT.1 };
         let sending = self.client.send(Request::from_parts(head, body), TIMEOUTS);
         let sent = tokio::select! {
             biased;
@@ -378,7 +386,8 @@ impl Outward {
                 Err(response) => return *response,
             };
             let slot = body.slot.clone();
-            let sent = self.peers.send(&choice, head.clone(), body, false).await;
+            let may = Sent { internal: false, again: is_idempotent(&method) };
+            let sent = self.peers.send(&choice, head.clone(), body, may).await;
             match sent {
                 Ok(response) => return response.map(ResponseBody::stream),
                 Err((why, nothing_done)) => {

@@ -1,18 +1,18 @@
 //! What is reachable at this host: the routes of all applications of the lattice, wherever their workloads are.
 
+mod fixed;
 mod known;
 mod neighbours;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    str::FromStr as _,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use reef_app::{Application, Name, Route};
-use reef_host::{deploy::Order, serve::Mounted};
+use reef_app::Route;
+use reef_host::serve::Mounted;
 use reef_http::{Router, RouterBuilder};
 use reef_lattice::{
     Key,
@@ -21,6 +21,7 @@ use reef_lattice::{
 };
 use reef_planner::WorkloadKey;
 
+use self::fixed::{Fixed, has_fixed};
 use self::known::{Applications, Known};
 pub(crate) use self::neighbours::Neighbours;
 use crate::{
@@ -45,13 +46,15 @@ type Ways = Arc<Router<Arc<Path>>>;
 pub(crate) struct Paths {
     all: Mutex<HashMap<WorkloadKey, Arc<Path>>>,
     /// Of each application: its own routes.
-    own: Mutex<HashMap<(String, String), Ways>>,
+    own: Mutex<HashMap<Place, Ways>>,
     /// Of each route: the revisions that have it.
     revisions: Mutex<HashMap<Routed, Arc<Revisions>>>,
 }
 
 /// A route, and the workload that it is to.
 type Routed = (String, WorkloadKey);
+/// An application: its namespace, and what it is called.
+type Place = (String, String);
 
 impl Paths {
     fn lock(&self) -> MutexGuard<'_, HashMap<WorkloadKey, Arc<Path>>> {
@@ -75,7 +78,7 @@ impl Paths {
         revisions.clone()
     }
 
-    fn own(&self) -> MutexGuard<'_, HashMap<(String, String), Ways>> {
+    fn own(&self) -> MutexGuard<'_, HashMap<Place, Ways>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,7 +94,7 @@ impl Paths {
 
 /// What of an application is reachable, and how.
 struct Read {
-    place: (String, String),
+    place: Place,
     routed: Vec<Routed>,
     /// The revision that has files or fixed answers.
     fixed: Option<u64>,
@@ -116,6 +119,7 @@ struct Followed {
     seen: Vec<Arc<Read>>,
     /// What hosts know each other and their store by.
     lattice: Option<Bytes>,
+    fixed: Fixed,
 }
 
 /// Keeps what is reachable as the store says.
@@ -130,8 +134,10 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
             let routes = view.below(kind::ROUTE).map(|entry| entry.revision);
             (if view.is_current() { view.revision() } else { 0 }, routes.max().unwrap_or_default())
         });
-        followed.read(&shared, &peers).await;
-        shared.routed.store(until, Ordering::Release);
+        followed.read(&shared, &peers);
+        if !followed.fixed.is_getting() {
+            shared.routed.store(until, Ordering::Release);
+        }
         let mut wait = AGAIN;
         if newest != newest_told {
             let left = TOLD.saturating_sub(told.elapsed());
@@ -143,12 +149,16 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
             }
         }
         shared.records.tidy();
-        let _ = tokio::time::timeout(wait, mirror.changed()).await;
+        tokio::select! {
+            () = mirror.changed() => {}
+            () = followed.fixed.got() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }
 
 impl Followed {
-    async fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) {
+    fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) {
         self.read_lattice(shared, peers);
         let said: Vec<_> = shared.records.mirror.look(|view| {
             let all = view.below(kind::APP).chain(view.below(kind::ROUTE));
@@ -170,20 +180,14 @@ impl Followed {
         shared.asked.set(wanted.iter().flat_map(|read| read.asked.iter().cloned()).collect());
         let same =
             |(one, other): (&Arc<Read>, &Arc<Read>)| Arc::ptr_eq(one, other) || one.is_as(other);
-        if wanted.len() == self.seen.len() && wanted.iter().zip(&self.seen).all(same) {
+        let same = wanted.len() == self.seen.len() && wanted.iter().zip(&self.seen).all(same);
+        if !self.fixed.get(shared, &wanted) && same {
             return;
         }
         let mut mounted: Vec<(usize, Mounted)> = Vec::new();
         for (at, read) in wanted.iter().enumerate() {
             mounted.extend(read.mounted.iter().map(|one| (at, one.clone())));
-            let Some(number) = read.fixed else { continue };
-            match fixed(shared, &read.place, number).await {
-                Ok(fixed) => mounted.extend(fixed.into_iter().map(|one| (at, one))),
-                Err(why) => {
-                    let application = &*read.place.1;
-                    tracing::warn!(application, why, "Its files are not served here.")
-                }
-            }
+            mounted.extend(self.fixed.of(&read.place).iter().map(|one| (at, one.clone())));
         }
         if install(shared, mounted, &wanted) {
             self.seen = wanted;
@@ -304,47 +308,4 @@ fn revision(shared: &Shared, namespace: &str, app: &str, number: u64) -> Option<
 fn routes_of(shared: &Shared, known: &Known, number: u64) -> Option<Arc<Routes>> {
     let key = Key::new(&[kind::REVISION, &known.namespace, &known.app, &number.to_string()]);
     shared.records.routes(&key.ok()?)
-}
-
-fn application(revision: &Revision) -> Option<Application> {
-    reef_lattice::accept::application(revision).ok()
-}
-
-fn has_fixed(revision: &Revision) -> bool {
-    let is_there = |name: &str| {
-        let there = revision.application.get(name).and_then(|all| all.as_array());
-        there.is_some_and(|all| !all.is_empty())
-    };
-    ["static", "redirect", "response"].into_iter().any(is_there)
-}
-
-/// What of an application is answered without a guest.
-async fn fixed(
-    shared: &Shared,
-    (namespace, app): &(String, String),
-    number: u64,
-) -> Result<Vec<Mounted>, String> {
-    let revision =
-        revision(shared, namespace, app, number).ok_or("its revision is not known here")?;
-    let application = application(&revision).ok_or("its revision cannot be understood")?;
-    let folders: Vec<_> = application.statics.iter().map(|one| one.dir.value.clone()).collect();
-    let served = |file: &&record::File| {
-        let path = std::path::Path::new(&file.path);
-        folders.iter().any(|folder| path.starts_with(folder.strip_prefix("./").unwrap_or(folder)))
-    };
-    let files: Vec<_> = revision.files.iter().filter(served).cloned().collect();
-    let folder = shared.files.folder(&files).await.map_err(|failure| failure.to_string())?;
-    let values = revision.values.iter();
-    let values =
-        values.filter_map(|(name, value)| Some((Name::from_str(name).ok()?, value.clone())));
-    let order = Order {
-        application,
-        folder,
-        values: values.collect(),
-        sourced: BTreeMap::new(),
-        qualified: true,
-        tried: false,
-        placed: None,
-    };
-    shared.host.fixed(&order).map_err(|error| error.to_string())
 }

@@ -212,6 +212,11 @@ fn links(
             let help = "give it one: `workload`, `component` or `capability`";
             found.push(placed(error, &link.import).help(help));
         }
+        if let Some(idempotent) = link.idempotent.as_ref().filter(|_| link.workload.is_none()) {
+            let error = format!("nothing of `{}` is called on other hosts", link.import.value);
+            let help = "`idempotent` is for links to a `workload`";
+            found.push(placed(Diagnostic::error(error), idempotent).help(help));
+        }
         let Some(name) = link.own_workload() else { continue };
         if !names.contains(name.as_str()) {
             let error = Diagnostic::error(format!("there is no workload `{name}`"));

@@ -31,6 +31,10 @@ pub struct Link {
     /// A component that is composed into this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<At<Source>>,
+    /// Whether what that workload does may be done twice: a call or request that its host does not answer any more is then
+    /// sent to another one, as one is of which nothing was done. Requests by GET, PUT, DELETE and the like always may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<At<bool>>,
     /// The digest of that component, `sha256:` and 64 hexadecimal digits: another one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<At<String>>,
@@ -85,6 +89,11 @@ impl Link {
         self.workload.as_ref().filter(|_| self.application.is_none())
     }
 
+    /// Whether what is called by it may be done twice.
+    pub fn is_idempotent(&self) -> bool {
+        self.idempotent.as_ref().is_some_and(|one| one.value)
+    }
+
     /// An import that is bound to nothing yet.
     pub fn of(import: impl Into<String>) -> Self {
         Self {
@@ -94,6 +103,7 @@ impl Link {
             application: None,
             namespace: None,
             component: None,
+            idempotent: None,
             digest: None,
             export: None,
             inherit: false,

@@ -46,6 +46,14 @@ pub enum CallError {
         /// How long.
         waited: Duration,
     },
+    /// Who is to answer is not heard any more.
+    #[error("`{function}` has not been heard for {waited:?}")]
+    Silent {
+        /// What was called, and where.
+        function: String,
+        /// How long.
+        waited: Duration,
+    },
     /// The other side says why.
     #[error("`{function}` was not answered: {refusal}")]
     Refused {

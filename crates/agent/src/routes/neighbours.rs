@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::{
     Shared,
     calls::Called,
-    forward::{Tried, is_idempotent},
+    forward::{Sent, Tried, is_idempotent},
     path::{Near, Path},
 };
 
@@ -49,22 +49,25 @@ impl Neighbours {
 
 impl Others for Neighbours {
     fn workload(&self, link: &Link) -> Arc<dyn Next> {
-        Arc::new(Neighbour { shared: self.shared.clone(), to: To::Workload(self.key(link)) })
+        let (shared, to) = (self.shared.clone(), To::Workload(self.key(link)));
+        Arc::new(Neighbour { shared, to, idempotent: link.is_idempotent() })
     }
 
     fn callee(&self, link: &Link) -> Arc<dyn Callee> {
-        Arc::new(Called::new(self.shared.clone(), self.key(link)))
+        Arc::new(Called::new(self.shared.clone(), self.key(link), link.is_idempotent()))
     }
 
     fn own_routes(&self) -> Arc<dyn Next> {
         let to = To::Routes(self.workload.namespace.to_string(), self.workload.app.to_string());
-        Arc::new(Neighbour { shared: self.shared.clone(), to })
+        Arc::new(Neighbour { shared: self.shared.clone(), to, idempotent: false })
     }
 }
 
 struct Neighbour {
     shared: Weak<Shared>,
     to: To,
+    /// Whether every request may be sent twice.
+    idempotent: bool,
 }
 
 enum To {
@@ -89,7 +92,8 @@ impl Next for Neighbour {
         let Some(path) = path else {
             return Box::pin(std::future::ready(Err(Error::DestinationNotFound)));
         };
-        Box::pin(async move { answer(&shared, &path, request).await })
+        let idempotent = self.idempotent || is_idempotent(request.method());
+        Box::pin(async move { answer(&shared, &path, request, idempotent).await })
     }
 }
 
@@ -97,6 +101,7 @@ async fn answer(
     shared: &Shared,
     path: &Path,
     mut request: Request<WasiBody>,
+    idempotent: bool,
 ) -> Result<http::Response<WasiBody>, Error> {
     let peers = &shared.peers;
     let (mut tried, until) = (Tried::default(), Instant::now() + PATIENCE);
@@ -117,15 +122,15 @@ async fn answer(
         let (head, body) = request.into_parts();
         let empty = http_body::Body::is_end_stream(&body);
         let again = head.clone();
-        match peers.send(&choice, head, body, true).await {
+        let may = Sent { internal: true, again: idempotent };
+        match peers.send(&choice, head, body, may).await {
             Ok(response) => {
                 let error = |error: BoxError| Error::InternalError(Some(error.to_string()));
                 return Ok(response.map(|body| body.map_err(error).boxed_unsync()));
             }
             Err((why, nothing)) => {
                 tracing::debug!(workload = %path.workload, host = choice.host, why, "A host did not answer.");
-                let may = nothing || is_idempotent(&again.method);
-                if !(empty && may) {
+                if !(empty && (nothing || idempotent)) {
                     return Err(Error::DestinationUnavailable);
                 }
                 tried.push(choice, &peers.ejected);

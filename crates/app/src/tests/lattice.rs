@@ -13,7 +13,7 @@ source = "front.wasm"
 trigger.http.route = "/..."
 limits = { memory = "64MiB", cpu = 0.25 }
 link = [
-    { import = "acme:pay/charge", workload = "charge", application = "pay", namespace = "money" },
+    { import = "acme:pay/charge", workload = "charge", application = "pay", namespace = "money", idempotent = true },
     { import = "wasi:keyvalue", capability = "key-value", offline = "queue", merge = "first-writer" },
     { import = "wasmcloud:messaging", capability = "messaging", offline = "queue" },
 ]
@@ -203,6 +203,10 @@ fn what_cannot_be_together_is_said_where_it_stands() {
         (
             "link = [{ import = 'a:b', workload = 'x', application = 'a' }]",
             "6:57: `a` is this application itself",
+        ),
+        (
+            "link = [{ import = 'a:b', component = 'b.wasm', idempotent = true }]",
+            "6:63: nothing of `a:b` is called on other hosts",
         ),
         (
             "link = [{ import = 'a:b', capability = 'sql', offline = 'queue' }]",

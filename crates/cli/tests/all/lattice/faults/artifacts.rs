@@ -16,6 +16,12 @@ use crate::{
 const ZONES: &str = "scale.instances = 2\nscale.spread = [\n\
     { name = 'a', labels = { zone = 'a' } },\n{ name = 'b', labels = { zone = 'b' } },\n]";
 
+fn digest_of(bytes: &[u8]) -> (Digest, String) {
+    let digest = sha2::Sha256::digest(bytes);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("sha256:{hex}").parse().unwrap(), hex)
+}
+
 #[test]
 fn a_registry_that_is_down_is_needed_to_apply_and_not_by_hosts() {
     let zones = ["zone=a", "zone=b"].map(|zone| ["--label", zone]);
@@ -65,9 +71,7 @@ fn an_artifact_that_cannot_be_had_is_said_and_tried_again_until_it_can() {
     lattice.answers(0, "/");
 
     let file = shop.path().join("kit.wasm");
-    let digest = sha2::Sha256::digest(fs::read(&file).unwrap());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let digest: Digest = format!("sha256:{hex}").parse().unwrap();
+    let (digest, hex) = digest_of(&fs::read(&file).unwrap());
     let objects = witness.lattice.objects.clone();
     witness.wait(objects.delete(&digest)).unwrap();
     let second = lattice.join("two", b);
@@ -86,4 +90,32 @@ fn an_artifact_that_cannot_be_had_is_said_and_tried_again_until_it_can() {
     lattice.is_deployed("shop");
     lattice.ready(2);
     witness.settled();
+}
+
+#[test]
+fn files_that_cannot_be_had_are_tried_again_and_hold_up_no_other_application() {
+    let mut lattice = Lattice::start(&[("one", &[])]);
+    let witness = Witness::start(&lattice.url);
+    let files =
+        folder(&[], "name = 'files'\n[[static]]\nroute = '/files/...'\ndir = 'public'\n");
+    let file = files.path().join("public/a.txt");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    fs::write(&file, "a file").unwrap();
+    lattice.apply(files.path());
+    assert_eq!(lattice.get(0, "/files/a.txt").text(), "a file");
+
+    let (digest, _) = digest_of(b"a file");
+    let objects = witness.lattice.objects.clone();
+    witness.wait(objects.delete(&digest)).unwrap();
+    let second = lattice.join("two", &[]);
+    lattice.host(second).wait_for_log(&["they are tried again until they can be had"]);
+    let shop = kit_folder("");
+    lattice.apply(shop.path());
+    lattice.answers(second, "/");
+    assert_ne!(lattice.get(second, "/files/a.txt").text(), "a file");
+
+    witness.wait(objects.put(&digest, &file)).unwrap();
+    eventually("the file", || {
+        (lattice.get(second, "/files/a.txt").text() == "a file").then_some(())
+    });
 }

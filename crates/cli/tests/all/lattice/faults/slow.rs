@@ -9,6 +9,7 @@ use std::{
 use super::{Witness, kit_folder};
 use crate::{
     client::{self, Version},
+    host::folder,
     lattice::{Lattice, load::Load},
     support::eventually,
 };
@@ -111,4 +112,51 @@ fn an_answer_that_has_begun_ends_where_its_host_is_not_heard_any_more() {
     lattice.host(1).signal("CONT");
     assert!(matches!(ended, None | Some(ErrorKind::ConnectionReset)), "{ended:?}");
     assert!(read < 1000 << 20, "it was cut short");
+}
+
+/// A handler, and a library on two other hosts that it is linked to so.
+fn linked(how: &str) -> String {
+    format!(
+        "name = 'math'\n\
+         [[workload]]\nname = 'http'\nsource = 'http.wasm'\ntrigger.http.route = '/...'\n\
+         link = [{{ import = 'acme:math', workload = 'add'{how} }}]\n\
+         limits.deadline = '60s'\n\
+         scale.instances = 32\nscale.spread = [{{ labels = {{ zone = 'a' }} }}]\n\
+         [[workload]]\nname = 'add'\nsource = 'add.wasm'\n\
+         scale.instances = 64\nscale.spread = [{{ labels = {{ zone = 'b' }} }}]\n"
+    )
+}
+
+/// Calls while a host stands still to which some of them go: what comes of them.
+fn calls_to_a_host_that_stands_still(how: &str) -> Vec<(u16, String)> {
+    let (a, b) = (["--label", "zone=a"], ["--label", "zone=b"]);
+    let lattice = Lattice::start(&[("a", &a), ("b1", &b), ("b2", &b)]);
+    let guests = [("http.wasm", "p2-math-http"), ("add.wasm", "p2-math-add")];
+    let folder = folder(&guests, &linked(how));
+    lattice.apply(folder.path());
+    eventually("the sum", || (lattice.get(0, "/add/2/40").text() == "42\n").then_some(()));
+    lattice.host(1).signal("STOP");
+    let replies = std::thread::scope(|scope| {
+        let ask = || {
+            let reply = lattice.get(0, "/add/20/1");
+            (reply.status, reply.text())
+        };
+        let all: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    lattice.host(1).signal("CONT");
+    replies
+}
+
+#[test]
+fn a_call_that_may_be_done_twice_goes_on_to_another_host() {
+    let replies = calls_to_a_host_that_stands_still(", idempotent = true");
+    assert!(replies.iter().all(|reply| *reply == (200, "21\n".to_owned())), "{replies:?}");
+}
+
+#[test]
+fn a_call_that_may_not_be_done_twice_is_not() {
+    let replies = calls_to_a_host_that_stands_still("");
+    let failed = replies.iter().filter(|(status, _)| *status >= 500).count();
+    assert!((1..16).contains(&failed), "{replies:?}");
 }
