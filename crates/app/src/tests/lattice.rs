@@ -206,7 +206,7 @@ fn what_cannot_be_together_is_said_where_it_stands() {
         ),
         (
             "link = [{ import = 'a:b', component = 'b.wasm', idempotent = true }]",
-            "6:63: nothing of `a:b` is called on other hosts",
+            "6:62: nothing of `a:b` is called on other hosts",
         ),
         (
             "link = [{ import = 'a:b', capability = 'sql', offline = 'queue' }]",
