@@ -96,8 +96,7 @@ fn an_artifact_that_cannot_be_had_is_said_and_tried_again_until_it_can() {
 fn files_that_cannot_be_had_are_tried_again_and_hold_up_no_other_application() {
     let mut lattice = Lattice::start(&[("one", &[])]);
     let witness = Witness::start(&lattice.url);
-    let files =
-        folder(&[], "name = 'files'\n[[static]]\nroute = '/files/...'\ndir = 'public'\n");
+    let files = folder(&[], "name = 'files'\n[[static]]\nroute = '/files/...'\ndir = 'public'\n");
     let file = files.path().join("public/a.txt");
     fs::create_dir(file.parent().unwrap()).unwrap();
     fs::write(&file, "a file").unwrap();
