@@ -19,7 +19,7 @@ use tokio::{sync::watch, time::Instant};
 use crate::{
     Shared,
     forward::{Peers, SILENT},
-    path::{Choice, Near},
+    path::{Choice, Near, Path},
     placement::Place,
 };
 
@@ -91,6 +91,7 @@ impl Called {
     async fn call_at(
         &self,
         peers: &Arc<Peers>,
+        path: &Path,
         choice: &Choice,
         calling: impl Future<Output = Result<Received, CallError>>,
     ) -> Result<Received, CallError> {
@@ -98,10 +99,19 @@ impl Called {
             return calling.await;
         };
         let within = if self.idempotent { SILENT.0 } else { SILENT.1 };
+        let gone = async {
+            loop {
+                peers.silent(address, within).await;
+                // One that can be reached over the bus only is heard there by who says where to send calls.
+                if !path.leads_to(choice) {
+                    return;
+                }
+            }
+        };
         tokio::select! {
             biased;
             called = calling => called,
-            () = peers.silent(address, within) => Err(CallError::Silent {
+            () = gone => Err(CallError::Silent {
                 function: format!("{} on host {}", self.workload, choice.host),
                 waited: within,
             }),
@@ -147,7 +157,7 @@ impl Callee for Called {
                 let prefix = prefix(&shared.lattice.name, &choice.host, &choice.name);
                 let target = Target { client: client.clone(), prefix };
                 let calling = target.call(&track, name, signature, now, options.clone());
-                match self.call_at(&shared.peers, &choice, calling).await {
+                match self.call_at(&shared.peers, &path, &choice, calling).await {
                     Ok(received) => {
                         shared.peers.ejected.back(&choice.host);
                         return Ok(received);

@@ -164,6 +164,12 @@ impl Path {
         Changes(self.changed.subscribe())
     }
 
+    /// Whether instances on that host are still there to be chosen, as far as is known here.
+    pub(crate) fn leads_to(&self, choice: &Choice) -> bool {
+        let is = |one: &Choice| (&one.host, one.revision) == (&choice.host, choice.revision);
+        self.to.load().backends.iter().any(is)
+    }
+
     pub(crate) fn has_backends(&self) -> bool {
         !self.to.load().backends.is_empty()
     }
