@@ -128,21 +128,23 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
     let mut mirror = shared.records.mirror.clone();
     // Until the store is heard, as it was.
     followed.all.take(&shared.kept, shared.kept.all());
-    let (mut told, mut newest_told) = (Instant::now(), 0);
+    let (mut told, mut newest_told) = (Instant::now(), None);
+    // Whether something is answered without a guest that was not when this was told.
+    let mut come = false;
     loop {
-        let (until, newest) = mirror.look(|view| {
+        let heard = mirror.look(|view| {
             let routes = view.below(kind::ROUTE).map(|entry| entry.revision);
-            (if view.is_current() { view.revision() } else { 0 }, routes.max().unwrap_or_default())
+            view.is_current().then(|| (view.revision(), routes.max().unwrap_or_default()))
         });
-        followed.read(&shared, &peers);
+        come |= followed.read(&shared, &peers);
         if !followed.fixed.is_getting() {
-            shared.routed.store(until, Ordering::Release);
+            shared.routed.store(heard.map_or(0, |(until, _)| until), Ordering::Release);
         }
-        let mut wait = AGAIN;
-        if newest != newest_told {
+        let (newest, mut wait) = (heard.map(|(_, newest)| newest), AGAIN);
+        if come || newest != newest_told {
             let left = TOLD.saturating_sub(told.elapsed());
             if left.is_zero() {
-                (told, newest_told) = (Instant::now(), newest);
+                (told, newest_told, come) = (Instant::now(), newest, false);
                 shared.changed.notify_one();
             } else {
                 wait = left;
@@ -158,7 +160,8 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
 }
 
 impl Followed {
-    fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) {
+    /// Reads what differs. Whether something has come that is answered without a guest.
+    fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) -> bool {
         self.read_lattice(shared, peers);
         let said: Vec<_> = shared.records.mirror.look(|view| {
             let all = view.below(kind::APP).chain(view.below(kind::ROUTE));
@@ -181,8 +184,9 @@ impl Followed {
         let same =
             |(one, other): (&Arc<Read>, &Arc<Read>)| Arc::ptr_eq(one, other) || one.is_as(other);
         let same = wanted.len() == self.seen.len() && wanted.iter().zip(&self.seen).all(same);
-        if !self.fixed.get(shared, &wanted) && same {
-            return;
+        let come = self.fixed.get(shared, &wanted);
+        if !come && same {
+            return come;
         }
         let mut mounted: Vec<(usize, Mounted)> = Vec::new();
         for (at, read) in wanted.iter().enumerate() {
@@ -192,6 +196,7 @@ impl Followed {
         if install(shared, mounted, &wanted) {
             self.seen = wanted;
         }
+        come
     }
 
     /// What hosts know each other by; in another store, all is read anew.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     str::FromStr as _,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use reef_app::{Application, Name};
@@ -15,13 +15,16 @@ use tokio::task::JoinSet;
 use super::{AGAIN, Place, Read, revision};
 use crate::Shared;
 
+/// How long what is being fetched counts as new, so that who deployed it waits for it.
+const NEW: Duration = Duration::from_secs(5);
+
 /// What there is of it. Files are fetched beside all else: no other application waits for them.
 #[derive(Default)]
 pub(super) struct Fixed {
     /// With the revision that it is of, which stays until the next one's is there.
     there: HashMap<Place, (u64, Vec<Mounted>)>,
-    /// Being fetched.
-    getting: HashMap<Place, u64>,
+    /// Being fetched, since then.
+    getting: HashMap<Place, (u64, Instant)>,
     /// Could not be had then.
     failed: HashMap<Place, (u64, Instant)>,
     tasks: JoinSet<Got>,
@@ -40,7 +43,7 @@ impl Fixed {
         let numbers: HashMap<&Place, u64> =
             wanted.iter().filter_map(|read| Some((&read.place, read.fixed?))).collect();
         self.there.retain(|place, _| numbers.contains_key(place));
-        self.getting.retain(|place, number| numbers.get(place) == Some(number));
+        self.getting.retain(|place, (number, _)| numbers.get(place) == Some(number));
         self.failed.retain(|place, (number, _)| numbers.get(place) == Some(number));
         for (place, number) in numbers {
             if self.there.get(place).is_some_and(|(of, _)| *of == number)
@@ -49,7 +52,7 @@ impl Fixed {
             {
                 continue;
             }
-            self.getting.insert(place.clone(), number);
+            self.getting.insert(place.clone(), (number, Instant::now()));
             let (shared, place) = (shared.clone(), place.clone());
             self.tasks.spawn(async move {
                 let got = fixed(&shared, &place, number).await;
@@ -64,16 +67,21 @@ impl Fixed {
         self.there.get(place).map_or(&[], |(_, all)| all)
     }
 
-    /// Whether something is wanted that is on its way, and of which nothing is known yet.
+    /// Whether something is on its way that was asked for just now, and could be had when it was asked for before.
     pub(super) fn is_getting(&self) -> bool {
-        self.getting.keys().any(|place| !self.failed.contains_key(place))
+        let is_new = |(place, (_, since)): (&Place, &(u64, Instant))| {
+            since.elapsed() < NEW && !self.failed.contains_key(place)
+        };
+        self.getting.iter().any(is_new)
     }
 
     /// Waits for something that was fetched.
     pub(super) async fn got(&mut self) {
         let Some(ended) = self.tasks.join_next().await else { return std::future::pending().await };
         match ended {
-            Ok((place, number, got)) if self.getting.get(&place) == Some(&number) => {
+            Ok((place, number, got))
+                if self.getting.get(&place).is_some_and(|(of, _)| *of == number) =>
+            {
                 self.getting.remove(&place);
                 match got {
                     Ok(all) => {

@@ -147,8 +147,9 @@ impl Server {
         };
         let scales = records.scales.iter().filter(|(one, _)| AppKey::of(one) == key);
         let of = scales.map(|(_, kept)| kept.revision).fold(revision, u64::max);
-        let route = records.routes.get(&key).map_or(0, |kept| kept.revision);
-        let behind = |beat: &Heartbeat| beat.routed > 0 && beat.routed < route;
+        // What is answered without a guest has no record of where it goes.
+        let routes = records.routes.get(&key).map_or(revision, |kept| kept.revision.max(revision));
+        let behind = |beat: &Heartbeat| beat.routed < routes;
         let unrouted = core.hosts().filter(|(beat, _, heard)| *heard && behind(beat));
         let unrouted = unrouted.map(|(beat, ..)| beat.name.clone()).collect();
         Ok(Description {

@@ -70,8 +70,8 @@ pub struct Heartbeat {
     pub leaving: bool,
     /// The store's revision of the assignment that this is after; nothing before the first.
     pub assignment: u64,
-    /// The store's revision up to which requests that come in here go where its routes say; nothing where it does not
-    /// say.
+    /// The store's revision up to which requests that come in here go where its routes say; nothing before it has
+    /// heard the store.
     #[serde(default)]
     pub routed: u64,
     /// What it runs.

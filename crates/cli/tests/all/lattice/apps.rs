@@ -1,5 +1,7 @@
 //! Applications: accepted, placed, changed, gone.
 
+use std::fs;
+
 use reef_servers::Nats;
 
 use super::Lattice;
@@ -50,4 +52,26 @@ pub(super) fn comes_changes_and_goes(version: Nats) {
     lattice.told(&["delete", "shop", "--wait", "--timeout", "120s"]);
     assert_eq!(lattice.placements(), []);
     eventually("no route", || (lattice.get(0, "/").status == 404).then_some(()));
+}
+
+#[test]
+fn an_application_of_files_is_ready_when_every_host_serves_them() {
+    let lattice = Lattice::start(&[("one", &[]), ("two", &[])]);
+    let files = folder(&[], "name = 'files'\n[[static]]\nroute = '/...'\ndir = 'public'\n");
+    fs::create_dir(files.path().join("public")).unwrap();
+    // They are fetched one by one: what is said too early is said before the last one is there.
+    let write = |revision: usize| {
+        for file in 0..200 {
+            let path = files.path().join(format!("public/{file}.txt"));
+            fs::write(path, format!("file {file} of revision {revision}")).unwrap();
+        }
+    };
+    for revision in 1..=3 {
+        write(revision);
+        lattice.apply(files.path());
+        for host in 0..2 {
+            let text = lattice.get(host, "/199.txt").text();
+            assert_eq!(text, format!("file 199 of revision {revision}"));
+        }
+    }
 }
