@@ -14,6 +14,8 @@ use tokio::io::AsyncWriteExt as _;
 
 /// How long one piece of a file may take to come.
 const PIECE: Duration = Duration::from_secs(30);
+/// Files of one folder that are fetched at once.
+const AT_ONCE: usize = 16;
 
 /// Files by digest, and folders made of them.
 pub(crate) struct Files {
@@ -61,7 +63,12 @@ impl Files {
 
     async fn fill(&self, folder: &Path, files: &[&File]) -> Result<(), Failure> {
         tokio::fs::create_dir_all(folder).await.map_err(|error| disk(folder, &error))?;
-        for file in files {
+        let get =
+            |file: File| async move { self.file(&file.digest).await.map(|kept| (file, kept)) };
+        let files: Vec<_> = files.iter().map(|file| get((*file).clone())).collect();
+        let mut got = futures::stream::iter(files).buffer_unordered(AT_ONCE);
+        while let Some(got) = got.next().await {
+            let (file, kept) = got?;
             let within = Path::new(&file.path);
             if !within
                 .components()
@@ -73,7 +80,6 @@ impl Files {
             if let Some(parent) = path.parent() {
                 tokio::fs::create_dir_all(parent).await.map_err(|error| disk(parent, &error))?;
             }
-            let kept = self.file(&file.digest).await?;
             if tokio::fs::hard_link(&kept, &path).await.is_err() {
                 // Another file system, or one without links.
                 tokio::fs::copy(&kept, &path).await.map_err(|error| disk(&path, &error))?;

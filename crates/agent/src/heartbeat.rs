@@ -64,6 +64,9 @@ impl Shared {
         let placements = if left { Vec::new() } else { self.reports() };
         let used = |of: fn(&Measured) -> u64| placements.iter().map(|one| of(&one.measured)).sum();
         let cpu: u64 = used(|measured| measured.cpu);
+        // In this order: what is missing is said before it is said that routes are followed.
+        let routed = self.routed.load(std::sync::atomic::Ordering::Acquire);
+        let missing = self.missing().clone();
         let load = Resources::new(used(|measured| measured.memory), self.cores_since_last(cpu));
         Heartbeat {
             host: self.id.clone(),
@@ -79,7 +82,8 @@ impl Shared {
             left,
             leaving: self.is_leaving(),
             assignment: self.assignment(),
-            routed: self.routed.load(std::sync::atomic::Ordering::Acquire),
+            routed,
+            missing,
             placements,
         }
     }

@@ -43,7 +43,7 @@ use reef_host::deploy::Host;
 use reef_lattice::{
     Failure, Key, Lattice, Mirror,
     key::kind,
-    record::{self, Reported, Shared as LatticeShared},
+    record::{self, Missing, Reported, Shared as LatticeShared},
 };
 use reef_planner::{Resources, WorkloadKey};
 use tokio::{
@@ -105,6 +105,8 @@ struct Shared {
     followed: (AtomicU64, AtomicU64),
     /// The store's revision up to which routes are followed.
     routed: AtomicU64,
+    /// Of these applications not all is answered that is without a guest.
+    missing: Mutex<Vec<Missing>>,
     leaving: AtomicBool,
     released: watch::Sender<bool>,
     /// Something of the host has changed that is to be told.
@@ -175,6 +177,7 @@ impl Agent {
             sequence: AtomicU64::new(0),
             followed: Default::default(),
             routed: AtomicU64::new(0),
+            missing: Mutex::default(),
             leaving: AtomicBool::new(false),
             released: watch::channel(false).0,
             changed: Notify::new(),
@@ -274,6 +277,10 @@ impl Shared {
 
     fn next_sequence(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn missing(&self) -> MutexGuard<'_, Vec<Missing>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_leaving(&self) -> bool {

@@ -17,7 +17,7 @@ use reef_http::{Router, RouterBuilder};
 use reef_lattice::{
     Key,
     key::kind,
-    record::{self, Revision, Shared as LatticeShared},
+    record::{self, Missing, Revision, Shared as LatticeShared},
 };
 use reef_planner::WorkloadKey;
 
@@ -129,17 +129,17 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
     // Until the store is heard, as it was.
     followed.all.take(&shared.kept, shared.kept.all());
     let (mut told, mut newest_told) = (Instant::now(), None);
-    // Whether something is answered without a guest that was not when this was told.
+    // Whether something is there that was missing when this was told.
     let mut come = false;
     loop {
         let heard = mirror.look(|view| {
             let routes = view.below(kind::ROUTE).map(|entry| entry.revision);
             view.is_current().then(|| (view.revision(), routes.max().unwrap_or_default()))
         });
-        come |= followed.read(&shared, &peers);
-        if !followed.fixed.is_getting() {
-            shared.routed.store(heard.map_or(0, |(until, _)| until), Ordering::Release);
-        }
+        let missing = followed.read(&shared, &peers);
+        let before = std::mem::replace(&mut *shared.missing(), missing.clone());
+        come |= before.iter().any(|one| !missing.contains(one));
+        shared.routed.store(heard.map_or(0, |(until, _)| until), Ordering::Release);
         let (newest, mut wait) = (heard.map(|(_, newest)| newest), AGAIN);
         if come || newest != newest_told {
             let left = TOLD.saturating_sub(told.elapsed());
@@ -160,8 +160,8 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
 }
 
 impl Followed {
-    /// Reads what differs. Whether something has come that is answered without a guest.
-    fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) -> bool {
+    /// Reads what differs. Of the applications that are returned, not all is there that is answered without a guest.
+    fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) -> Vec<Missing> {
         self.read_lattice(shared, peers);
         let said: Vec<_> = shared.records.mirror.look(|view| {
             let all = view.below(kind::APP).chain(view.below(kind::ROUTE));
@@ -185,8 +185,9 @@ impl Followed {
             |(one, other): (&Arc<Read>, &Arc<Read>)| Arc::ptr_eq(one, other) || one.is_as(other);
         let same = wanted.len() == self.seen.len() && wanted.iter().zip(&self.seen).all(same);
         let come = self.fixed.get(shared, &wanted);
+        let missing = self.fixed.missing(&wanted);
         if !come && same {
-            return come;
+            return missing;
         }
         let mut mounted: Vec<(usize, Mounted)> = Vec::new();
         for (at, read) in wanted.iter().enumerate() {
@@ -196,7 +197,7 @@ impl Followed {
         if install(shared, mounted, &wanted) {
             self.seen = wanted;
         }
-        come
+        missing
     }
 
     /// What hosts know each other by; in another store, all is read anew.

@@ -159,6 +159,7 @@ impl Lattice {
                 leaving: false,
                 assignment: 0,
                 routed: 0,
+                missing: Vec::new(),
                 placements: Vec::new(),
             };
             lattice.beats.insert(beat.host.clone(), beat);

@@ -8,7 +8,10 @@ mod traffic;
 
 pub use self::{
     application::{App, Autoscale, AutoscaleTarget, File, Head, Namespace, Revision, Scaled, Turn},
-    host::{Assigned, Assignment, HEARTBEAT, Heartbeat, Measured, Reported, Scheduling, Trouble},
+    host::{
+        Assigned, Assignment, HEARTBEAT, Heartbeat, Measured, Missing, Reported, Scheduling,
+        Trouble,
+    },
     lead::{Leader, Rollout, Shared, Status, WorkloadStatus},
     traffic::{Backend, Entry, Routing},
 };

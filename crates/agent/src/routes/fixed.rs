@@ -4,32 +4,39 @@ use std::{
     collections::{BTreeMap, HashMap},
     str::FromStr as _,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use reef_app::{Application, Name};
 use reef_host::{deploy::Order, serve::Mounted};
-use reef_lattice::record::{self, Revision};
+use reef_lattice::record::{self, Missing, Revision};
 use tokio::task::JoinSet;
 
 use super::{AGAIN, Place, Read, revision};
 use crate::Shared;
 
-/// How long what is being fetched counts as new, so that who deployed it waits for it.
-const NEW: Duration = Duration::from_secs(5);
+/// So many applications are named of which something is missing.
+const NAMED: usize = 64;
 
 /// What there is of it. Files are fetched beside all else: no other application waits for them.
 #[derive(Default)]
 pub(super) struct Fixed {
     /// With the revision that it is of, which stays until the next one's is there.
     there: HashMap<Place, (u64, Vec<Mounted>)>,
-    /// Being fetched, since then.
-    getting: HashMap<Place, (u64, Instant)>,
+    /// Being fetched.
+    getting: HashMap<Place, u64>,
     /// Could not be had then.
-    failed: HashMap<Place, (u64, Instant)>,
+    failed: HashMap<Place, Failed>,
     tasks: JoinSet<Got>,
     /// Whether something has come that was not asked for yet.
     changed: bool,
+}
+
+/// What could not be had: of which revision, when, why.
+struct Failed {
+    number: u64,
+    at: Instant,
+    why: String,
 }
 
 /// What came of fetching a revision's.
@@ -43,16 +50,16 @@ impl Fixed {
         let numbers: HashMap<&Place, u64> =
             wanted.iter().filter_map(|read| Some((&read.place, read.fixed?))).collect();
         self.there.retain(|place, _| numbers.contains_key(place));
-        self.getting.retain(|place, (number, _)| numbers.get(place) == Some(number));
-        self.failed.retain(|place, (number, _)| numbers.get(place) == Some(number));
+        self.getting.retain(|place, number| numbers.get(place) == Some(number));
+        self.failed.retain(|place, failed| numbers.get(place) == Some(&failed.number));
         for (place, number) in numbers {
             if self.there.get(place).is_some_and(|(of, _)| *of == number)
                 || self.getting.contains_key(place)
-                || self.failed.get(place).is_some_and(|(_, at)| at.elapsed() < AGAIN)
+                || self.failed.get(place).is_some_and(|failed| failed.at.elapsed() < AGAIN)
             {
                 continue;
             }
-            self.getting.insert(place.clone(), (number, Instant::now()));
+            self.getting.insert(place.clone(), number);
             let (shared, place) = (shared.clone(), place.clone());
             self.tasks.spawn(async move {
                 let got = fixed(&shared, &place, number).await;
@@ -67,21 +74,25 @@ impl Fixed {
         self.there.get(place).map_or(&[], |(_, all)| all)
     }
 
-    /// Whether something is on its way that was asked for just now, and could be had when it was asked for before.
-    pub(super) fn is_getting(&self) -> bool {
-        let is_new = |(place, (_, since)): (&Place, &(u64, Instant))| {
-            since.elapsed() < NEW && !self.failed.contains_key(place)
+    /// The applications of which something is wanted that is not there, in their order.
+    pub(super) fn missing(&self, wanted: &[Arc<Read>]) -> Vec<Missing> {
+        let is_missing = |read: &&Arc<Read>| {
+            let there = self.there.get(&read.place).map(|(number, _)| *number);
+            read.fixed.is_some() && read.fixed != there
         };
-        self.getting.iter().any(is_new)
+        let missing = |read: &Arc<Read>| {
+            let (namespace, app) = read.place.clone();
+            let trouble = self.failed.get(&read.place).map(|failed| failed.why.clone());
+            Missing { namespace, app, trouble }
+        };
+        wanted.iter().filter(is_missing).map(missing).take(NAMED).collect()
     }
 
     /// Waits for something that was fetched.
     pub(super) async fn got(&mut self) {
         let Some(ended) = self.tasks.join_next().await else { return std::future::pending().await };
         match ended {
-            Ok((place, number, got))
-                if self.getting.get(&place).is_some_and(|(of, _)| *of == number) =>
-            {
+            Ok((place, number, got)) if self.getting.get(&place) == Some(&number) => {
                 self.getting.remove(&place);
                 match got {
                     Ok(all) => {
@@ -97,7 +108,7 @@ impl Fixed {
                             why,
                             "Its files are not served here; they are tried again until they can be had."
                         );
-                        self.failed.insert(place, (number, Instant::now()));
+                        self.failed.insert(place, Failed { number, at: Instant::now(), why });
                     }
                 }
             }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use reef_controller::api::{Accept, Accepted, Rollback};
+use reef_controller::api::{Accept, Accepted, Rollback, Unrouted};
 use reef_host::deploy::environment_name;
 use reef_lattice::{
     Digest,
@@ -232,8 +232,8 @@ pub(super) async fn wait(
     json: bool,
 ) -> anyhow::Result<()> {
     let mut last = String::new();
-    let seen = |status: &Status| {
-        let line = progress(status);
+    let seen = |status: &Status, without: &[Unrouted]| {
+        let line = progress(status, without);
         if !json && line != last {
             let _ = say(&line);
             last = line;
@@ -249,10 +249,11 @@ pub(super) async fn wait(
     Ok(())
 }
 
-fn progress(status: &Status) -> String {
+fn progress(status: &Status, without: &[Unrouted]) -> String {
     let workloads = status.workloads.iter().map(|(name, one)| {
         let why = one.reasons.first().map(|reason| format!(" ({reason})")).unwrap_or_default();
         format!("{name} {}/{}{why}", one.ready, one.wanted)
     });
-    workloads.collect::<Vec<_>>().join(", ")
+    let without = without.iter().map(Unrouted::to_string);
+    workloads.chain(without).collect::<Vec<_>>().join(", ")
 }

@@ -130,6 +130,9 @@ pub(crate) fn describe(args: &args::Describe) -> anyhow::Result<i32> {
                 say(&format!("  {reason}"))?;
             }
         }
+        for unrouted in &one.unrouted {
+            say(&format!("\n{unrouted}"))?;
+        }
         Ok(0)
     })
 }

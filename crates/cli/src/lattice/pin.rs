@@ -10,6 +10,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{FuturesUnordered, iter},
+};
 use reef_app::{Application, Source};
 use reef_controller::api::Pin;
 use reef_document::Diagnostics;
@@ -24,6 +28,9 @@ use sha2::{Digest as _, Sha256};
 const ARTIFACTS: &str = "reef-artifacts";
 /// Files of one application.
 const MOST: usize = 20_000;
+/// Files that the lattice is asked for at once, and those that are sent at once.
+const ASKED: usize = 32;
+const SENT: usize = 8;
 /// How long servers may take to change over, and how long until it is tried again.
 const PATIENCE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(250);
@@ -173,17 +180,31 @@ impl Pinned {
         mut told: impl FnMut(&File),
     ) -> anyhow::Result<()> {
         let mut seen = BTreeSet::new();
-        for file in &self.files {
-            if !seen.insert(&file.digest) || patiently(|| objects.has(&file.digest)).await? {
-                continue;
-            }
+        let all = self.files.iter().filter(|file| seen.insert(&file.digest));
+        let asking: Vec<_> = all.map(|file| lacks(objects, file)).collect();
+        let lacking: Vec<_> = iter(asking).buffered(ASKED).try_collect().await?;
+        let mut sending = FuturesUnordered::new();
+        for file in lacking.into_iter().flatten() {
             let Some(local) = self.local.get(&file.digest) else { continue };
+            if sending.len() >= SENT {
+                sending.try_next().await?;
+            }
             told(file);
-            let sent = patiently(|| objects.put(&file.digest, local)).await;
-            sent.with_context(|| format!("{} cannot be kept in the lattice", file.path))?;
+            sending.push(send(objects, file, local));
         }
-        Ok(())
+        sending.try_collect().await
     }
+}
+
+/// The file, if the lattice does not have it.
+async fn lacks<'a>(objects: &dyn Objects, file: &'a File) -> anyhow::Result<Option<&'a File>> {
+    let has = patiently(|| objects.has(&file.digest)).await?;
+    Ok((!has).then_some(file))
+}
+
+async fn send(objects: &dyn Objects, file: &File, local: &Path) -> anyhow::Result<()> {
+    let sent = patiently(|| objects.put(&file.digest, local)).await;
+    sent.with_context(|| format!("{} cannot be kept in the lattice", file.path))
 }
 
 // === impl Pinner ===

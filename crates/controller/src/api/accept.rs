@@ -7,6 +7,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt as _;
 use reef_app::Application;
 use reef_document::Diagnostics;
 use reef_lattice::{
@@ -26,6 +27,8 @@ use crate::core::{AppKey, Core, Kept, Name, Records};
 pub(crate) use self::carried::Looked;
 pub(super) use self::checks::{name, within_quota};
 
+/// Files that the lattice is asked for at once.
+const ASKED_AT_ONCE: usize = 32;
 /// Revisions that are kept beside those that are in use.
 const KEPT: usize = 32;
 /// How often it is begun anew where others accept at the same time.
@@ -105,11 +108,15 @@ pub(crate) async fn accept(
 impl Server {
     /// Whether all files are in the lattice.
     async fn has_files(&self, given: &Revision) -> Result<(), Fault> {
-        let digests: BTreeSet<_> = given.files.iter().map(|file| &file.digest).collect();
-        for digest in digests {
-            if !self.lattice().objects.has(digest).await? {
-                let file = given.files.iter().find(|file| file.digest == *digest);
-                let path = file.map(|file| file.path.as_str()).unwrap_or_default();
+        let files: BTreeMap<_, _> =
+            given.files.iter().map(|file| (&file.digest, &file.path)).collect();
+        let objects = &self.lattice().objects;
+        let has = |(digest, path)| async move { Ok((digest, path, objects.has(digest).await?)) };
+        let asking: Vec<_> = files.into_iter().map(has).collect();
+        let mut asked = futures::stream::iter(asking).buffered(ASKED_AT_ONCE);
+        while let Some(asked) = asked.next().await {
+            let (digest, path, there) = asked.map_err(|failure: Failure| Fault::from(failure))?;
+            if !there {
                 return Err(Fault::invalid(format!(
                     "`{path}` ({digest}) is not in the lattice: send it before the application"
                 )));

@@ -10,12 +10,14 @@ use reef_lattice::record::Status;
 use reef_planner::{Phase, Verdict};
 use tokio::time::sleep;
 
-use super::types::{Answer, ApiError, Code, Describe, Description, Request};
+use super::types::{Answer, ApiError, Code, Describe, Description, Request, Unrouted};
 
 /// How often a client that waits looks: at first, and at last.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 /// How long it is waited for hosts to follow the routes of what is deployed: requests that come to others find it.
 const ROUTED: Duration = Duration::from_secs(5);
+/// How long files may be on their way to hosts before that is said.
+const SAID: Duration = Duration::from_secs(1);
 
 /// Who asks the controllers of a lattice. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -139,7 +141,8 @@ impl Client {
     }
 
     /// Waits until an application is as it is wanted, by a status that is about the store's revision `of` or a later
-    /// one, and requests for it find it at every host that is heard of. `seen` is told each status that differs from the one before.
+    /// one, and requests for it find it at every host that is heard of. `seen` is told each status that differs from
+    /// the one before, and the hosts that files are on their way to, or cannot be had by.
     ///
     /// # Errors
     /// When it is not so in time, or cannot become so by itself; as [`call`](Self::call).
@@ -149,10 +152,10 @@ impl Client {
         app: &str,
         of: u64,
         within: Duration,
-        mut seen: impl FnMut(&Status),
+        mut seen: impl FnMut(&Status, &[Unrouted]),
     ) -> Result<Status, CallError> {
         let until = Instant::now() + within;
-        let mut last: Option<Status> = None;
+        let mut last: Option<(Status, Vec<Unrouted>)> = None;
         let mut deployed: Option<Instant> = None;
         let mut pause = LOOK.0;
         let describe = Describe { namespace: namespace.to_owned(), app: app.to_owned() };
@@ -160,24 +163,34 @@ impl Client {
             let Description { status, unrouted, .. } = self.call(&describe).await?;
             let status = status.filter(|status| status.of >= of);
             if let Some(status) = status {
-                if last.as_ref() != Some(&status) {
-                    seen(&status);
-                }
+                let mut without = Vec::new();
                 if matches!(status.phase, Phase::Deployed) {
-                    let since = *deployed.get_or_insert_with(Instant::now);
-                    if unrouted.is_empty() || since.elapsed() >= ROUTED {
+                    let since = deployed.get_or_insert_with(Instant::now).elapsed();
+                    let is_routed = unrouted.is_empty() || since >= ROUTED;
+                    without.extend(unrouted.into_iter().filter(|one| one.files));
+                    if is_routed && without.is_empty() {
                         return Ok(status);
+                    }
+                    if since < SAID {
+                        without.clear();
                     }
                 }
                 if went_back(&status) {
                     return Err(CallError::WentBack { now: said(&status) });
                 }
-                last = Some(status);
+                let now = (status, without);
+                if last.as_ref() != Some(&now) {
+                    seen(&now.0, &now.1);
+                }
+                last = Some(now);
             }
             if Instant::now() >= until {
                 let now = last.map_or_else(
                     || "no controller has looked at it yet".to_owned(),
-                    |status| said(&status),
+                    |(status, without)| {
+                        let without = without.iter().map(|one| format!("; {one}"));
+                        without.fold(said(&status), |text, one| text + &one)
+                    },
                 );
                 return Err(CallError::NotYet { within, now });
             }

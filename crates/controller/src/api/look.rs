@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reef_lattice::record::{App, Heartbeat, Namespace, Revision};
+use reef_lattice::record::{App, Heartbeat, Missing, Namespace, Revision};
 use reef_planner::{Id, Resources, Schedule, WorkloadKey};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     server::Server,
     types::{
         AppInfo, Code, Describe, Description, GetApps, GetHistory, GetPlacements, GetRevision,
-        GetRollouts, History, HostInfo, Measured, PlacementInfo, RolloutInfo,
+        GetRollouts, History, HostInfo, Measured, PlacementInfo, RolloutInfo, Unrouted,
     },
 };
 use crate::core::{AppKey, Core, Kept};
@@ -149,9 +149,15 @@ impl Server {
         let of = scales.map(|(_, kept)| kept.revision).fold(revision, u64::max);
         // What is answered without a guest has no record of where it goes.
         let routes = records.routes.get(&key).map_or(revision, |kept| kept.revision.max(revision));
-        let behind = |beat: &Heartbeat| beat.routed < routes;
-        let unrouted = core.hosts().filter(|(beat, _, heard)| *heard && behind(beat));
-        let unrouted = unrouted.map(|(beat, ..)| beat.name.clone()).collect();
+        let unrouted = |beat: &Heartbeat| {
+            let of = |one: &&Missing| (&*one.namespace, &*one.app) == (&*key.namespace, &*key.app);
+            let (missing, host) = (beat.missing.iter().find(of), beat.name.clone());
+            let trouble = missing.and_then(|missing| missing.trouble.clone());
+            let files = missing.is_some();
+            (files || beat.routed < routes).then_some(Unrouted { host, files, trouble })
+        };
+        let heard = core.hosts().filter(|(_, _, heard)| *heard);
+        let unrouted = heard.filter_map(|(beat, ..)| unrouted(beat)).collect();
         Ok(Description {
             namespace: asked.namespace.clone(),
             app: asked.app.clone(),

@@ -331,6 +331,28 @@ pub struct PlacementInfo {
     pub trouble: Option<String>,
 }
 
+/// A host that does not answer for an application as is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unrouted {
+    /// What it is called.
+    pub host: String,
+    /// Whether it has not all files, redirects and fixed answers; otherwise, where requests go is not known there.
+    pub files: bool,
+    /// Why it could not have them the last time.
+    pub trouble: Option<String>,
+}
+
+impl fmt::Display for Unrouted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, files, trouble } = self;
+        match (files, trouble) {
+            (true, None) => write!(f, "files of it are on their way to {host}"),
+            (true, Some(why)) => write!(f, "{host} does not have all files of it: {why}"),
+            (false, _) => write!(f, "{host} does not know yet where requests for it go"),
+        }
+    }
+}
+
 /// All about an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
@@ -348,9 +370,9 @@ pub struct Description {
     pub status: Option<Status>,
     /// Where its requests go.
     pub routing: Option<Routing>,
-    /// Hosts that are heard of, and do not say yet that they follow that.
+    /// Hosts that are heard of, and do not say that they answer for it as is wanted now.
     #[serde(default)]
-    pub unrouted: Vec<String>,
+    pub unrouted: Vec<Unrouted>,
     /// What runs where.
     pub placements: Vec<PlacementInfo>,
     /// Its rollouts.

@@ -134,6 +134,7 @@ impl World {
             leaving: false,
             assignment: host.followed,
             routed: 0,
+            missing: Vec::new(),
             placements: placements.collect(),
         };
         if host.bus_out > 0 {

@@ -36,7 +36,7 @@ async fn what_is_accepted_runs_is_scaled_and_goes() {
     place.heard(&client).await;
     let accepted = client.call(&app("shop", 1).accept()).await.unwrap();
     assert_eq!((accepted.number, accepted.created, accepted.unchanged), (1, true, false));
-    let status = client.wait("default", "shop", accepted.of, SOON, |_| {}).await.unwrap();
+    let status = client.wait("default", "shop", accepted.of, SOON, |_, _| {}).await.unwrap();
     assert_eq!(status.workloads["web"].ready, 3);
     assert_eq!(one.instances() + two.instances(), 3);
 
@@ -51,7 +51,7 @@ async fn what_is_accepted_runs_is_scaled_and_goes() {
         instances: Some(6),
     };
     let scaled = client.call(&scale).await.unwrap();
-    let status = client.wait("default", "shop", scaled.of, SOON, |_| {}).await.unwrap();
+    let status = client.wait("default", "shop", scaled.of, SOON, |_, _| {}).await.unwrap();
     assert_eq!(status.workloads["web"].ready, 6);
     let placements = client.call(&GetPlacements::default()).await.unwrap();
     assert_eq!(placements.iter().map(|one| one.ready).sum::<u32>(), 6);
@@ -78,7 +78,7 @@ async fn another_one_leads_when_the_leader_stops_and_a_lost_host_is_replaced() {
     let client = place.client();
     place.heard(&client).await;
     let accepted = client.call(&app("shop", 1).accept()).await.unwrap();
-    client.wait("default", "shop", accepted.of, SOON, |_| {}).await.unwrap();
+    client.wait("default", "shop", accepted.of, SOON, |_, _| {}).await.unwrap();
 
     first.stop().await;
     until("the other one leads", || second.leads()).await;
@@ -100,7 +100,7 @@ async fn a_drained_host_is_empty_and_released() {
     let client = place.client();
     place.heard(&client).await;
     let accepted = client.call(&app("shop", 1).accept()).await.unwrap();
-    client.wait("default", "shop", accepted.of, SOON, |_| {}).await.unwrap();
+    client.wait("default", "shop", accepted.of, SOON, |_, _| {}).await.unwrap();
     let drain = SetSchedule { host: "two-name".into(), schedule: Schedule::Draining, leave: false };
     client.call(&drain).await.unwrap();
     let released = || async {
@@ -208,7 +208,7 @@ async fn a_canary_is_paused_resumed_and_rolled_back_from() {
     let client = place.client();
     place.heard(&client).await;
     let accepted = client.call(&app("shop", 1).accept()).await.unwrap();
-    client.wait("default", "shop", accepted.of, SOON, |_| {}).await.unwrap();
+    client.wait("default", "shop", accepted.of, SOON, |_, _| {}).await.unwrap();
     let mut second = app("shop", 2);
     second.rollout = r#"rollout = { strategy = "canary", steps = [{ weight = 30, hold = "1h" }] }"#;
     client.call(&second.accept()).await.unwrap();
@@ -247,7 +247,7 @@ async fn a_canary_is_paused_resumed_and_rolled_back_from() {
         Rollback { namespace: "default".into(), app: "shop".into(), to: Some(1), dry_run: false };
     let accepted = client.call(&rollback).await.unwrap();
     assert_eq!(accepted.number, 3);
-    client.wait("default", "shop", accepted.of, SOON, |_| {}).await.unwrap();
+    client.wait("default", "shop", accepted.of, SOON, |_, _| {}).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,7 +260,7 @@ async fn instances_follow_the_load_and_come_from_none_on_demand() {
     let mut shop = app("shop", 1);
     shop.scale = r#"scale.auto = { max = 8, scale-to-zero = "1s", target = { concurrency = 2 } }"#;
     let accepted = client.call(&shop.accept()).await.unwrap();
-    client.wait("default", "shop", accepted.of, SOON, |_| {}).await.unwrap();
+    client.wait("default", "shop", accepted.of, SOON, |_, _| {}).await.unwrap();
     until("there is none", || host.instances() == 0).await;
     // A host asks for as long as it has work.
     let host = &host;
@@ -295,7 +295,7 @@ async fn what_the_store_has_forgotten_runs_on_until_somebody_says_otherwise() {
     let mut other = app("other", 1);
     other.route = "/other/...";
     client.call(&other.accept()).await.unwrap();
-    client.wait("default", "other", 0, SOON, |_| {}).await.unwrap();
+    client.wait("default", "other", 0, SOON, |_, _| {}).await.unwrap();
     until("three more instances", || all() == 6).await;
     let routing = place.record::<Routing>("route.default.shop").await.unwrap();
     assert!(!routing.workloads.is_empty(), "{routing:?}");
@@ -303,7 +303,7 @@ async fn what_the_store_has_forgotten_runs_on_until_somebody_says_otherwise() {
     // What is applied then is not taken for what runs.
     let accepted = client.call(&app("shop", 2).accept()).await.unwrap();
     assert_eq!((accepted.number, accepted.created), (2, true));
-    client.wait("default", "shop", accepted.of, SOON, |_| {}).await.unwrap();
+    client.wait("default", "shop", accepted.of, SOON, |_, _| {}).await.unwrap();
     until("six instances", || all() == 6).await;
 
     // And what is not to be applied again can be deleted.

@@ -195,7 +195,8 @@ impl State {
             left: false,
             leaving: false,
             assignment,
-            routed: 0,
+            routed: u64::MAX,
+            missing: Vec::new(),
             placements: placements.collect(),
         };
         let subject = format!("reef.{}.heartbeat.{}", self.lattice.name, self.id);

@@ -19,6 +19,7 @@ use async_nats::{
     jetstream::{
         Context,
         context::PublishErrorKind,
+        message::StreamMessage,
         object_store::ObjectInfo as Meta,
         stream::{Config, DiscardPolicy, LastRawMessageErrorKind, StorageType, Stream},
     },
@@ -140,20 +141,25 @@ impl Opened {
         format!("$O.{}.C.{upload}", self.name)
     }
 
-    async fn last(&self, digest: &Digest) -> Result<Option<(Meta, u64)>, Failure> {
-        let subject = self.meta_subject(digest);
-        let message = match self.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => message,
-            Err(error) => {
-                return match error.kind() {
-                    LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                    LastRawMessageErrorKind::JetStream(reason) if is_missing(&reason) => {
-                        Err(Failure::unreachable("the lattice's object store was deleted"))
-                    }
-                    LastRawMessageErrorKind::JetStream(reason) => Err(undone(failed(&reason))),
-                    _ => Err(undone(failed(&error))),
-                };
+    /// The last message on a subject.
+    async fn last_on(&self, subject: &str) -> Result<Option<StreamMessage>, Failure> {
+        let error = match self.stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => return Ok(Some(message)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            LastRawMessageErrorKind::JetStream(reason) if is_missing(&reason) => {
+                Err(Failure::unreachable("the lattice's object store was deleted"))
             }
+            LastRawMessageErrorKind::JetStream(reason) => Err(undone(failed(&reason))),
+            _ => Err(undone(failed(&error))),
+        }
+    }
+
+    async fn last(&self, digest: &Digest) -> Result<Option<(Meta, u64)>, Failure> {
+        let Some(message) = self.last_on(&self.meta_subject(digest)).await? else {
+            return Ok(None);
         };
         let meta = serde_json::from_slice(&message.payload).map_err(|error| {
             Failure::Backend(format!("what NATS has of {digest} is no description: {error}"))
@@ -245,7 +251,7 @@ impl Objects for ObjectStore {
             let list = async {
                 let opened = self.opened().await?;
                 let subject = format!("$O.{}.M.>", opened.name);
-                let metas = opened.metas(subject, PAGE).await?;
+                let metas = opened.messages(subject, PAGE).await?;
                 let digest = |meta: Bytes| {
                     let meta = serde_json::from_slice::<Meta>(&meta).ok()?;
                     let digest = (!meta.deleted).then(|| format!("sha256:{}", meta.name))?;

@@ -74,6 +74,9 @@ pub struct Heartbeat {
     /// heard the store.
     #[serde(default)]
     pub routed: u64,
+    /// The applications whose files, redirects and fixed answers are not all there: but for these, `routed` holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
     /// What it runs.
     pub placements: Vec<Reported>,
 }
@@ -97,6 +100,18 @@ pub struct Reported {
     /// What was measured since it was made.
     #[serde(default)]
     pub measured: Measured,
+}
+
+/// An application that a host does not answer for yet where no guest does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Its namespace.
+    pub namespace: String,
+    /// What it is called.
+    pub app: String,
+    /// Why it could not be had the last time; nothing while it is on its way for the first time.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// What is wrong with a workload on a host.

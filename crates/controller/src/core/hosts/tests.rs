@@ -20,6 +20,7 @@ fn said(host: &str, sequence: u64) -> Heartbeat {
         leaving: false,
         assignment: 0,
         routed: 0,
+        missing: Vec::new(),
         placements: Vec::new(),
     }
 }

@@ -25,6 +25,7 @@ fn beat(boot: u64, requests: u64, errors: u64, durations: &[u64]) -> Heartbeat {
         leaving: false,
         assignment: 1,
         routed: 0,
+        missing: Vec::new(),
         placements: vec![Reported {
             workload: key(),
             revision: 2,

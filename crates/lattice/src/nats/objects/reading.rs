@@ -5,14 +5,15 @@ use std::sync::Arc;
 use async_nats::jetstream::object_store::ObjectInfo as Meta;
 use bytes::Bytes;
 use futures::{
-    StreamExt as _,
+    StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
 use reef_capability::Failure;
 use reef_nats::Reader;
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
-use super::Opened;
+use super::{Opened, WITHIN};
 use crate::{
     Digest, ObjectStream,
     objects::{hex, is_not},
@@ -22,17 +23,14 @@ use crate::{
 const PIECES: usize = 8;
 
 impl Opened {
-    /// Messages of its stream on a subject.
-    async fn reader(&self, subject: String, most: usize) -> Result<Reader, Failure> {
-        Reader::open(&self.stream, subject, most, self.connection.runtime().clone()).await
-    }
-
-    /// The descriptions of all that there is.
-    pub(super) async fn metas(
+    /// Messages of its stream on a subject: so many are asked for at once.
+    pub(super) async fn messages(
         &self,
         subject: String,
         most: usize,
     ) -> Result<BoxStream<'static, Result<Bytes, Failure>>, Failure> {
+        let runtime = self.connection.runtime().clone();
+        let reader = Reader::open(&self.stream, subject, most, runtime).await?;
         let next = |mut reader: Reader| async move {
             let message = reader.next().await?;
             if message.is_none() {
@@ -40,7 +38,25 @@ impl Opened {
             }
             Ok(message.map(|message| (message, reader)))
         };
-        Ok(stream::try_unfold(self.reader(subject, most).await?, next).boxed())
+        Ok(stream::try_unfold(reader, next).boxed())
+    }
+
+    async fn pieces(
+        &self,
+        meta: &Meta,
+    ) -> Result<BoxStream<'static, Result<Bytes, Failure>>, Failure> {
+        let subject = self.pieces_subject(&meta.nuid);
+        // One is asked for, without the consumer that several come by.
+        if meta.chunks <= 1 {
+            let last = match meta.chunks {
+                0 => None,
+                _ => timeout(WITHIN, self.last_on(&subject))
+                    .await
+                    .map_err(|_| Failure::Timeout(WITHIN))??,
+            };
+            return Ok(stream::iter(last.map(|message| Ok(message.payload))).boxed());
+        }
+        self.messages(subject, PIECES).await
     }
 }
 
@@ -51,15 +67,14 @@ pub(super) async fn object(
     meta: Meta,
     at: u64,
 ) -> Result<ObjectStream, Failure> {
-    let subject = opened.pieces_subject(&meta.nuid);
-    let reader = opened.reader(subject, PIECES).await?;
-    let reading = Reading { opened, reader, digest, about: Some((meta, at)), hash: Sha256::new() };
+    let pieces = opened.pieces(&meta).await?;
+    let reading = Reading { opened, pieces, digest, about: Some((meta, at)), hash: Sha256::new() };
     Ok(stream::try_unfold(reading, Reading::next).boxed())
 }
 
 struct Reading {
     opened: Arc<Opened>,
-    reader: Reader,
+    pieces: BoxStream<'static, Result<Bytes, Failure>>,
     digest: Digest,
     /// None at the end.
     about: Option<(Meta, u64)>,
@@ -68,11 +83,10 @@ struct Reading {
 
 impl Reading {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Failure> {
-        if let Some(piece) = self.reader.next().await? {
+        if let Some(piece) = self.pieces.try_next().await? {
             self.hash.update(&piece);
             return Ok(Some((piece, self)));
         }
-        self.reader.ended()?;
         let Some((meta, at)) = self.about.take() else { return Ok(None) };
         if hex(&std::mem::take(&mut self.hash).finalize()) == self.digest.hex() {
             return Ok(None);

@@ -112,9 +112,16 @@ fn files_that_cannot_be_had_are_tried_again_and_hold_up_no_other_application() {
     lattice.apply(shop.path());
     lattice.answers(second, "/");
     assert_ne!(lattice.get(second, "/files/a.txt").text(), "a file");
+    let waited = lattice.tell(&["wait", "files", "--timeout", "3s"]);
+    let why = format!("two does not have all files of it: there is no object `{digest}`");
+    assert_ne!(waited.status(), 0, "{waited:?}");
+    assert!(waited.stderr.contains(&why), "{waited:?}");
+    let described = lattice.told(&["describe", "files"]);
+    assert!(described.contains(&why), "{described}");
 
     witness.wait(objects.put(&digest, &file)).unwrap();
     eventually("the file", || {
         (lattice.get(second, "/files/a.txt").text() == "a file").then_some(())
     });
+    lattice.told(&["wait", "files"]);
 }
