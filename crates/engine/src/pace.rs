@@ -30,6 +30,10 @@ pub const BURST: Duration = Duration::from_millis(2 * TICK.as_millis() as u64);
 /// the kernel took the processor from sees ticks go by as well, and uses none.
 const COMPUTING: Duration = Duration::from_micros(TICK.as_micros() as u64 * 7 / 10);
 
+/// A guest that was entered so short a time ago waited for something since the last tick: it goes on. Were it
+/// interrupted, a server that many guests wait for would see each of them entered twice a tick.
+const ENTERED: Duration = Duration::from_micros(TICK.as_micros() as u64 / 4);
+
 /// A poll that took less is charged as the clock says: what the kernel takes a thread away for is longer.
 const SHORT: Duration = Duration::from_micros(100);
 /// How long a thread's processor time is taken to be what it was.
@@ -73,6 +77,9 @@ struct Budget {
 /// [`Paced`] future that runs it.
 pub struct Activity {
     slices: AtomicU32,
+    /// When the guest was last entered, in nanoseconds since this was made.
+    entered: AtomicU64,
+    made: Instant,
     away: AtomicBool,
     share: Arc<Share>,
     ticker: Option<Arc<Ticker>>,
@@ -124,8 +131,7 @@ pub async fn within<F: Future>(
 
 /// Does something, and says how much processor time it took. Not what the kernel gave to others meanwhile; what this
 /// thread did up to a millisecond before may be in it.
-fn timed<T>(what: impl FnOnce() -> T) -> (T, Duration) {
-    let start = Instant::now();
+fn timed<T>(start: Instant, what: impl FnOnce() -> T) -> (T, Duration) {
     let fresh = |asked: &Asked| start.duration_since(asked.at) < FRESH;
     let before = ASKED.get().filter(fresh).unwrap_or_else(|| Asked::now(start));
     ASKED.set(Some(before));
@@ -222,7 +228,14 @@ impl Budget {
 
 impl Activity {
     pub(crate) fn new(share: Arc<Share>, ticker: Option<Arc<Ticker>>) -> Arc<Self> {
-        Arc::new(Self { slices: AtomicU32::new(0), away: AtomicBool::new(false), share, ticker })
+        Arc::new(Self {
+            slices: AtomicU32::new(0),
+            entered: AtomicU64::new(0),
+            made: Instant::now(),
+            away: AtomicBool::new(false),
+            share,
+            ticker,
+        })
     }
 
     /// Whether the guest was interrupted while computing since it was last entered: it is not
@@ -237,8 +250,15 @@ impl Activity {
         self.away.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn interrupted(&self) {
-        self.slices.fetch_add(1, Ordering::Relaxed);
+    /// A tick has come while the guest runs: whether it is to let others run.
+    pub(crate) fn interrupt(&self) -> bool {
+        let now = self.made.elapsed().as_nanos() as u64;
+        let computes =
+            now - self.entered.load(Ordering::Relaxed).min(now) >= ENTERED.as_nanos() as u64;
+        if computes {
+            self.slices.fetch_add(1, Ordering::Relaxed);
+        }
+        computes
     }
 
     pub(crate) fn share(&self) -> &Arc<Share> {
@@ -254,7 +274,10 @@ impl Activity {
         if let Some(ticker) = &self.ticker {
             ticker.touch();
         }
-        let (poll, used) = timed(|| future.poll(cx));
+        let start = Instant::now();
+        let entered = start.saturating_duration_since(self.made).as_nanos() as u64;
+        self.entered.store(entered, Ordering::Relaxed);
+        let (poll, used) = timed(start, || future.poll(cx));
         self.share.charge(used);
         let interrupted =
             self.slices.load(Ordering::Relaxed) != 0 && self.slices.swap(0, Ordering::Relaxed) != 0;

@@ -113,8 +113,10 @@ impl Engine {
         store.epoch_deadline_callback({
             let activity = activity.clone();
             move |_| {
-                activity.interrupted();
-                Ok(UpdateDeadline::Yield(1))
+                Ok(match activity.interrupt() {
+                    true => UpdateDeadline::Yield(1),
+                    false => UpdateDeadline::Continue(1),
+                })
             }
         });
         Ok((store, activity))

@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -113,10 +114,17 @@ impl Client {
     /// # Errors
     /// When there is no answer, or it is no `T`.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CommandError> {
-        let open = Asked::over(self.connection().await?);
+        let runtime = Handle::try_current().unwrap_or_else(|_| self.shared.runtime.clone());
+        let open = match self.shared.quietest(runtime.id()) {
+            Some((open, true)) => open,
+            // Apart: every command is as large as what it may have to wait for.
+            known => Box::pin(self.connection(runtime, known)).await?,
+        };
+        let open = Asked::over(open);
         let mut connection = open.0.connection.clone();
         let limit = self.shared.answering;
-        let failure = match timeout(limit, connection.send_packed_command(command)).await {
+        let sent = pin!(connection.send_packed_command(command));
+        let failure = match timeout(limit, sent).await {
             Ok(Ok(answer)) => {
                 // What the server says no to comes as an answer, too.
                 let answer = answer.extract_error().map_err(failure)?;
@@ -132,21 +140,23 @@ impl Client {
         Err(failure)
     }
 
-    /// The runtime's connection over which the fewest commands are on the way.
-    async fn connection(&self) -> Result<Arc<Open>, ConnectError> {
+    /// A connection of the runtime, where there is none yet or another one would be of use. `known`: the one over which
+    /// the fewest commands are on the way.
+    async fn connection(
+        &self,
+        runtime: Handle,
+        known: Option<(Arc<Open>, bool)>,
+    ) -> Result<Arc<Open>, ConnectError> {
         let shared = &self.shared;
-        let runtime = Handle::try_current().unwrap_or_else(|_| shared.runtime.clone());
-        let mut known = None;
-        let mut connecting = match shared.quietest(runtime.id()) {
-            Some((open, true)) => return Ok(open),
-            Some((open, false)) => {
+        let known = known.map(|(open, _)| open);
+        let mut connecting = match &known {
+            Some(open) => {
                 // Another one is made by whoever finds nobody else at it; the others go on with what there is.
-                let Ok(connecting) = shared.connecting.try_lock() else { return Ok(open) };
+                let Ok(connecting) = shared.connecting.try_lock() else { return Ok(open.clone()) };
                 let refused = connecting.is_some_and(|at| at.elapsed() < CONTENT);
                 if refused || !shared.is_short(runtime.id()) {
-                    return Ok(open);
+                    return Ok(open.clone());
                 }
-                known = Some(open);
                 connecting
             }
             None => {

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,6 +13,8 @@ use crate::{breaker::Breaker, failure::Failure, policy::Policy, rate::Bucket, us
 
 /// The first pause before what failed is tried again; it doubles, and each is shortened by chance.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Beyond that, a timeout is none: thirty years.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 /// Time between two lines of the log on a link that goes on failing.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -192,7 +195,7 @@ impl Gate {
     where
         U: Future<Output = Result<T, Failure>>,
     {
-        let start = Instant::now();
+        let start = tokio::time::Instant::now();
         let mut span = caller.trace.as_ref().map(|trace| {
             let attributes = [
                 ("reef.capability", self.capability),
@@ -203,11 +206,12 @@ impl Gate {
             ];
             trace.begin(operation.name, &attributes)
         });
-        let done = match self.admit(start) {
+        let done = match self.admit(start.into_std()) {
             Err(refused) => Err(refused),
             Ok(()) => {
                 let limit = self.policy.timeout;
-                let tried = tokio::time::timeout(limit, tries()).await;
+                let (end, tries) = (start + limit.min(LONGEST), pin!(tries()));
+                let tried = tokio::time::timeout_at(end, tries).await;
                 let done = tried.unwrap_or(Err(Failure::Timeout(limit)));
                 self.judge(&done);
                 done
