@@ -1,21 +1,32 @@
-//! Files of applications on this machine: had once from the lattice, then from the disk.
+//! Files of applications on this machine: had once from the lattice, then from the disk, for as long as they are of use.
+
+mod unused;
 
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::StreamExt as _;
 use reef_lattice::{Digest, Failure, Objects, record::File};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, sync::RwLock};
+
+use self::unused::Known;
 
 /// How long one piece of a file may take to come.
 const PIECE: Duration = Duration::from_secs(30);
 /// Files of one folder that are fetched at once.
 const AT_ONCE: usize = 16;
+
+/// How long what nobody uses stays: what is gone back to soon, or was moved away for a moment, is not fetched again.
+const UNUSED: Duration = Duration::from_secs(30 * 60);
+
+/// A folder with files in it, which is there for as long as this is held.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(Arc<PathBuf>);
 
 /// Files by digest, and folders made of them.
 pub(crate) struct Files {
@@ -23,16 +34,40 @@ pub(crate) struct Files {
     root: PathBuf,
     /// One at a time has the same file fetched.
     fetching: Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    known: Arc<Known>,
+    /// Held by who makes a folder, and alone by who removes some.
+    making: Arc<RwLock<()>>,
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 impl Files {
     /// Below a folder.
     pub(crate) fn new(objects: Arc<dyn Objects>, root: PathBuf) -> Self {
-        Self { objects, root, fetching: Mutex::default() }
+        Self {
+            objects,
+            root,
+            fetching: Mutex::default(),
+            known: Arc::default(),
+            making: Arc::default(),
+        }
+    }
+
+    /// Removes what is of no use any more, for as long as the host is there.
+    pub(crate) async fn tidy(&self) {
+        loop {
+            tokio::time::sleep(UNUSED / 3).await;
+            self.tidy_once(Instant::now(), UNUSED).await;
+        }
     }
 
     /// A folder with these files in it. It is the same one for the same files.
-    pub(crate) async fn folder(&self, files: &[File]) -> Result<PathBuf, Failure> {
+    pub(crate) async fn folder(&self, files: &[File]) -> Result<Folder, Failure> {
+        let _making = self.making.read().await;
         let mut sorted: Vec<_> = files.iter().collect();
         sorted.sort();
         let mut name = Sha256::new();
@@ -42,8 +77,9 @@ impl Files {
             name.update(file.digest.as_str());
         }
         let folder = self.root.join("folders").join(hex(&name.finalize()));
+        let held = self.known.hold(&folder);
         if tokio::fs::try_exists(&folder).await.unwrap_or(false) {
-            return Ok(folder);
+            return Ok(held);
         }
         let unfinished = folder.with_extension(format!("{:016x}", fastrand::u64(..)));
         let made = self.fill(&unfinished, &sorted).await;
@@ -58,7 +94,7 @@ impl Files {
                 return Err(failure);
             }
         }
-        Ok(folder)
+        Ok(held)
     }
 
     async fn fill(&self, folder: &Path, files: &[&File]) -> Result<(), Failure> {
@@ -158,3 +194,6 @@ pub(crate) fn disk(path: &Path, error: &std::io::Error) -> Failure {
         _ => Failure::Backend(why),
     }
 }
+
+#[cfg(test)]
+mod tests;

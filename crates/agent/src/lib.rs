@@ -192,6 +192,8 @@ impl Agent {
         let mut tasks = JoinSet::new();
         let kept = shared.kept.clone();
         tasks.spawn(async move { kept.write().await });
+        let tidying = shared.clone();
+        tasks.spawn(async move { tidying.files.tidy().await });
         tasks.spawn(calls::open(shared.clone()));
         tasks.spawn(share(shared.clone()));
         tasks.spawn(follow::follow(shared.clone()));

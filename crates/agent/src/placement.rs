@@ -22,6 +22,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     Shared,
     calls::Serving,
+    files::Folder,
     metrics::{self, Rates},
     order,
     routes::Neighbours,
@@ -59,6 +60,8 @@ struct Now {
     last: Option<(Instant, String)>,
     /// Workloads that it is linked to and that were here when it was made: they are composed into it.
     here: Option<BTreeMap<String, u64>>,
+    /// What it is made of.
+    folder: Option<Folder>,
     /// It is about to be ended, and nothing keeps it any more.
     ending: bool,
     /// It has no instances, and is kept for when there is work for it.
@@ -378,8 +381,9 @@ async fn make(shared: &Arc<Shared>, place: &Place, state: &Arc<State>) -> Result
         linked: parts.linked,
         others: Arc::new(Neighbours::new(shared, &place.workload)),
     };
-    let order = parts.order(&revision, folder, placed);
+    let order = parts.order(&revision, folder.path().to_owned(), placed);
     shared.host.apply(order).await.map_err(|error| format!("{error:#}"))?;
-    state.now().here = Some(numbers(&here));
+    let mut now = state.now();
+    (now.here, now.folder) = (Some(numbers(&here)), Some(folder));
     Ok(())
 }

@@ -13,7 +13,7 @@ use reef_lattice::record::{self, Missing, Revision};
 use tokio::task::JoinSet;
 
 use super::{AGAIN, Place, Read, revision};
-use crate::Shared;
+use crate::{Shared, files::Folder};
 
 /// So many applications are named of which something is missing.
 const NAMED: usize = 64;
@@ -22,7 +22,7 @@ const NAMED: usize = 64;
 #[derive(Default)]
 pub(super) struct Fixed {
     /// With the revision that it is of, which stays until the next one's is there.
-    there: HashMap<Place, (u64, Vec<Mounted>)>,
+    there: HashMap<Place, There>,
     /// Being fetched.
     getting: HashMap<Place, u64>,
     /// Could not be had then.
@@ -30,6 +30,13 @@ pub(super) struct Fixed {
     tasks: JoinSet<Got>,
     /// Whether something has come that was not asked for yet.
     changed: bool,
+}
+
+/// What is answered by a revision's.
+struct There {
+    number: u64,
+    all: Vec<Mounted>,
+    _folder: Folder,
 }
 
 /// What could not be had: of which revision, when, why.
@@ -40,7 +47,7 @@ struct Failed {
 }
 
 /// What came of fetching a revision's.
-type Got = (Place, u64, Result<Vec<Mounted>, String>);
+type Got = (Place, u64, Result<There, String>);
 
 // === impl Fixed ===
 
@@ -53,7 +60,7 @@ impl Fixed {
         self.getting.retain(|place, number| numbers.get(place) == Some(number));
         self.failed.retain(|place, failed| numbers.get(place) == Some(&failed.number));
         for (place, number) in numbers {
-            if self.there.get(place).is_some_and(|(of, _)| *of == number)
+            if self.there.get(place).is_some_and(|there| there.number == number)
                 || self.getting.contains_key(place)
                 || self.failed.get(place).is_some_and(|failed| failed.at.elapsed() < AGAIN)
             {
@@ -71,13 +78,13 @@ impl Fixed {
 
     /// What there is of an application's.
     pub(super) fn of(&self, place: &Place) -> &[Mounted] {
-        self.there.get(place).map_or(&[], |(_, all)| all)
+        self.there.get(place).map_or(&[], |there| &there.all)
     }
 
     /// The applications of which something is wanted that is not there, in their order.
     pub(super) fn missing(&self, wanted: &[Arc<Read>]) -> Vec<Missing> {
         let is_missing = |read: &&Arc<Read>| {
-            let there = self.there.get(&read.place).map(|(number, _)| *number);
+            let there = self.there.get(&read.place).map(|there| there.number);
             read.fixed.is_some() && read.fixed != there
         };
         let missing = |read: &Arc<Read>| {
@@ -95,9 +102,9 @@ impl Fixed {
             Ok((place, number, got)) if self.getting.get(&place) == Some(&number) => {
                 self.getting.remove(&place);
                 match got {
-                    Ok(all) => {
+                    Ok(there) => {
                         self.failed.remove(&place);
-                        self.there.insert(place, (number, all));
+                        self.there.insert(place, there);
                         self.changed = true;
                     }
                     Err(why) => {
@@ -135,11 +142,7 @@ pub(super) fn has_fixed(revision: &Revision) -> bool {
 }
 
 /// What of an application is answered without a guest.
-async fn fixed(
-    shared: &Shared,
-    (namespace, app): &Place,
-    number: u64,
-) -> Result<Vec<Mounted>, String> {
+async fn fixed(shared: &Shared, (namespace, app): &Place, number: u64) -> Result<There, String> {
     let revision =
         revision(shared, namespace, app, number).ok_or("its revision is not known here")?;
     let application = application(&revision).ok_or("its revision cannot be understood")?;
@@ -155,12 +158,13 @@ async fn fixed(
         values.filter_map(|(name, value)| Some((Name::from_str(name).ok()?, value.clone())));
     let order = Order {
         application,
-        folder,
+        folder: folder.path().to_owned(),
         values: values.collect(),
         sourced: BTreeMap::new(),
         qualified: true,
         tried: false,
         placed: None,
     };
-    shared.host.fixed(&order).map_err(|error| error.to_string())
+    let all = shared.host.fixed(&order).map_err(|error| error.to_string())?;
+    Ok(There { number, all, _folder: folder })
 }
