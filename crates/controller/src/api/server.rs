@@ -173,7 +173,10 @@ impl Server {
 
     async fn dispatch(&self, operation: &str, body: &[u8]) -> Vec<u8> {
         if !self.core().is_current() {
-            let fault = Fault::new(Code::Unavailable, "this controller does not hear the store");
+            // Clients ask again for longer than a start takes.
+            let why = "this controller does not hear the store: JetStream of its NATS server is down, \
+                       or cut off from its cluster";
+            let fault = Fault::new(Code::Unavailable, why);
             return written(&Answer::<()>::Error(fault));
         }
         macro_rules! operations {
