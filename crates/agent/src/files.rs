@@ -25,7 +25,7 @@ const AT_ONCE: usize = 16;
 const UNUSED: Duration = Duration::from_secs(30 * 60);
 
 /// A folder with files in it, which is there for as long as this is held.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Folder(Arc<PathBuf>);
 
 /// Files by digest, and folders made of them.

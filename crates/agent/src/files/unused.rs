@@ -1,7 +1,7 @@
 //! Which folders are in use, and what happens to the others.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -53,7 +53,7 @@ impl Known {
     }
 
     /// Forgets those that are not there.
-    fn retain(&self, there: &[PathBuf]) {
+    fn retain(&self, there: &BTreeSet<PathBuf>) {
         self.lock().retain(|folder, one| one.held.strong_count() > 0 || there.contains(folder));
     }
 }
@@ -92,10 +92,10 @@ fn set_aside(
         std::fs::create_dir_all(aside)?;
         std::fs::rename(path, aside.join(format!("{:016x}", fastrand::u64(..))))
     };
-    let mut there = Vec::new();
+    let mut there = BTreeSet::new();
     for folder in entries(&root.join("folders"))? {
         if is_finished(&folder) && !known.is_unused(&folder, now, patience) {
-            there.push(folder);
+            there.insert(folder);
         } else {
             move_away(&folder)?;
         }
