@@ -326,32 +326,43 @@ fn each_route_has_its_workload() {
     assert_eq!(names.map(requests), [2.0, 1.0, 1.0, 1.0]);
 }
 
+/// An instance answers so many requests and no more, one after the other.
+///
+/// One that has not come to rest when the next request is there is left alone, however busy the machine is: requests
+/// go on until one has answered as many as it may.
+#[track_caller]
+fn each_instance_answers(most: usize, name: &str, flags: &[&str]) {
+    let server = Server::guest(name, &[&["--workers", "1"][..], flags].concat());
+    // How many requests were answered by an instance's first, second, ... answer.
+    let mut answers = vec![0; most];
+    let mut asked = 0;
+    eventually("an instance that answers as many as it may", || {
+        asked += 1;
+        // On the same connection the next request is often there before the instance has had its turn.
+        let counted: usize = server.get("/count").text().trim().parse().unwrap();
+        assert!(counted <= most, "{name} {flags:?}: an instance's answer number {counted}");
+        answers[counted - 1] += 1;
+        (asked >= 6 && answers[most - 1] > 0).then_some(())
+    });
+    assert!(answers.is_sorted_by(|fewer, more| fewer >= more), "{name} {flags:?}: {answers:?}");
+    let created = server.metric("reef_instances_created_total", "");
+    let reused = server.metric("reef_instances_reused_total", "");
+    assert_eq!((created, created + reused), (f64::from(answers[0]), f64::from(asked)));
+}
+
 #[test]
 fn instances_are_fresh_for_0_2_and_reused_for_0_3() {
-    let served = |name: &str, flags: &[&str]| {
-        let server = Server::guest(name, &[&["--workers", "1"][..], flags].concat());
-        let counts: Vec<u64> = wait(async {
-            let mut counts = Vec::new();
-            for _ in 0..6 {
-                // On the same one the next request may be there before the instance has had its turn.
-                let mut connection = Connection::open(server.addr, Version::H1).await;
-                let reply = connection.get("/count").await.unwrap();
-                counts.push(reply.text().trim().parse().unwrap());
-            }
-            counts
-        });
-        let created = server.metric("reef_instances_created_total", "");
-        let reused = server.metric("reef_instances_reused_total", "");
-        assert_eq!(created + reused, 6.0);
-        (counts, created)
-    };
-    assert_eq!(served("p2-http-kit", &[]), (vec![1; 6], 6.0));
-    assert_eq!(served("p3-http-kit", &[]), (vec![1, 2, 3, 4, 5, 6], 1.0));
-    assert_eq!(served("p2-http-kit", &["--reuse", "3"]), (vec![1, 2, 3, 1, 2, 3], 2.0));
-    assert_eq!(served("p3-http-kit", &["--reuse", "2"]), (vec![1, 2, 1, 2, 1, 2], 3.0));
-    assert_eq!(served("p3-http-kit", &["--reuse", "1"]), (vec![1; 6], 6.0));
+    each_instance_answers(1, "p2-http-kit", &[]);
+    each_instance_answers(3, "p2-http-kit", &["--reuse", "3"]);
+    each_instance_answers(2, "p3-http-kit", &["--reuse", "2"]);
+    each_instance_answers(1, "p3-http-kit", &["--reuse", "1"]);
     // One of the two says nothing about the other.
-    assert_eq!(served("p2-http-kit", &["--concurrent", "8"]), (vec![1; 6], 6.0));
+    each_instance_answers(1, "p2-http-kit", &["--concurrent", "8"]);
+    // Without either it goes on.
+    let server = Server::guest("p3-http-kit", &["--workers", "1"]);
+    eventually("an instance's sixth answer", || {
+        (server.get("/count").text() == "6\n").then_some(())
+    });
 }
 
 /// How many instances eight requests at once need, each begun when the one before is in progress.
@@ -409,18 +420,17 @@ fn a_request_takes_its_place_in_an_instance_until_its_body_is_delivered() {
     let created = server.metric("reef_instances_created_total", "");
     assert!((3.0..=6.0).contains(&created), "{created}");
     drop(open);
-    // And then the place is free again, by the time the server gets to another connection. On the same
-    // one the next request may be there before the instance has had its turn.
+    // And then the place is free again, as soon as the instance has had its turn.
     let server = Server::guest("p3-http-kit", &["--workers", "1", "--concurrent", "1"]);
-    wait(async {
-        for _ in 0..6 {
+    eventually("an instance that has room again", || {
+        wait(async {
             let mut connection = Connection::open(server.addr, Version::H1).await;
             let (send, mut body) = begin(&mut connection).await;
             drop(send);
             assert_eq!(read(&mut body, 1).await.unwrap(), b"");
-        }
+        });
+        (server.metric("reef_instances_reused_total", "") >= 5.0).then_some(())
     });
-    assert_eq!(server.metric("reef_instances_created_total", ""), 1.0);
 }
 
 #[test]
