@@ -347,6 +347,13 @@ impl Core {
         &self.observed
     }
 
+    /// Whether hosts run something of which the store has no record, not even that it was deleted: so the store was lost,
+    /// and may be had again.
+    pub(crate) fn runs_what_is_unknown(&self) -> bool {
+        let mut reported = self.hosts.all.values().flat_map(Host::reported);
+        reported.any(|one| !self.records.apps.contains_key(&AppKey::of(&one.workload)))
+    }
+
     /// The hosts, with what they said last, when that was, and whether they are heard of.
     pub fn hosts(&self) -> impl Iterator<Item = (&Heartbeat, Time, bool)> {
         let heard = |host: &'_ Host| host.is_heard;

@@ -1,8 +1,11 @@
 //! The core on a lattice.
 
 mod listen;
+mod objects;
 
 pub(crate) use listen::Outage;
+pub(crate) use objects::FRESH;
+pub use objects::Retention;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -46,6 +49,8 @@ pub struct Options {
     pub settings: Settings,
     /// What makes artifacts ready that manifests name, for clients that do not. Without it, they are refused.
     pub pin: Option<Arc<dyn Pin>>,
+    /// How long objects stay that no revision is made of.
+    pub retention: Retention,
 }
 
 /// A controller that runs. Dropped, it ends without a word: another one leads once its lease is over.
@@ -76,7 +81,13 @@ pub(crate) struct Shared {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: None, leads: true, settings: Settings::default(), pin: None }
+        Self {
+            name: None,
+            leads: true,
+            settings: Settings::default(),
+            pin: None,
+            retention: Retention::default(),
+        }
     }
 }
 
@@ -102,7 +113,7 @@ impl Controller {
             statuses: (statuses, AsyncMutex::new(told)),
         });
         let (end, ended) = watch::channel(false);
-        let task = tokio::spawn(run(shared.clone(), ended));
+        let task = tokio::spawn(run(shared.clone(), options.retention, ended));
         Self { shared, end, task: Some(task) }
     }
 
@@ -212,7 +223,7 @@ fn wall() -> u64 {
 }
 
 /// All of a controller, until it is to end.
-async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {
+async fn run(shared: Arc<Shared>, retention: Retention, mut ended: watch::Receiver<bool>) {
     let mut tasks = JoinSet::new();
     tasks.spawn(listen::store(shared.clone()));
     tasks.spawn(listen::heartbeats(shared.clone()));
@@ -220,6 +231,7 @@ async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {
     tasks.spawn(listen::pulse(shared.clone()));
     tasks.spawn(api::answer(shared.clone()));
     tasks.spawn(tell_statuses(shared.clone()));
+    tasks.spawn(objects::tidy(shared.clone(), retention));
     let mut writes: FuturesUnordered<BoxFuture<'static, (Name, Outcome)>> = FuturesUnordered::new();
     let mut wake = Instant::now();
     let mut next = Instant::now();

@@ -36,4 +36,4 @@ pub mod wadm;
 pub use self::core::{
     AppKey, Core, Host, Kept, Name, Note, Outcome, Records, Settings, Turn, Wanted, Write,
 };
-pub use self::driver::{Controller, Options};
+pub use self::driver::{Controller, Options, Retention};

@@ -31,7 +31,7 @@ pub use self::{
     address::{Address, AddressError, SETTINGS},
     key::Key,
     mirror::{Mirror, View},
-    objects::{Digest, NoDigest, ObjectStream, Objects},
+    objects::{Digest, NoDigest, ObjectStream, Objects, Unheld},
     store::{Change, Changes, Entry, Expected, Store},
 };
 

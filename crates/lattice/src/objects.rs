@@ -1,6 +1,6 @@
 //! What workloads are made of, by digest.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, path::Path, str::FromStr, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,17 +30,42 @@ pub trait Objects: fmt::Debug + Send + Sync {
     /// When there is none ([`Failure::NotFound`]), or the store cannot be asked.
     async fn get(&self, digest: &Digest) -> Result<ObjectStream, Failure>;
 
-    /// All that is there.
+    /// Whether it is there, whole; and if so, that it is needed: what was listed as [`unheld`](Self::unheld) before is not
+    /// removed any more. Where that was said within `fresh`, it is not said again.
     ///
     /// # Errors
-    /// When the store cannot be asked.
-    async fn list(&self) -> Result<Vec<Digest>, Failure>;
+    /// When the store cannot be asked, or does not take what is said.
+    async fn hold(&self, digest: &Digest, fresh: Duration) -> Result<bool, Failure>;
 
-    /// Forgets one. Nothing to forget is no error.
+    /// Those of which nobody said for so long that they are needed, by the store's own clock. To put one says so, too.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    async fn delete(&self, digest: &Digest) -> Result<(), Failure>;
+    async fn unheld(&self, since: Duration) -> Result<Vec<Unheld>, Failure>;
+
+    /// Removes one, unless somebody said since it was listed that it is needed: then `false`. One that is gone already
+    /// is none that was removed.
+    ///
+    /// # Errors
+    /// When the store cannot be asked. It may be removed or not.
+    async fn remove(&self, unheld: &Unheld) -> Result<bool, Failure>;
+
+    /// Removes what is left, since so long, of objects that were never whole or were removed: how many of them.
+    ///
+    /// # Errors
+    /// When the store cannot be asked. Some may be removed.
+    async fn sweep(&self, since: Duration) -> Result<usize, Failure>;
+}
+
+/// An object of which nobody said for a while that it is needed, as it was listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unheld {
+    /// Which one.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// What is another number once somebody says that it is needed.
+    pub mark: u64,
 }
 
 /// Pieces of an object.

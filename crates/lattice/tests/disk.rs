@@ -34,7 +34,7 @@ async fn what_a_killed_process_left_is_taken_away() {
     std::fs::write(&unfinished, "half of").unwrap();
     let lattice = Lattice::local(folder.path()).unwrap();
     assert!(!unfinished.exists());
-    assert_eq!(lattice.objects.list().await.unwrap(), []);
+    assert_eq!(lattice.objects.unheld(std::time::Duration::ZERO).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -323,3 +323,44 @@ async fn a_damaged_object_is_found_and_dropped() {
         assert_eq!(pieces.concat(), b"hello");
     }
 }
+
+/// Whoever was killed while it sent an object, or while it removed one, leaves pieces that are of none.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_uploads_is_swept_away() {
+    for version in [Nats::Newest, Nats::Oldest] {
+        let server = Server::nats(version).unwrap();
+        let lattice = at(&server.url());
+        let objects = &lattice.objects;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hello").unwrap();
+        let hex = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        let digest = format!("sha256:{hex}").parse().unwrap();
+        objects.put(&digest, file.path()).await.unwrap();
+        let other = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa";
+        let other = format!("sha256:{other}").parse().unwrap();
+        std::fs::write(file.path(), "other").unwrap();
+        objects.put(&other, file.path()).await.unwrap();
+        let listed = objects.unheld(Duration::ZERO).await.unwrap();
+        let other = listed.iter().find(|one| one.digest == other).unwrap();
+        assert!(objects.remove(other).await.unwrap());
+
+        let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        for piece in ["half", "of"] {
+            let subject = "$O.reef-faults-objects.C.killed";
+            context.publish(subject, piece.into()).await.unwrap().await.unwrap();
+        }
+        let messages = async || {
+            let mut stream = context.get_stream("OBJ_reef-faults-objects").await.unwrap();
+            stream.info().await.unwrap().state.messages
+        };
+        // Two of the object, two pieces of none, and one that says what was removed.
+        assert_eq!(messages().await, 5);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(objects.sweep(hour).await.unwrap(), 0, "it may be sent just now");
+        assert_eq!(messages().await, 5);
+        assert_eq!(objects.sweep(Duration::ZERO).await.unwrap(), 1);
+        assert_eq!(messages().await, 2);
+        let pieces: Vec<_> = objects.get(&digest).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(pieces.concat(), b"hello");
+    }
+}

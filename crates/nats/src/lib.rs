@@ -14,4 +14,4 @@ pub mod setting;
 
 pub use connection::{Connection, OLDEST};
 pub use failure::{failed, jetstream_error, unreached};
-pub use reader::Reader;
+pub use reader::{Read, Reader};

@@ -1,6 +1,9 @@
 //! What comes out of a stream, some messages at a time, so that no more is ever held.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
@@ -36,6 +39,17 @@ pub struct Reader<I: Clone + Send + Sync + 'static = Info> {
     runtime: Handle,
 }
 
+/// A message that was read.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// What it says.
+    pub payload: Bytes,
+    /// Where in the stream it stands.
+    pub sequence: u64,
+    /// When it came there, by the clock of the server.
+    pub at: SystemTime,
+}
+
 impl<I: Clone + Send + Sync + 'static> Reader<I> {
     /// From the first message on a subject; `most` are asked for at once. `runtime`: where the server is told that it is
     /// not needed any more.
@@ -66,7 +80,7 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
     ///
     /// # Errors
     /// As [`open`](Self::open), and where one was lost on the way.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<Read>, Failure> {
         loop {
             // A batch that there is nothing for ends when it expires.
             if self.pending == 0 {
@@ -94,7 +108,9 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
                     self.next += 1;
                     self.came += 1;
                     self.pending = number.pending;
-                    return Ok(Some(message.message.payload));
+                    let (sequence, at) = (number.stream_sequence, number.published.into());
+                    let payload = message.message.payload;
+                    return Ok(Some(Read { payload, sequence, at }));
                 }
                 Some(Err(error)) => return Err(failed(&*error)),
                 None => {

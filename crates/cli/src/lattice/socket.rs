@@ -18,7 +18,7 @@ use hyper::body::{Body, Frame};
 use reef_bus::{
     Bus, Interest, Message, PublishError, Published, RequestError, SubscribeError, Subscription,
 };
-use reef_lattice::{Digest, Failure, ObjectStream, Objects};
+use reef_lattice::{Digest, Failure, ObjectStream, Objects, Unheld};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -161,11 +161,19 @@ impl Objects for Socket {
         Err(hosts_alone())
     }
 
-    async fn list(&self) -> Result<Vec<Digest>, Failure> {
+    async fn hold(&self, _: &Digest, _: Duration) -> Result<bool, Failure> {
         Err(hosts_alone())
     }
 
-    async fn delete(&self, _: &Digest) -> Result<(), Failure> {
+    async fn unheld(&self, _: Duration) -> Result<Vec<Unheld>, Failure> {
+        Err(hosts_alone())
+    }
+
+    async fn remove(&self, _: &Unheld) -> Result<bool, Failure> {
+        Err(hosts_alone())
+    }
+
+    async fn sweep(&self, _: Duration) -> Result<usize, Failure> {
         Err(hosts_alone())
     }
 }

@@ -22,7 +22,10 @@ use super::{
     server::Server,
     types::{Accept, Accepted, Code, Rollback},
 };
-use crate::core::{AppKey, Core, Kept, Name, Records};
+use crate::{
+    core::{AppKey, Core, Kept, Name, Records},
+    driver::FRESH,
+};
 
 pub(crate) use self::carried::Looked;
 pub(super) use self::checks::{name, within_quota};
@@ -106,13 +109,14 @@ pub(crate) async fn accept(
 }
 
 impl Server {
-    /// Whether all files are in the lattice.
+    /// Whether all files are in the lattice, which then stay there.
     async fn has_files(&self, given: &Revision) -> Result<(), Fault> {
         let files: BTreeMap<_, _> =
             given.files.iter().map(|file| (&file.digest, &file.path)).collect();
         let objects = &self.lattice().objects;
-        let has = |(digest, path)| async move { Ok((digest, path, objects.has(digest).await?)) };
-        let asking: Vec<_> = files.into_iter().map(has).collect();
+        let hold =
+            |(digest, path)| async move { Ok((digest, path, objects.hold(digest, FRESH).await?)) };
+        let asking: Vec<_> = files.into_iter().map(hold).collect();
         let mut asked = futures::stream::iter(asking).buffered(ASKED_AT_ONCE);
         while let Some(asked) = asked.next().await {
             let (digest, path, there) = asked.map_err(|failure: Failure| Fault::from(failure))?;

@@ -4,6 +4,8 @@ use std::{
     fs,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -15,7 +17,7 @@ use tokio::task::spawn_blocking;
 
 use super::disk::{failed, sync_folder};
 use crate::{
-    Digest, ObjectStream, Objects,
+    Digest, ObjectStream, Objects, Unheld,
     objects::{is_not, no_object},
 };
 
@@ -26,7 +28,7 @@ const UNFINISHED: &str = "unfinished";
 
 /// Objects in a folder: `ab/cdef…` for `sha256:abcdef…`.
 #[derive(Clone, Debug)]
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf, Arc<Mutex<()>>);
 
 impl Folder {
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
@@ -40,7 +42,7 @@ impl Folder {
             fs::create_dir_all(&unfinished)
         };
         prepare().map_err(|error| failed(&unfinished, &error))?;
-        Ok(Self(folder.to_owned()))
+        Ok(Self(folder.to_owned(), Arc::default()))
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -50,7 +52,7 @@ impl Folder {
 
     fn keep(&self, digest: &Digest, file: &Path) -> Result<(), Failure> {
         let path = self.path(digest);
-        if path.is_file() {
+        if self.hold(digest, Duration::ZERO).map_err(|error| failed(&path, &error))? {
             return Ok(());
         }
         let mut from = fs::File::open(file).map_err(|error| failed(file, &error))?;
@@ -72,6 +74,8 @@ impl Folder {
         if !is(digest, hash) {
             return Err(is_not(digest, &file.display()));
         }
+        // More exactly than by itself.
+        to.as_file().set_modified(SystemTime::now()).map_err(at)?;
         to.as_file().sync_all().map_err(at)?;
         let folder = path.parent().unwrap_or(&self.0);
         fs::create_dir_all(folder).map_err(at)?;
@@ -79,20 +83,65 @@ impl Folder {
         sync_folder(folder).and_then(|()| sync_folder(&self.0)).map_err(at)
     }
 
-    fn list(&self) -> io::Result<Vec<Digest>> {
+    /// Says that one is needed, if it is there: by when it was last changed.
+    fn hold(&self, digest: &Digest, fresh: Duration) -> io::Result<bool> {
+        let _one = self.marks();
+        let file = match fs::File::open(self.path(digest)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        let about = file.metadata()?;
+        // Also what was said in the future of a clock that was put back since.
+        let held = about.modified()?.elapsed().is_ok_and(|since| since < fresh);
+        if !held {
+            // A clock may stand still for a moment; a mark that was listed does not come again.
+            let after = about.modified()? + Duration::from_nanos(1);
+            let now = SystemTime::now();
+            file.set_modified(if now > after || about.modified()? > now { now } else { after })?;
+        }
+        Ok(true)
+    }
+
+    fn unheld(&self, since: Duration) -> io::Result<Vec<Unheld>> {
         let mut all = Vec::new();
         for folder in fs::read_dir(&self.0)? {
             let folder = folder?;
             let name = folder.file_name();
             let Some(first) = name.to_str().filter(|name| name.len() == 2) else { continue };
             for file in fs::read_dir(folder.path())? {
-                let rest = file?.file_name();
+                let file = file?;
+                let rest = file.file_name();
                 let digest = rest.to_str().map(|rest| format!("sha256:{first}{rest}").parse());
-                all.extend(digest.and_then(Result::ok));
+                let Some(Ok(digest)) = digest else { continue };
+                let about = match file.metadata() {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    about => about?,
+                };
+                if about.modified()?.elapsed().is_ok_and(|held| held >= since) {
+                    all.push(Unheld { digest, size: about.len(), mark: mark(&about)? });
+                }
             }
         }
-        all.sort();
+        all.sort_by(|one, other| one.digest.cmp(&other.digest));
         Ok(all)
+    }
+
+    fn remove(&self, unheld: &Unheld) -> io::Result<bool> {
+        let path = self.path(&unheld.digest);
+        let _one = self.marks();
+        let about = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            about => about?,
+        };
+        if mark(&about)? != unheld.mark {
+            return Ok(false);
+        }
+        remove(&path).map(|()| true)
+    }
+
+    /// Held by who looks when an object was needed last, and does something about it.
+    fn marks(&self) -> MutexGuard<'_, ()> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,14 +167,26 @@ impl Objects for Folder {
         Ok(stream::try_unfold(opened.await?, Reading::next).boxed())
     }
 
-    async fn list(&self) -> Result<Vec<Digest>, Failure> {
-        let folder = self.clone();
-        blocking(move || folder.list().map_err(|error| failed(&folder.0, &error))).await
+    async fn hold(&self, digest: &Digest, fresh: Duration) -> Result<bool, Failure> {
+        let (folder, digest) = (self.clone(), digest.clone());
+        let at = move || folder.hold(&digest, fresh).map_err(|e| failed(&folder.path(&digest), &e));
+        blocking(at).await
     }
 
-    async fn delete(&self, digest: &Digest) -> Result<(), Failure> {
-        let path = self.path(digest);
-        blocking(move || remove(&path).map_err(|error| failed(&path, &error))).await
+    async fn unheld(&self, since: Duration) -> Result<Vec<Unheld>, Failure> {
+        let folder = self.clone();
+        blocking(move || folder.unheld(since).map_err(|error| failed(&folder.0, &error))).await
+    }
+
+    async fn remove(&self, unheld: &Unheld) -> Result<bool, Failure> {
+        let (folder, one) = (self.clone(), unheld.clone());
+        let at = move || folder.remove(&one).map_err(|e| failed(&folder.path(&one.digest), &e));
+        blocking(at).await
+    }
+
+    /// There is nothing: what was not whole goes when the host starts.
+    async fn sweep(&self, _: Duration) -> Result<usize, Failure> {
+        Ok(0)
     }
 }
 
@@ -159,6 +220,12 @@ impl Reading {
         })
         .await
     }
+}
+
+/// When a file was last changed, in nanoseconds since 1970.
+fn mark(about: &fs::Metadata) -> io::Result<u64> {
+    let since = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn is(digest: &Digest, hash: Sha256) -> bool {

@@ -4,13 +4,14 @@
 //! subject of its name's own: it is there when that one is. Who is second takes his pieces away again.
 
 mod reading;
+mod unheld;
 mod upload;
 
 use std::{
     fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_nats::{
@@ -26,14 +27,12 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
-use bytes::Bytes;
-use futures::TryStreamExt as _;
 use reef_capability::Failure;
 use reef_nats::{Connection, failed};
 use tokio::time::timeout;
 
 use super::{Patience, WITHIN, is_missing, undone};
-use crate::{Digest, ObjectStream, Objects, objects::no_object};
+use crate::{Digest, ObjectStream, Objects, Unheld, objects::no_object};
 
 /// Objects, of which one page is asked for at once.
 const PAGE: usize = 256;
@@ -54,6 +53,8 @@ struct Opened {
     context: Context,
     stream: Stream,
     name: String,
+    /// What time it was by the servers' clock, and when they said so.
+    clock: (SystemTime, Instant),
 }
 
 impl fmt::Debug for ObjectStore {
@@ -103,19 +104,28 @@ impl ObjectStore {
             ..Config::default()
         };
         let stream = super::stream(&self.connection, &context, wanted).await.map_err(undone)?;
+        let clock = (unheld::time(&context, &stream).await?, Instant::now());
         let (connection, name) = (self.connection.clone(), self.name.clone());
-        let opened = Arc::new(Opened { connection, context, stream, name });
+        let opened = Arc::new(Opened { connection, context, stream, name, clock });
         *self.slot() = Some(opened.clone());
         Ok(opened)
     }
 
     /// What is known of an object, and where in the stream that stands; tried again for a while.
     async fn last(&self, digest: &Digest) -> Result<(Arc<Opened>, Option<(Meta, u64)>), Failure> {
+        let (opened, last) = self.last_message(digest).await?;
+        Ok((opened, last.map(|(meta, message)| (meta, message.sequence))))
+    }
+
+    async fn last_message(
+        &self,
+        digest: &Digest,
+    ) -> Result<(Arc<Opened>, Option<(Meta, StreamMessage)>), Failure> {
         let mut patience = Patience::new();
         loop {
             let look = async {
                 let opened = self.opened().await?;
-                let last = opened.last(digest).await?;
+                let last = opened.last_message(digest).await?;
                 Ok((opened, last))
             };
             match patience.bound(look).await {
@@ -127,6 +137,27 @@ impl ObjectStore {
                     }
                 }
                 found => return found,
+            }
+        }
+    }
+
+    /// Looks at many objects at once, again for a while where the servers do not answer.
+    async fn patiently<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        look: impl Fn(Arc<Opened>) -> F,
+    ) -> Result<T, Failure> {
+        let mut patience = Patience::new();
+        loop {
+            let looking = async { look(self.opened().await?).await.map_err(undone) };
+            let done = timeout(LISTING, looking).await;
+            match done.unwrap_or(Err(Failure::Timeout(LISTING))) {
+                Err(failure) => {
+                    *self.slot() = None;
+                    if !patience.again(&failure).await {
+                        return Err(failure);
+                    }
+                }
+                done => return done,
             }
         }
     }
@@ -158,13 +189,21 @@ impl Opened {
     }
 
     async fn last(&self, digest: &Digest) -> Result<Option<(Meta, u64)>, Failure> {
+        let last = self.last_message(digest).await?;
+        Ok(last.map(|(meta, message)| (meta, message.sequence)))
+    }
+
+    async fn last_message(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<(Meta, StreamMessage)>, Failure> {
         let Some(message) = self.last_on(&self.meta_subject(digest)).await? else {
             return Ok(None);
         };
         let meta = serde_json::from_slice(&message.payload).map_err(|error| {
             Failure::Backend(format!("what NATS has of {digest} is no description: {error}"))
         })?;
-        Ok(Some((meta, message.sequence)))
+        Ok(Some((meta, message)))
     }
 
     /// Says something of an object, if nobody did since. `false`: somebody did.
@@ -230,11 +269,10 @@ impl Objects for ObjectStore {
     }
 
     async fn put(&self, digest: &Digest, file: &Path) -> Result<(), Failure> {
-        let (opened, last) = self.last(digest).await?;
-        if last.is_some_and(|(meta, _)| !meta.deleted) {
+        if self.hold(digest, Duration::ZERO).await? {
             return Ok(());
         }
-        upload::upload(opened, digest, file).await
+        upload::upload(self.opened().await?, digest, file).await
     }
 
     async fn get(&self, digest: &Digest) -> Result<ObjectStream, Failure> {
@@ -245,36 +283,21 @@ impl Objects for ObjectStore {
         reading::object(opened, digest.clone(), meta, at).await
     }
 
-    async fn list(&self) -> Result<Vec<Digest>, Failure> {
+    async fn hold(&self, digest: &Digest, fresh: Duration) -> Result<bool, Failure> {
         let mut patience = Patience::new();
         loop {
-            let list = async {
-                let opened = self.opened().await?;
-                let subject = format!("$O.{}.M.>", opened.name);
-                let metas = opened.messages(subject, PAGE).await?;
-                let digest = |meta: Bytes| {
-                    let meta = serde_json::from_slice::<Meta>(&meta).ok()?;
-                    let digest = (!meta.deleted).then(|| format!("sha256:{}", meta.name))?;
-                    digest.parse().ok()
-                };
-                metas
-                    .try_filter_map(|meta| std::future::ready(Ok(digest(meta))))
-                    .try_collect()
-                    .await
-            };
-            let listed: Result<Vec<Digest>, _> = match timeout(LISTING, list).await {
-                Ok(listed) => listed,
-                Err(_) => Err(Failure::Timeout(LISTING)),
-            };
-            match listed {
-                Ok(mut all) => {
-                    all.sort();
-                    all.dedup();
-                    return Ok(all);
-                }
+            let (opened, last) = self.last_message(digest).await?;
+            let Some((meta, at)) = last.filter(|(meta, _)| !meta.deleted) else { return Ok(false) };
+            if opened.is_held(at.time.into(), fresh) {
+                return Ok(true);
+            }
+            match patience.bound(opened.say(digest, &meta, at.sequence)).await {
+                Ok(true) => return Ok(true),
+                // Somebody else said something meanwhile.
+                Ok(false) => {}
                 Err(failure) => {
                     *self.slot() = None;
-                    if !patience.again(&failure).await {
+                    if !patience.whatever(&failure).await {
                         return Err(failure);
                     }
                 }
@@ -282,14 +305,21 @@ impl Objects for ObjectStore {
         }
     }
 
-    async fn delete(&self, digest: &Digest) -> Result<(), Failure> {
-        loop {
-            let (opened, last) = self.last(digest).await?;
-            let Some((meta, at)) = last.filter(|(meta, _)| !meta.deleted) else { return Ok(()) };
-            // Somebody else may have said something meanwhile.
-            if opened.remove(digest, meta, at).await? {
-                return Ok(());
+    async fn unheld(&self, since: Duration) -> Result<Vec<Unheld>, Failure> {
+        self.patiently(|opened| async move { opened.unheld(since).await }).await
+    }
+
+    async fn remove(&self, unheld: &Unheld) -> Result<bool, Failure> {
+        let (opened, last) = self.last(&unheld.digest).await?;
+        match last {
+            Some((meta, at)) if !meta.deleted && at == unheld.mark => {
+                opened.remove(&unheld.digest, meta, at).await
             }
+            _ => Ok(false),
         }
+    }
+
+    async fn sweep(&self, since: Duration) -> Result<usize, Failure> {
+        self.patiently(|opened| async move { opened.sweep(since).await }).await
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use async_nats::jetstream::object_store::ObjectInfo as Meta;
 use bytes::Bytes;
 use reef_capability::Failure;
-use reef_nats::Reader;
+use reef_nats::{Read, Reader};
 use tokio::runtime::Handle;
 
 use super::{Bucket, changed};
@@ -43,7 +43,7 @@ impl Pieces {
     /// The next wanted bytes; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         while self.at < self.wanted.end {
-            let Some(mut piece) = self.reader.next().await? else {
+            let Some(Read { payload: mut piece, .. }) = self.reader.next().await? else {
                 // Another version took its place, and its pieces are gone.
                 return Err(changed(&self.object));
             };
@@ -76,7 +76,7 @@ impl Listing {
             && let Some(message) = self.reader.next().await?
         {
             // What is no description is no object.
-            let meta = serde_json::from_slice::<Meta>(&message).ok();
+            let meta = serde_json::from_slice::<Meta>(&message.payload).ok();
             names.extend(meta.filter(|meta| !meta.deleted).map(|meta| meta.name));
         }
         if names.len() < PAGE {

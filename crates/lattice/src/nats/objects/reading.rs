@@ -9,7 +9,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use reef_capability::Failure;
-use reef_nats::Reader;
+use reef_nats::{Read, Reader};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
@@ -28,7 +28,7 @@ impl Opened {
         &self,
         subject: String,
         most: usize,
-    ) -> Result<BoxStream<'static, Result<Bytes, Failure>>, Failure> {
+    ) -> Result<BoxStream<'static, Result<Read, Failure>>, Failure> {
         let runtime = self.connection.runtime().clone();
         let reader = Reader::open(&self.stream, subject, most, runtime).await?;
         let next = |mut reader: Reader| async move {
@@ -56,7 +56,8 @@ impl Opened {
             };
             return Ok(stream::iter(last.map(|message| Ok(message.payload))).boxed());
         }
-        self.messages(subject, PIECES).await
+        let messages = self.messages(subject, PIECES).await?;
+        Ok(messages.map_ok(|read| read.payload).boxed())
     }
 }
 

@@ -73,7 +73,7 @@ fn an_artifact_that_cannot_be_had_is_said_and_tried_again_until_it_can() {
     let file = shop.path().join("kit.wasm");
     let (digest, hex) = digest_of(&fs::read(&file).unwrap());
     let objects = witness.lattice.objects.clone();
-    witness.wait(objects.delete(&digest)).unwrap();
+    witness.remove(&digest);
     let second = lattice.join("two", b);
     eventually("what is wrong with it", || {
         let all = lattice.json(&["get", "placements"]);
@@ -105,7 +105,7 @@ fn files_that_cannot_be_had_are_tried_again_and_hold_up_no_other_application() {
 
     let (digest, _) = digest_of(b"a file");
     let objects = witness.lattice.objects.clone();
-    witness.wait(objects.delete(&digest)).unwrap();
+    witness.remove(&digest);
     let second = lattice.join("two", &[]);
     lattice.host(second).wait_for_log(&["they are tried again until they can be had"]);
     let shop = kit_folder("");

@@ -9,7 +9,7 @@ use std::{
 use futures::StreamExt as _;
 use reef_bus::{Interest, Message};
 use reef_lattice::{
-    Address, Change, Entry, Expected, Key,
+    Address, Change, Digest, Entry, Expected, Key,
     key::kind,
     record::{self, Assignment, Heartbeat, Leader, Routing},
 };
@@ -85,6 +85,14 @@ impl Witness {
     pub(crate) fn wait<T>(&self, what: impl Future<Output = T>) -> T {
         let what = async { tokio::time::timeout(SOON, what).await };
         self.runtime.as_ref().unwrap().block_on(what).expect("it is done in time")
+    }
+
+    /// Has the lattice lose an object.
+    pub(crate) fn remove(&self, digest: &Digest) {
+        let objects = &self.lattice.objects;
+        let all = self.wait(objects.unheld(Duration::ZERO)).unwrap();
+        let one = all.iter().find(|one| one.digest == *digest).expect("it is there");
+        assert!(self.wait(objects.remove(one)).unwrap());
     }
 
     /// Waits until nothing is written any more, and finds nothing wrong with all that was.
