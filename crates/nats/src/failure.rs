@@ -42,8 +42,8 @@ pub fn failed(error: &(dyn Error + Send + Sync + 'static)) -> Failure {
             }
             ErrorCode::INSUFFICIENT_RESOURCES
             | ErrorCode::STORAGE_RESOURCES_EXCEEDED
-            | ErrorCode::MEMORY_RESOURCES_EXCEEDED
-            | ErrorCode::STREAM_STORE_FAILED => Failure::Full(said),
+            | ErrorCode::MEMORY_RESOURCES_EXCEEDED => Failure::Full(said),
+            ErrorCode::STREAM_STORE_FAILED if is_full(&said) => Failure::Full(said),
             // The cluster has no leader for now, or its account is not there yet.
             ErrorCode::CLUSTER_NOT_AVAILABLE | ErrorCode::CLUSTER_NOT_LEADER => Failure::lost(said),
             _ if reason.code() == 503 => Failure::lost(said),
@@ -82,6 +82,12 @@ pub fn unreached(failure: Failure) -> Failure {
         }
         other => other,
     }
+}
+
+/// Whether that a stream does not take a message is for want of room. It may also be that its files are just then made,
+/// or removed, which passes.
+fn is_full(said: &str) -> bool {
+    ["exceeded", "no space", "quota", "insufficient"].iter().any(|word| said.contains(word))
 }
 
 fn no_jetstream() -> Failure {

@@ -6,13 +6,14 @@ use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
+    time::Duration,
 };
 
 use reef_servers::{Nats, Server};
 
 use self::s3::S3;
 use crate::{
-    client,
+    client::{self, Connection, Version},
     host::{Host, folder},
     support::eventually,
 };
@@ -33,9 +34,16 @@ fn linked(settings: &str) -> String {
 
 fn ask(host: &Host, path: &str, content: impl Into<Vec<u8>>) -> String {
     let request = client::request("POST", path, client::full(content.into()));
-    let answer = client::ask(client::Version::H1, host.server.addr, request);
+    let answer = client::ask(Version::H1, host.server.addr, request);
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
     answer.text()
+}
+
+/// Where they differ, not all of both is shown.
+#[track_caller]
+fn is_same(is: &str, should: &str) {
+    let begin = &is[..is.len().min(200)];
+    assert!(is == should, "{} bytes, and not {}: {begin}", is.len(), should.len());
 }
 
 #[test]
@@ -61,14 +69,14 @@ fn both_interfaces_do_what_they_say_over_the_same_objects() {
             );
             assert_eq!(ask(&format!("info/{c}/dir/x"), ""), format!("dir/x {c} 11 true"));
             assert_eq!(ask(&format!("put/{c}/large"), &large), "()");
-            assert!(ask(&format!("get/{c}/large"), "") == large);
+            is_same(&ask(&format!("get/{c}/large"), ""), &large);
             assert_eq!(ask(&format!("copy/{c}/large"), "copied"), "()");
             ask(&format!("through/{c}/large"), "");
-            assert_eq!(ask(&format!("get/{c}/large-2"), ""), ask(&format!("get/{c}/large"), ""));
+            is_same(&ask(&format!("get/{c}/large-2"), ""), &large);
             ask(&format!("delete/{c}/large-2"), "");
             assert_eq!(ask(&format!("move/{c}/copied"), "moved"), "()");
             assert_eq!(ask(&format!("has/{c}/copied"), ""), "false");
-            assert!(ask(&format!("get/{c}/moved"), "") == large);
+            is_same(&ask(&format!("get/{c}/moved"), ""), &large);
             assert_eq!(ask(&format!("list/{c}/"), ""), "3");
             assert_eq!(ask(&format!("delete/{c}/large"), ""), "()");
             assert_eq!(ask(&format!("delete/{c}/large"), ""), "()");
@@ -85,6 +93,37 @@ fn both_interfaces_do_what_they_say_over_the_same_objects() {
         assert_eq!(ask(&host, "/p2/delete-container/of-p3/", ""), "()");
         assert_eq!(ask(&host, "/p3/exists-container/of-p3/", ""), "false");
     }
+}
+
+/// Nothing of the guest runs any more for a body that it only hands on; its instance is there for it all the same.
+#[test]
+fn an_object_that_is_handed_on_is_whole_whatever_ends_the_instance() {
+    // More than connections hold on their way.
+    let large = "0123456789abcdef".repeat(1 << 20);
+    let got = |scale: &str, meanwhile: &dyn Fn(&Host)| {
+        let manifest = linked("").replace("link =", &format!("scale = {{ {scale} }}\nlink ="));
+        let mut host = Host::start(folder(GUESTS, &manifest));
+        ask(&host, "/p3/create/c/", "");
+        assert_eq!(ask(&host, "/p3/put/c/large", &*large), "()");
+        client::wait(async {
+            let mut connection = Connection::open(host.server.addr, Version::H1).await;
+            let asked = client::request("POST", "/p3/get/c/large", client::empty());
+            let mut body = connection.send(asked).await.unwrap().into_body();
+            let first = client::read(&mut body, 16).await.unwrap();
+            meanwhile(&host);
+            let rest = client::read(&mut body, usize::MAX).await.unwrap();
+            is_same(&String::from_utf8([first, rest].concat()).unwrap(), &large);
+        });
+        host.server.signal("TERM");
+        host.server.ended();
+    };
+    got("reuse = 1", &|_| ());
+    // It had nothing to do for long.
+    got("idle = '1ms'", &|_| thread::sleep(Duration::from_millis(1500)));
+    got("reuse = 100", &|host| {
+        host.server.signal("TERM");
+        host.server.wait_for_log(&["Stopping"]);
+    });
 }
 
 #[test]

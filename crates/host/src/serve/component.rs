@@ -379,7 +379,14 @@ impl Instance {
                         return Poll::Pending;
                     }
                     if !more || self.slot.is_closed() {
-                        return Poll::Ready(Ok(()));
+                        may_accept = false;
+                        takes.store(false, Ordering::Relaxed);
+                        // What the guest only handed on may still be on its way: a store that is dropped ends it.
+                        self.slot.retire();
+                        if self.slot.poll_deserted(cx) {
+                            return Poll::Ready(Ok(()));
+                        }
+                        return Poll::Pending;
                     }
                     self.slot.set_idle(true);
                     return Poll::Pending;
