@@ -29,6 +29,7 @@ use crate::{
     stdio::{Lines, Stdio},
     tls,
     trace::{Traced, Traces},
+    unfinished::Begun,
     voice::Voice,
 };
 
@@ -97,14 +98,15 @@ pub enum WorldError {
 
 /// What belongs to one instance of a component.
 pub struct ComponentGuest {
+    // What it sends is dropped before what that comes out of.
+    outbound: Outbound,
+    onward: Onward,
     limiter: Limiter,
     wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     http: WasiHttpCtx,
     tls: WasiTlsCtx,
-    outbound: Outbound,
     rules: Arc<SocketRules>,
-    onward: Onward,
     traces: Traces,
     pub(crate) instance: Instance,
     voice: Arc<Voice>,
@@ -300,7 +302,11 @@ impl World {
             tls: tls::context(&self.name, &self.tls),
             outbound: Outbound::new(self.name.clone(), self.client.clone(), self.internal.clone()),
             rules: self.sockets.clone(),
-            onward: Onward { next: self.next.get().cloned(), trace: Traced::default() },
+            onward: Onward {
+                next: self.next.get().cloned(),
+                trace: Traced::default(),
+                begun: Begun::default(),
+            },
             traces: Traces::default(),
             instance: Instance::new(self.capabilities().clone())
                 .with_config(self.config.clone())

@@ -23,6 +23,7 @@ mod stdin;
 mod stdio;
 mod tls;
 mod trace;
+mod unfinished;
 mod voice;
 
 pub use events::{CronError, CronMetadata, MqttError, MqttMetadata, Redis1Error, Redis3Error};

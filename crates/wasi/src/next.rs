@@ -16,6 +16,7 @@ use crate::{
     guest::ComponentGuest,
     outbound::is_forbidden,
     trace::{Traced, send},
+    unfinished::Begun,
 };
 
 /// The response that the next handler is going to give.
@@ -31,6 +32,7 @@ pub trait Next: Send + Sync {
 pub(crate) struct Onward {
     pub(crate) next: Option<Arc<dyn Next>>,
     pub(crate) trace: Traced,
+    pub(crate) begun: Begun,
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -42,10 +44,11 @@ impl WasiHttpHooks for Onward {
 
     fn send_request(
         &mut self,
-        mut request: Request<WasiBody>,
+        request: Request<WasiBody>,
         _: Option<RequestOptions>,
         _result: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
+        let mut request = request.map(|body| self.begun.body(body));
         self.trace.name_in(request.headers_mut());
         let handled = self.next.as_ref().map(|next| next.handle(request));
         Box::new(async move {

@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use crate::{next::Next, trace::Traced};
+use crate::{next::Next, trace::Traced, unfinished::Begun};
 
 /// Chunks of a WASI 0.2 response body that are buffered before the guest has to wait. A short answer
 /// is whole before anything is sent, so it goes out with its length and in one piece.
@@ -35,6 +35,7 @@ pub struct Outbound {
     internal: Arc<Internal>,
     /// Goes onto the next request: the trace of whom it is made for.
     pub(crate) trace: Traced,
+    begun: Begun,
 }
 
 /// Whether a guest may neither see nor set a header. Asked for each header of each request: Wasmtime's
@@ -48,7 +49,8 @@ pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
 
 impl Outbound {
     pub(crate) fn new(workload: Arc<str>, client: Client, internal: Arc<Internal>) -> Self {
-        Self { workload, client, internal, trace: Traced::default() }
+        let (trace, begun) = (Traced::default(), Begun::default());
+        Self { workload, client, internal, trace, begun }
     }
 }
 
@@ -81,10 +83,11 @@ impl WasiHttpHooks for Outbound {
 
     fn send_request(
         &mut self,
-        mut request: Request<WasiBody>,
+        request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _result: Io,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Io), Error>> + Send> {
+        let mut request = request.map(|body| self.begun.body(body));
         if let Some(next) = self.internal.find(request.uri()) {
             self.trace.name_in(request.headers_mut());
             let handled = next.handle(request);

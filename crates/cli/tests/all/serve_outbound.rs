@@ -1,7 +1,9 @@
 //! Requests that guests send: only where a grant lets them, for a bounded time, over connections
 //! that are used again.
 
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::Instant;
 
 use crate::client::{BOTH, get_over};
@@ -96,4 +98,45 @@ fn an_answer_that_breaks_off_is_not_passed_on_as_whole() {
         }
         assert_eq!(server.get("/").status, 200);
     }
+}
+
+/// Who gets half of a body is not told that this was all.
+#[test]
+fn a_request_whose_guest_ends_in_the_middle_of_it_is_not_passed_on_as_whole() {
+    for kit in KITS {
+        let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = origin.local_addr().unwrap();
+        let got = thread::spawn(move || [(); 3].map(|()| half(&origin)));
+        let server = granted(kit, addr, &["--deadline", "2s"]);
+        // It ends once it is answered, of which there is more to come; or it waits for an answer until its time is up.
+        for then in ["trap", "spin", "never"] {
+            let status =
+                server.get(&format!("/upload?then={then}&url=http://{addr}/{then}")).status;
+            assert!(status >= 500, "{kit} {then}: {status}");
+        }
+        for got in got.join().unwrap() {
+            assert!(got.starts_with("POST /"), "{kit}: {got}");
+            assert!(got.ends_with("\r\nhalf of it\r\n"), "{kit}: not as if it were whole: {got}");
+        }
+    }
+}
+
+/// What comes until the connection ends; an answer begins as soon as half of the body is there, but to `/never`.
+fn half(origin: &TcpListener) -> String {
+    let (mut connection, _) = origin.accept().unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut got, mut some) = (Vec::new(), [0; 1024]);
+    loop {
+        match connection.read(&mut some) {
+            Ok(0) => break,
+            Ok(read) => got.extend_from_slice(&some[..read]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(error) => panic!("{error}, after {}", String::from_utf8_lossy(&got)),
+        }
+        if got.ends_with(b"half of it\r\n") && !got.starts_with(b"POST /never") {
+            let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+    }
+    String::from_utf8(got).unwrap()
 }

@@ -55,6 +55,10 @@ impl wasip2::exports::http::incoming_handler::Guest for Kit {
                 Some(url) => outbound::fetch(url, out),
                 None => Reply::new(out).status(400).text("say which: ?url=http://host/\n"),
             },
+            "/upload" => match query.get("url") {
+                Some(url) => outbound::upload(url, query.get("then").unwrap_or_default(), out),
+                None => Reply::new(out).status(400).text("say which: ?url=http://host/\n"),
+            },
             "/burn" => {
                 trouble::burn(query.number("ms", 100));
                 Reply::new(out).text("burnt\n");

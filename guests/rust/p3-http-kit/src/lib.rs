@@ -59,6 +59,10 @@ impl wasip3::exports::http::handler::Guest for Kit {
                 }
                 None => Reply::new().status(400).text("say which: ?url=http://host/\n"),
             },
+            "/upload" => match query.get("url") {
+                Some(url) => outbound::upload(url, query.get("then").unwrap_or_default()).await,
+                None => Reply::new().status(400).text("say which: ?url=http://host/\n"),
+            },
             "/burn" => {
                 trouble::burn(query.number("ms", 100));
                 Reply::new().text("burnt\n")
