@@ -30,6 +30,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// How long the first try may take of what can be tried again whatever became of it; the next ones twice as long each. A
 /// server that stops leading does not answer what it was asked.
 const FIRST_TRY: Duration = Duration::from_secs(1);
+/// How long a server may take to remove the files of a stream that was deleted.
+const REMOVED: Duration = Duration::from_secs(1);
 /// Servers that a bucket is kept on: through the loss of one.
 const REPLICAS: usize = 3;
 
@@ -47,6 +49,17 @@ pub(crate) fn open(address: &Address) -> Result<Lattice, Failure> {
     Ok(Lattice::new(name, bus, store, objects))
 }
 
+/// What was seen of a stream last.
+#[derive(Clone, Copy, Debug, Default)]
+enum Was {
+    /// Nothing, and it may be that there is none yet.
+    #[default]
+    Unknown,
+    There,
+    /// It was there, and then not: since when.
+    Gone(Instant),
+}
+
 /// A use that is tried again until it was certainly done, or time is up.
 struct Patience {
     until: Instant,
@@ -55,6 +68,21 @@ struct Patience {
     one: Duration,
     /// Why the last try was in vain.
     why: Option<String>,
+}
+
+impl Was {
+    /// Whether one may be made of the name of one that is not there. The server removes the files of a stream that was
+    /// deleted after it said so, and with them those of one that was made meanwhile, which then takes nothing.
+    fn may_be_made(&mut self) -> bool {
+        match *self {
+            Self::Unknown => true,
+            Self::There => {
+                *self = Self::Gone(Instant::now());
+                false
+            }
+            Self::Gone(since) => since.elapsed() >= REMOVED,
+        }
+    }
 }
 
 impl Patience {
@@ -125,10 +153,25 @@ async fn stream(
     connection: &Connection,
     context: &Context,
     wanted: Config,
+    was: &mut Was,
 ) -> Result<Stream, Failure> {
     match context.get_stream(&wanted.name).await {
-        Ok(found) => Ok(raised(context, found).await),
-        Err(error) if is_missing(&error) => made(context, wanted).await,
+        Ok(found) => {
+            *was = Was::There;
+            Ok(raised(context, found).await)
+        }
+        Err(error) if is_missing(&error) => {
+            if !was.may_be_made() {
+                let why = format!(
+                    "the stream `{}` was deleted; it is made anew in a moment",
+                    wanted.name
+                );
+                return Err(Failure::unreachable(why));
+            }
+            let made = made(context, wanted).await?;
+            *was = Was::There;
+            Ok(made)
+        }
         // Behind a leaf node, the hub may be away for a moment.
         Err(error) if connection.domain().is_some() => Err(unreached(failed(&error))),
         Err(error) => Err(failed(&error)),

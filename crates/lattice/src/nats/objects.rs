@@ -31,7 +31,7 @@ use reef_capability::Failure;
 use reef_nats::{Connection, failed};
 use tokio::time::timeout;
 
-use super::{Patience, WITHIN, is_missing, undone};
+use super::{Patience, WITHIN, Was, is_missing, undone};
 use crate::{Digest, ObjectStream, Objects, Unheld, objects::no_object};
 
 /// Objects, of which one page is asked for at once.
@@ -44,7 +44,7 @@ pub(super) struct ObjectStore {
     connection: Connection,
     name: String,
     opened: Mutex<Option<Arc<Opened>>>,
-    opening: tokio::sync::Mutex<()>,
+    opening: tokio::sync::Mutex<Was>,
 }
 
 /// The object store as it is.
@@ -66,7 +66,8 @@ impl fmt::Debug for ObjectStore {
 impl ObjectStore {
     pub(super) fn new(connection: Connection, name: &str) -> Self {
         let name = format!("reef-{name}-objects");
-        Self { connection, name, opened: Mutex::default(), opening: tokio::sync::Mutex::default() }
+        let (opened, opening) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { connection, name, opened, opening }
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Opened>>> {
@@ -83,7 +84,7 @@ impl ObjectStore {
         if let Some(opened) = self.known() {
             return Ok(opened);
         }
-        let _one = self.opening.lock().await;
+        let mut was = self.opening.lock().await;
         if let Some(opened) = self.known() {
             return Ok(opened);
         }
@@ -103,7 +104,8 @@ impl ObjectStore {
             allow_direct: false,
             ..Config::default()
         };
-        let stream = super::stream(&self.connection, &context, wanted).await.map_err(undone)?;
+        let stream =
+            super::stream(&self.connection, &context, wanted, &mut was).await.map_err(undone)?;
         let clock = (unheld::time(&context, &stream).await?, Instant::now());
         let (connection, name) = (self.connection.clone(), self.name.clone());
         let opened = Arc::new(Opened { connection, context, stream, name, clock });

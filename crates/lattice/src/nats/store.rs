@@ -27,7 +27,7 @@ use reef_capability::Failure;
 use reef_nats::{Connection, failed};
 use tokio::time::Instant;
 
-use super::{Patience, WITHIN, is_missing, undone, watch::Watched};
+use super::{Patience, WITHIN, Was, is_missing, undone, watch::Watched};
 use crate::{
     Key,
     store::{BESIDE, Changes, Entry, Expected, MAX_VALUE, Store, changed, prefixes_of, too_large},
@@ -56,7 +56,7 @@ pub(super) struct Shared {
     name: String,
     opened: Mutex<Option<Opened>>,
     /// One opens it.
-    opening: tokio::sync::Mutex<()>,
+    opening: tokio::sync::Mutex<Was>,
     max_value: AtomicUsize,
     seen: Mutex<HashMap<Key, (u64, Instant)>>,
 }
@@ -117,7 +117,7 @@ impl Shared {
         if let Some(opened) = self.known() {
             return Ok(opened);
         }
-        let _one = self.opening.lock().await;
+        let mut was = self.opening.lock().await;
         if let Some(opened) = self.known() {
             return Ok(opened);
         }
@@ -143,7 +143,8 @@ impl Shared {
             ..Config::default()
         };
         // That there is one changes nothing that is kept in it.
-        let stream = super::stream(&self.connection, &context, wanted).await.map_err(undone)?;
+        let stream =
+            super::stream(&self.connection, &context, wanted, &mut was).await.map_err(undone)?;
         let info = stream.cached_info();
         let mut most = client.server_info().max_payload;
         if let Ok(size @ 1..) = usize::try_from(info.config.max_message_size) {
