@@ -324,6 +324,69 @@ async fn a_damaged_object_is_found_and_dropped() {
     }
 }
 
+/// Who is not first is told that, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_write_one_key_on_three_servers() {
+    let cluster = Cluster::nats(3).unwrap();
+    let lattices = [0, 1].map(|server| at(&cluster.server(server).url()));
+    written(&lattices[0].store, "count", "0").await;
+    let counting = (0..6).map(|one| {
+        let store = lattices[one % 2].store.clone();
+        tokio::spawn(async move {
+            let mut counted = 0;
+            while counted < 20 {
+                let last = store.get(&key("count")).await.unwrap().unwrap();
+                let next: u32 = std::str::from_utf8(&last.value).unwrap().parse().unwrap();
+                let next = (next + 1).to_string();
+                let before = Expected::Revision(last.revision);
+                match store.put(&key("count"), next.into(), before).await {
+                    Ok(_) => counted += 1,
+                    Err(Failure::Conflict(_)) => {}
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        })
+    });
+    for one in counting.collect::<Vec<_>>() {
+        soon(one).await.unwrap();
+    }
+    let last = lattices[1].store.get(&key("count")).await.unwrap().unwrap();
+    assert_eq!(last.value, "120");
+}
+
+/// On several servers, one of them orders what is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_needs_an_object_and_who_removes_it_agree_on_three_servers() {
+    let cluster = Cluster::nats(3).unwrap();
+    let (needs, removes) = (at(&cluster.server(0).url()), at(&cluster.server(1).url()));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    // Of several pieces.
+    std::fs::write(file.path(), vec![b'x'; 300 << 10]).unwrap();
+    let digest = "def89517b7d1690aac7628fccbe266a6c5b30c4bc4e4e226b2f32e27a370a588";
+    let digest = format!("sha256:{digest}").parse().unwrap();
+    let (needed, gone) = (&needs.objects, &removes.objects);
+    soon(async { while needed.has(&digest).await.is_err() {} }).await;
+    for turn in 0..40_u64 {
+        needed.put(&digest, file.path()).await.unwrap();
+        let listed = gone.unheld(Duration::ZERO).await.unwrap();
+        let hold = async {
+            tokio::time::sleep(Duration::from_millis(turn % 8)).await;
+            needed.hold(&digest, Duration::ZERO).await.unwrap()
+        };
+        let remove = async {
+            tokio::time::sleep(Duration::from_millis(turn / 8)).await;
+            gone.remove(&listed[0]).await.unwrap()
+        };
+        let (is_held, is_removed) = tokio::join!(hold, remove);
+        assert_ne!(is_held, is_removed);
+        assert_eq!(needed.has(&digest).await.unwrap(), is_held);
+        if is_held {
+            let pieces: Vec<_> = gone.get(&digest).await.unwrap().try_collect().await.unwrap();
+            assert_eq!(pieces.concat().len(), 300 << 10);
+        }
+    }
+}
+
 /// Whoever was killed while it sent an object, or while it removed one, leaves pieces that are of none.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_of_uploads_is_swept_away() {

@@ -4,7 +4,10 @@ use std::error::Error;
 
 use async_nats::jetstream::{
     self, ErrorCode,
-    context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
+    context::{
+        CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, PublishError,
+        PublishErrorKind,
+    },
 };
 use reef_capability::Failure;
 
@@ -29,6 +32,18 @@ pub fn jetstream_error(error: &(dyn Error + 'static)) -> Option<jetstream::Error
         next = one.source();
     }
     None
+}
+
+/// Whether a message was not taken since the one before it on its subject is another than was expected.
+pub fn is_conflict(error: &PublishError) -> bool {
+    error.kind() == PublishErrorKind::WrongLastSequence || is_being_written(error)
+}
+
+/// Whether that is since another one is just on its way to all servers of a cluster. What is read then may still be the
+/// one before both.
+pub fn is_being_written(error: &PublishError) -> bool {
+    jetstream_error(error)
+        .is_some_and(|reason| reason.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
 }
 
 /// An error of NATS as a failure. One that says that something is not there is for the caller to know before.

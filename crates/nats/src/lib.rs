@@ -13,5 +13,5 @@ mod reader;
 pub mod setting;
 
 pub use connection::{Connection, OLDEST};
-pub use failure::{failed, jetstream_error, unreached};
+pub use failure::{failed, is_being_written, is_conflict, jetstream_error, unreached};
 pub use reader::{Read, Reader};

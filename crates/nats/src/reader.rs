@@ -1,8 +1,9 @@
 //! What comes out of a stream, some messages at a time, so that no more is ever held.
 
 use std::{
+    error::Error,
     fmt,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_nats::jetstream::{
@@ -12,7 +13,10 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use reef_capability::Failure;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 
 use crate::failed;
 
@@ -22,6 +26,8 @@ const IDLE: Duration = Duration::from_secs(300);
 const EXPIRES: Duration = Duration::from_secs(4);
 /// How long it may say nothing at all.
 const WITHIN: Duration = Duration::from_secs(5);
+/// Between two tries to ask for something that no server has heard of.
+const APART: Duration = Duration::from_millis(20);
 
 /// Messages of a stream on one subject, in their order and none left out.
 pub struct Reader<I: Clone + Send + Sync + 'static = Info> {
@@ -35,6 +41,7 @@ pub struct Reader<I: Clone + Send + Sync + 'static = Info> {
     pending: u64,
     /// The consumer's number of the next one: if it is another, one was lost on the way.
     next: u64,
+    opened: Instant,
     /// What removes the consumer when it is not needed any more.
     runtime: Handle,
 }
@@ -73,7 +80,8 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
         };
         let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
         let (stream, pending) = (stream.clone(), consumer.cached_info().num_pending);
-        Ok(Self { stream, consumer, batch: None, most, came: 0, pending, next: 1, runtime })
+        let opened = Instant::now();
+        Ok(Self { stream, consumer, batch: None, most, came: 0, pending, next: 1, opened, runtime })
     }
 
     /// The next message; none where no more come, for which [`ended`](Self::ended) says whether that was all.
@@ -112,6 +120,14 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
                     let payload = message.message.payload;
                     return Ok(Some(Read { payload, sequence, at }));
                 }
+                Some(Err(error)) if is_unheard(&*error) => {
+                    // Servers of a cluster hear a moment later of one that was made at another.
+                    if self.next > 1 || self.opened.elapsed() > WITHIN {
+                        return Err(Failure::lost(format!("NATS: {error}")));
+                    }
+                    self.batch = None;
+                    sleep(APART).await;
+                }
                 Some(Err(error)) => return Err(failed(&*error)),
                 None => {
                     self.batch = None;
@@ -133,6 +149,11 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
             left => Err(Failure::lost(format!("NATS did not go on: {left} messages are left"))),
         }
     }
+}
+
+/// Whether a server says that nobody is there who would answer, in the words of the client's error.
+fn is_unheard(error: &(dyn Error + 'static)) -> bool {
+    error.to_string().contains("from the stream: 503")
 }
 
 impl<I: Clone + Send + Sync + 'static> fmt::Debug for Reader<I> {

@@ -78,6 +78,7 @@ impl Body for OfGuest {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tokio::sync::mpsc;
 

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, failed};
+use reef_nats::{Connection, failed, is_conflict};
 
 use crate::store::{
     At, BlobStore, ContainerInfo, MAX_OBJECT, Names, ObjectInfo, Reading, Removed, Upload,
@@ -54,6 +54,8 @@ const REMOVALS: usize = 100;
 const AHEAD: usize = 16;
 /// How often the last word on an object is tried for, against others who write the same one.
 const TRIES: usize = 50;
+/// Between two of these: on a cluster, the other one may be on its way yet.
+const APART: std::time::Duration = std::time::Duration::from_millis(5);
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn BlobStore>, OpenError> {
     let settings = opening.settings;
@@ -181,7 +183,7 @@ impl Bucket {
                     return Ok(());
                 }
                 // Somebody else was quicker: what is before is another one now.
-                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
+                Err(error) if is_conflict(&error) => tokio::time::sleep(APART).await,
                 Err(error) => return Err(self.unpublished(&error)),
             }
         }

@@ -32,7 +32,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, failed, jetstream_error, unreached};
+use reef_nats::{Connection, failed, is_conflict, jetstream_error, unreached};
 
 use crate::{Dated, Entry, KeyValue, Page, SetOptions, Told, Version, sum};
 
@@ -247,7 +247,7 @@ impl Nats {
             async { bucket.context.publish_with_headers(subject, headers, value).await?.await };
         let Err(error) = sent.await else { return Ok(true) };
         match error.kind() {
-            PublishErrorKind::WrongLastSequence => Ok(false),
+            _ if is_conflict(&error) => Ok(false),
             PublishErrorKind::StreamNotFound => {
                 self.known().remove(name);
                 Err(Failure::unreachable("NATS: the bucket is gone"))

@@ -28,10 +28,10 @@ use async_nats::{
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use reef_capability::Failure;
-use reef_nats::{Connection, failed};
-use tokio::time::timeout;
+use reef_nats::{Connection, failed, is_conflict};
+use tokio::time::{sleep, timeout};
 
-use super::{Patience, WITHIN, Was, is_missing, undone};
+use super::{PAUSES, Patience, WITHIN, Was, is_missing, undone};
 use crate::{Digest, ObjectStream, Objects, Unheld, objects::no_object};
 
 /// Objects, of which one page is asked for at once.
@@ -222,7 +222,7 @@ impl Opened {
         };
         match done {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+            Err(error) if is_conflict(&error) => Ok(false),
             Err(error) => Err(unpublished(&error)),
         }
     }
@@ -295,8 +295,8 @@ impl Objects for ObjectStore {
             }
             match patience.bound(opened.say(digest, &meta, at.sequence)).await {
                 Ok(true) => return Ok(true),
-                // Somebody else said something meanwhile.
-                Ok(false) => {}
+                // Somebody else said something meanwhile, or is just doing so.
+                Ok(false) => sleep(PAUSES.0).await,
                 Err(failure) => {
                     *self.slot() = None;
                     if !patience.whatever(&failure).await {

@@ -24,7 +24,7 @@ use async_nats::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use reef_capability::Failure;
-use reef_nats::{Connection, failed};
+use reef_nats::{Connection, failed, is_being_written};
 use tokio::time::Instant;
 
 use super::{Patience, WITHIN, Was, is_missing, undone, watch::Watched};
@@ -292,6 +292,10 @@ impl Shared {
     fn unwritten(&self, error: &PublishError, size: usize) -> Unwritten {
         Unwritten::Failed(match error.kind() {
             PublishErrorKind::WrongLastSequence => return Unwritten::Other,
+            // By somebody else, or by a try of this before: the next one sees which.
+            _ if is_being_written(error) => {
+                Failure::unreachable("another write of it is under way")
+            }
             // Nobody listens: it has no leader for now, or is gone.
             PublishErrorKind::StreamNotFound => {
                 self.forget();

@@ -10,9 +10,13 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use bytes::{Bytes, BytesMut};
 use reef_capability::Failure;
 use sha2::{Digest as _, Sha256};
-use tokio::{fs::File, io::AsyncReadExt as _, time::timeout};
+use tokio::{
+    fs::File,
+    io::AsyncReadExt as _,
+    time::{sleep, timeout},
+};
 
-use super::{Opened, WITHIN, unpublished};
+use super::{Opened, PAUSES, WITHIN, unpublished};
 use crate::{
     Digest,
     objects::{hex, is_not},
@@ -119,7 +123,10 @@ impl Upload {
             let id = mem::take(&mut self.id);
             match self.opened.say(digest, &meta, at).await {
                 Ok(true) => break,
-                Ok(false) => self.id = id,
+                Ok(false) => {
+                    self.id = id;
+                    sleep(PAUSES.0).await;
+                }
                 Err(failure) => {
                     let unsure = !matches!(failure, Failure::Unavailable { maybe_done: false, .. });
                     let look = timeout(WITHIN, self.opened.last(digest)).await;
