@@ -13,6 +13,8 @@ mod observe;
 mod outbox;
 mod records;
 mod route;
+#[cfg(test)]
+pub(crate) mod samples;
 mod stale;
 mod status;
 mod tidy;

@@ -9,7 +9,7 @@ use std::{
 use async_nats::jetstream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reef_bus::{Capacity, Interest, Message};
-use reef_lattice::{Change, Changes, Expected, Failure, Key, Lattice, Mirror, Store};
+use reef_lattice::{Change, Changes, Digest, Expected, Failure, Key, Lattice, Mirror, Store};
 use reef_servers::{Cluster, Nats, Server};
 
 /// How long anything may take that is not the point of a test: elections take some seconds.
@@ -295,6 +295,17 @@ async fn a_bucket_that_is_deleted_is_made_anew() {
     }
 }
 
+const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+/// An object, and the file that it was sent from.
+async fn kept(lattice: &Lattice, content: &str, hex: &str) -> (tempfile::NamedTempFile, Digest) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    let digest = format!("sha256:{hex}").parse().unwrap();
+    lattice.objects.put(&digest, file.path()).await.unwrap();
+    (file, digest)
+}
+
 /// Other clients see what this one keeps, and can break it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_object_is_found_and_dropped() {
@@ -302,11 +313,8 @@ async fn a_damaged_object_is_found_and_dropped() {
         let server = Server::nats(version).unwrap();
         let lattice = at(&server.url());
         let objects = &lattice.objects;
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "hello").unwrap();
-        let hex = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-        let digest = format!("sha256:{hex}").parse().unwrap();
-        objects.put(&digest, file.path()).await.unwrap();
+        let (file, digest) = kept(&lattice, "hello", HELLO).await;
+        let hex = HELLO;
         let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
         let same = context.get_object_store("reef-faults-objects").await.unwrap();
         let (mut seen, mut said) = (same.get(hex).await.unwrap(), String::new());
@@ -394,15 +402,9 @@ async fn what_is_left_of_uploads_is_swept_away() {
         let server = Server::nats(version).unwrap();
         let lattice = at(&server.url());
         let objects = &lattice.objects;
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "hello").unwrap();
-        let hex = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-        let digest = format!("sha256:{hex}").parse().unwrap();
-        objects.put(&digest, file.path()).await.unwrap();
+        let (_, digest) = kept(&lattice, "hello", HELLO).await;
         let other = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa";
-        let other = format!("sha256:{other}").parse().unwrap();
-        std::fs::write(file.path(), "other").unwrap();
-        objects.put(&other, file.path()).await.unwrap();
+        let (_, other) = kept(&lattice, "other", other).await;
         let listed = objects.unheld(Duration::ZERO).await.unwrap();
         let other = listed.iter().find(|one| one.digest == other).unwrap();
         assert!(objects.remove(other).await.unwrap());

@@ -92,12 +92,12 @@ impl Folder {
         };
         let about = file.metadata()?;
         // Also what was said in the future of a clock that was put back since.
-        let held = about.modified()?.elapsed().is_ok_and(|since| since < fresh);
+        let said = about.modified()?;
+        let held = said.elapsed().is_ok_and(|since| since < fresh);
         if !held {
-            // A clock may stand still for a moment; a mark that was listed does not come again.
-            let after = about.modified()? + Duration::from_nanos(1);
+            // A clock may stand still for a moment; the mark is another one all the same.
             let now = SystemTime::now();
-            file.set_modified(if now > after || about.modified()? > now { now } else { after })?;
+            file.set_modified(if now == said { now + Duration::from_nanos(1) } else { now })?;
         }
         Ok(true)
     }

@@ -1,7 +1,8 @@
 use reef_lattice::record::Reported;
-use reef_planner::{Resources, Verdict};
+use reef_planner::Verdict;
 
 use super::*;
+use crate::core::samples::{heartbeat, reported};
 
 fn key() -> WorkloadKey {
     WorkloadKey::new("default", "shop", "web")
@@ -10,32 +11,8 @@ fn key() -> WorkloadKey {
 fn beat(boot: u64, requests: u64, errors: u64, durations: &[u64]) -> Heartbeat {
     let measured =
         Measured { requests, errors, durations: durations.to_vec(), ..Measured::default() };
-    Heartbeat {
-        host: "one".into(),
-        name: "one".into(),
-        boot,
-        sequence: 1,
-        version: String::new(),
-        labels: Default::default(),
-        capacity: Resources::default(),
-        load: Resources::default(),
-        http: None,
-        up: 0,
-        left: false,
-        leaving: false,
-        assignment: 1,
-        routed: 0,
-        missing: Vec::new(),
-        placements: vec![Reported {
-            workload: key(),
-            revision: 2,
-            instances: 1,
-            ready: 1,
-            requests: Resources::default(),
-            trouble: None,
-            measured,
-        }],
-    }
+    let placements = vec![Reported { measured, ..reported(key(), 2) }];
+    Heartbeat { boot, assignment: 1, placements, ..heartbeat("one", 1) }
 }
 
 fn state(step: u32, since: u64) -> RolloutState {

@@ -7,15 +7,16 @@ use reef_document::{Diagnostics, Source};
 use reef_lattice::{
     Digest, Expected, Key, Lattice,
     key::kind,
-    record::{File, Heartbeat, Measured, Reported, Revision},
+    record::{File, Heartbeat, Revision},
 };
-use reef_planner::{Resources, WorkloadKey};
+use reef_planner::WorkloadKey;
 use tempfile::TempDir;
 
 use super::{Removed, Retention, Unused};
 use crate::{
     Controller, Options,
     api::{Accept, Client, Delete},
+    core::samples::{heartbeat, reported},
 };
 
 /// Nothing stays that may go.
@@ -66,33 +67,9 @@ impl Place {
 
     /// A host says what it runs.
     async fn says(&self, sequence: u64, apps: &[&str]) {
-        let placements = apps.iter().map(|app| Reported {
-            workload: WorkloadKey::new("default", *app, "web"),
-            revision: 1,
-            instances: 1,
-            ready: 1,
-            requests: Resources::default(),
-            trouble: None,
-            measured: Measured::default(),
-        });
-        let beat = Heartbeat {
-            host: "one".to_owned(),
-            name: "one".to_owned(),
-            boot: 1,
-            sequence,
-            version: "0".to_owned(),
-            labels: BTreeMap::new(),
-            capacity: Resources::default(),
-            load: Resources::default(),
-            http: None,
-            up: 0,
-            left: false,
-            leaving: false,
-            assignment: 0,
-            routed: u64::MAX,
-            missing: Vec::new(),
-            placements: placements.collect(),
-        };
+        let key = |app: &&str| WorkloadKey::new("default", *app, "web");
+        let placements = apps.iter().map(|app| reported(key(app), 1)).collect();
+        let beat = Heartbeat { placements, ..heartbeat("one", sequence) };
         let subject = format!("reef.{}.heartbeat.one", self.lattice.name);
         let message = Message::new(&subject, serde_json::to_vec(&beat).unwrap()).unwrap();
         self.lattice.bus.publish(message).await.unwrap();
