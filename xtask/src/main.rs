@@ -22,6 +22,7 @@ mod guests;
 mod picture;
 mod process;
 mod release;
+mod room;
 mod runtimes;
 mod servers;
 mod soak;

@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::fuzz;
 use crate::guests::{self, Wanted};
 use crate::process;
+use crate::room;
 use crate::runtimes;
 use crate::servers;
 use crate::toolchain::debian;
@@ -43,6 +44,7 @@ const ALLOW_MISSING: &str = "REEF_ALLOW_MISSING_GUESTS";
 pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Result<()> {
     let mut phases = Phases { done: Vec::new() };
     let wants = |part| options.only.is_none_or(|only| only == part);
+    room::make(cache)?;
     if wants(Part::Lints) {
         phases.run("format", || format(workspace, cache));
     }
