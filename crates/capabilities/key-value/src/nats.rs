@@ -11,7 +11,7 @@ mod watch;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_nats::{
@@ -62,6 +62,11 @@ const MARKED: Duration = Duration::from_secs(3600);
 const KNOWN: usize = 1024;
 /// Keys of a batch that are asked for at once.
 const AT_ONCE: usize = 32;
+/// How long a bucket may have no server that leads it: until then, it is asked for and written to again.
+const UNLED: Duration = Duration::from_secs(2);
+const APART: Duration = Duration::from_millis(50);
+/// How long a server may take to say what a key's value is, before it is asked again, and given twice the time.
+const ANSWER: Duration = Duration::from_millis(500);
 /// Tries of a sum that others come before.
 const SUMS: usize = 1000;
 
@@ -199,26 +204,24 @@ impl Nats {
 
     /// What there is of a key, be it that it was deleted.
     async fn last(&self, name: &str, key: &str) -> Result<Option<StreamMessage>, Failure> {
-        let bucket = self.bucket(name).await?;
-        let subject = format!("{}{}", bucket.store.prefix, names::key(key));
-        let failure = if bucket.direct.is_some() {
-            match bucket.store.stream.direct_get_last_for_subject(subject).await {
-                Ok(message) => return Ok(Some(message)),
-                Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
-                Err(error) => failed(&error),
+        let (begun, mut patience) = (Instant::now(), ANSWER);
+        loop {
+            let bucket = self.bucket(name).await?;
+            let asked = tokio::time::timeout(patience, bucket.last(key)).await;
+            let failure = match asked {
+                Ok(Ok(last)) => return Ok(last),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Timeout(begun.elapsed()),
+            };
+            // It may have been deleted, and is then made again. Or no server leads it for now: then nobody answers.
+            self.known().remove(name);
+            let passes = matches!(failure, Failure::Timeout(_) | Failure::Unavailable { .. });
+            if !passes || begun.elapsed() >= UNLED {
+                return Err(failure);
             }
-        } else {
-            match bucket.store.stream.get_last_raw_message_by_subject(&subject).await {
-                Ok(message) => return Ok(Some(message)),
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                    return Ok(None);
-                }
-                Err(error) => failed(&error),
-            }
-        };
-        // It may have been deleted, and is then made again.
-        self.known().remove(name);
-        Err(failure)
+            patience *= 2;
+            tokio::time::sleep(APART).await;
+        }
     }
 
     /// Writes to a key, if its last revision is the expected one. `false` if not.
@@ -230,10 +233,33 @@ impl Nats {
         mut headers: HeaderMap,
         expected: Option<u64>,
     ) -> Result<bool, Failure> {
-        let bucket = self.bucket(name).await?;
         if let Some(expected) = expected {
             headers.insert(EXPECTED, HeaderValue::from(expected));
         }
+        let begun = Instant::now();
+        loop {
+            let written = self.try_write(name, key, value.clone(), headers.clone()).await;
+            match written {
+                // No server has it: whoever led it has ended, or it was just made and nobody does yet. Or it is gone.
+                Ok(None) if begun.elapsed() < UNLED => tokio::time::sleep(APART).await,
+                Ok(None) => {
+                    return Err(Failure::unreachable("no server of NATS takes what is written"));
+                }
+                Ok(Some(written)) => return Ok(written),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// One try of it. None where no server took it.
+    async fn try_write(
+        &self,
+        name: &str,
+        key: &str,
+        value: Bytes,
+        headers: HeaderMap,
+    ) -> Result<Option<bool>, Failure> {
+        let bucket = self.bucket(name).await?;
         let store = &bucket.store;
         let mut subject = String::new();
         if store.use_jetstream_prefix {
@@ -245,12 +271,12 @@ impl Nats {
         let size = value.len() as u64;
         let sent =
             async { bucket.context.publish_with_headers(subject, headers, value).await?.await };
-        let Err(error) = sent.await else { return Ok(true) };
+        let Err(error) = sent.await else { return Ok(Some(true)) };
         match error.kind() {
-            _ if is_conflict(&error) => Ok(false),
+            _ if is_conflict(&error) => Ok(Some(false)),
             PublishErrorKind::StreamNotFound => {
                 self.known().remove(name);
-                Err(Failure::unreachable("NATS: the bucket is gone"))
+                Ok(None)
             }
             PublishErrorKind::MaxPayloadExceeded => {
                 let client = self.connection.ready().await?;
@@ -302,6 +328,26 @@ impl Nats {
                 let expected = last.map_or(0, |last| last.sequence);
                 self.write(bucket, key, value, headers, Some(expected)).await
             }
+        }
+    }
+}
+
+impl Bucket {
+    /// What there is of a key, be it that it was deleted.
+    async fn last(&self, key: &str) -> Result<Option<StreamMessage>, Failure> {
+        let subject = format!("{}{}", self.store.prefix, names::key(key));
+        let stream = &self.store.stream;
+        if self.direct.is_some() {
+            return match stream.direct_get_last_for_subject(subject).await {
+                Ok(message) => Ok(Some(message)),
+                Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+                Err(error) => Err(unreached(failed(&error))),
+            };
+        }
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(unreached(failed(&error))),
         }
     }
 }
@@ -505,7 +551,7 @@ impl KeyValue for Nats {
     }
 
     async fn dated(&self, bucket: &str, key: &str) -> Result<Option<Dated>, Failure> {
-        let last = self.last(bucket, key).await.map_err(unreached)?;
+        let last = self.last(bucket, key).await?;
         Ok(last.map(|last| dated::read(&last)))
     }
 

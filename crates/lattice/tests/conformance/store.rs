@@ -178,7 +178,12 @@ async fn a_watch_tells_what_there_is_and_then_what_changes(place: Place) {
         known.clear();
     }
     store.delete(&key("app.a.c"), Expected::Any).await.unwrap();
-    assert!(matches!(next(&mut empty).await, Change::Deleted(gone, _) if gone == key("app.a.c")));
+    // What was replaced before it was told is not told: so that the other was deleted may be still to come.
+    let mut gone = next(&mut empty).await;
+    if matches!(&gone, Change::Deleted(other, _) if *other == key("app.a.b")) {
+        gone = next(&mut empty).await;
+    }
+    assert!(matches!(&gone, Change::Deleted(gone, _) if *gone == key("app.a.c")), "{gone:?}");
 }
 
 async fn a_watch_is_of_its_prefixes_alone(place: Place) {

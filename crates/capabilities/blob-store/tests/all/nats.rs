@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reef_servers::{Nats, Server};
+use reef_servers::{Cluster, Nats, Server};
 
 use super::*;
 
@@ -68,6 +68,26 @@ async fn its_objects_are_those_of_any_client() {
     assert!(is_missing(reef_blob_store::OBJECT, &store.info(at("c", "ours")).await));
     store.delete("c", &["theirs".to_owned()]).await.unwrap();
     assert!(theirs.get("theirs").await.is_err());
+}
+
+/// Of those that write one object at the same moment, on three servers each is done, and the last stays whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_servers_do_what_every_backend_does() {
+    let cluster = Cluster::nats(3).unwrap();
+    let stores = [0, 1].map(|host| store(cluster.server(host), &[("replicas", "3")]));
+    suite::all_but_nested(&*stores[0], "t", FEWER).await;
+    stores[0].create_container("c").await.unwrap();
+    let all = (0..6).map(|writer| {
+        let store = stores[writer % 2].clone();
+        async move { put(&*store, at("c", "x"), &[&pattern(500_000 + writer)]).await }
+    });
+    for done in futures::future::join_all(all).await {
+        done.unwrap();
+    }
+    for store in &stores {
+        let content = get(&**store, at("c", "x")).await.unwrap();
+        assert!((500_000..500_006).contains(&content.len()) && content == pattern(content.len()));
+    }
 }
 
 /// Bytes of the pieces that a container's stream holds.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use reef_capability::Failure;
 use reef_key_value::SetOptions;
-use reef_servers::{Nats, Server};
+use reef_servers::{Cluster, Nats, Server};
 
-use super::{at, bytes, conformance::conforms, open};
+use super::{Store, at, bytes, conformance::conforms, open};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis() {
@@ -69,36 +69,59 @@ async fn two_hosts_at_one_key_lose_nothing() {
     );
     let all = [("redis", redis.url()), ("nats", nats.url()), ("postgres", postgres.url())];
     for (backend, url) in all {
-        let hosts = [at(backend, &url), at(backend, &url)];
-        let mut tasks = Vec::new();
-        for host in &hosts {
-            for _ in 0..4 {
-                let host = host.clone();
-                tasks.push(tokio::spawn(async move {
-                    for _ in 0..25 {
-                        host.add("b", "sum", 1).await.unwrap();
-                        // The same by hand.
-                        loop {
-                            let now = host.entry("b", "swaps").await.unwrap();
-                            let count = now.as_ref().map_or(0, |now| {
-                                std::str::from_utf8(&now.value).unwrap().parse::<u32>().unwrap()
-                            });
-                            let version = now.as_ref().map(|now| &now.version);
-                            let next = bytes(&(count + 1).to_string());
-                            if host.swap("b", "swaps", version, next).await.unwrap() {
-                                break;
-                            }
-                        }
-                    }
-                }));
+        lose_nothing(&[at(backend, &url), at(backend, &url)]).await;
+    }
+}
+
+/// Three servers do as one, be a value on one of them or on each.
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_of_three_servers() {
+    for version in [Nats::Newest, Nats::Oldest] {
+        let cluster = Cluster::nats_of(version, 3).unwrap();
+        for replicas in ["1", "3"] {
+            let hosts = [0, 1].map(|host| {
+                let url = cluster.server(host).url();
+                let settings = [("url", &*url), ("replicas", replicas), ("prefix", replicas)];
+                open("nats", &settings.into_iter().collect(), Path::new("/"))
+            });
+            lose_nothing(&hosts).await;
+            if replicas == "3" {
+                conforms(&hosts[0]).await;
             }
         }
-        for task in tasks {
-            task.await.unwrap();
+    }
+}
+
+/// Both count at once.
+async fn lose_nothing(hosts: &[Store; 2]) {
+    let mut tasks = Vec::new();
+    for host in hosts {
+        for _ in 0..4 {
+            let host = host.clone();
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..25 {
+                    host.add("b", "sum", 1).await.unwrap();
+                    // The same by hand.
+                    loop {
+                        let now = host.entry("b", "swaps").await.unwrap();
+                        let count = now.as_ref().map_or(0, |now| {
+                            std::str::from_utf8(&now.value).unwrap().parse::<u32>().unwrap()
+                        });
+                        let version = now.as_ref().map(|now| &now.version);
+                        let next = bytes(&(count + 1).to_string());
+                        if host.swap("b", "swaps", version, next).await.unwrap() {
+                            break;
+                        }
+                    }
+                }
+            }));
         }
-        for host in &hosts {
-            assert_eq!(host.get("b", "sum").await, Ok(Some(bytes("200"))), "{backend}");
-            assert_eq!(host.get("b", "swaps").await, Ok(Some(bytes("200"))), "{backend}");
-        }
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for host in hosts {
+        assert_eq!(host.get("b", "sum").await, Ok(Some(bytes("200"))));
+        assert_eq!(host.get("b", "swaps").await, Ok(Some(bytes("200"))));
     }
 }
