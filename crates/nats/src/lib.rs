@@ -9,9 +9,11 @@
 
 mod connection;
 mod failure;
+mod patience;
 mod reader;
 pub mod setting;
 
 pub use connection::{Connection, OLDEST};
 pub use failure::{failed, is_being_written, is_conflict, jetstream_error, unreached};
+pub use patience::Patience;
 pub use reader::{Read, Reader};

@@ -8,14 +8,18 @@
 mod reading;
 mod upload;
 
-use std::{ops::Range, sync::Arc, time::SystemTime};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_nats::{
     HeaderMap,
     header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_ROLLUP},
     jetstream::{
         Context, ErrorCode,
-        context::{CreateStreamErrorKind, GetStreamErrorKind, PublishErrorKind},
+        context::{CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind},
         object_store::{Config, ObjectInfo as Meta},
         stream::{LastRawMessageErrorKind, StorageType, Stream},
     },
@@ -24,7 +28,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, failed, is_conflict};
+use reef_nats::{Connection, Patience, failed, is_conflict};
 
 use crate::store::{
     At, BlobStore, ContainerInfo, MAX_OBJECT, Names, ObjectInfo, Reading, Removed, Upload,
@@ -55,7 +59,9 @@ const AHEAD: usize = 16;
 /// How often the last word on an object is tried for, against others who write the same one.
 const TRIES: usize = 50;
 /// Between two of these: on a cluster, the other one may be on its way yet.
-const APART: std::time::Duration = std::time::Duration::from_millis(5);
+const APART: Duration = Duration::from_millis(5);
+/// How long a container may have no server that leads it, and be written to again.
+const UNLED: Duration = Duration::from_secs(4);
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn BlobStore>, OpenError> {
     let settings = opening.settings;
@@ -159,6 +165,7 @@ impl Bucket {
     async fn say(&self, meta: &Meta) -> Result<(), Failure> {
         let said = serde_json::to_vec(meta).map_err(|error| Failure::Backend(error.to_string()))?;
         let subject = self.meta_subject(&meta.name);
+        let mut patience = Patience::new(UNLED);
         for _ in 0..TRIES {
             let before = self.last(&meta.name).await?;
             let at = before.as_ref().map_or(0, |(_, at)| *at);
@@ -184,6 +191,7 @@ impl Bucket {
                 }
                 // Somebody else was quicker: what is before is another one now.
                 Err(error) if is_conflict(&error) => tokio::time::sleep(APART).await,
+                Err(error) if self.is_led_soon(&error, &mut patience).await? => {}
                 Err(error) => return Err(self.unpublished(&error)),
             }
         }
@@ -219,7 +227,21 @@ impl Bucket {
         }
     }
 
-    fn unpublished(&self, error: &async_nats::jetstream::context::PublishError) -> Failure {
+    /// Whether what no server took is to be published again: the container is there, and was just made in a cluster of
+    /// which no server leads it yet, or has lost the one that did.
+    async fn is_led_soon(
+        &self,
+        error: &PublishError,
+        patience: &mut Patience,
+    ) -> Result<bool, Failure> {
+        if error.kind() != PublishErrorKind::StreamNotFound {
+            return Ok(false);
+        }
+        self.created().await?;
+        Ok(patience.again(&Failure::unreachable(error)).await)
+    }
+
+    fn unpublished(&self, error: &PublishError) -> Failure {
         match error.kind() {
             PublishErrorKind::StreamNotFound => no_container(&self.container),
             PublishErrorKind::TimedOut => Failure::lost("NATS did not acknowledge in time"),

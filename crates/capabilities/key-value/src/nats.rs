@@ -11,7 +11,7 @@ mod watch;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_nats::{
@@ -19,7 +19,7 @@ use async_nats::{
     jetstream::{
         self, ErrorCode,
         consumer::{DeliverPolicy, ReplayPolicy, push::OrderedConfig},
-        context::PublishErrorKind,
+        context::{Context, KeyValueError, PublishErrorKind},
         kv::{Config, Store},
         message::StreamMessage,
         stream::{DirectGetErrorKind, LastRawMessageErrorKind},
@@ -32,7 +32,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, failed, is_conflict, jetstream_error, unreached};
+use reef_nats::{Connection, Patience, failed, is_conflict, jetstream_error, unreached};
 
 use crate::{Dated, Entry, KeyValue, Page, SetOptions, Told, Version, sum};
 
@@ -62,11 +62,8 @@ const MARKED: Duration = Duration::from_secs(3600);
 const KNOWN: usize = 1024;
 /// Keys of a batch that are asked for at once.
 const AT_ONCE: usize = 32;
-/// How long a bucket may have no server that leads it: until then, it is asked for and written to again.
-const UNLED: Duration = Duration::from_secs(2);
-const APART: Duration = Duration::from_millis(50);
-/// How long a server may take to say what a key's value is, before it is asked again, and given twice the time.
-const ANSWER: Duration = Duration::from_millis(500);
+/// How long a bucket may have no server that leads it, and be asked and written to again.
+const UNLED: Duration = Duration::from_secs(4);
 /// Tries of a sum that others come before.
 const SUMS: usize = 1000;
 
@@ -123,36 +120,15 @@ impl Nats {
         })?;
         let context = self.connection.jetstream().await?;
         let newer = newer(&client.server_info().version);
-        let mut found = context.get_key_value(&called).await;
-        let missing = |error: &(dyn std::error::Error + 'static)| {
-            let reason = jetstream_error(error);
-            reason.is_some_and(|reason| reason.error_code() == ErrorCode::STREAM_NOT_FOUND)
+        let mut patience = Patience::new(UNLED);
+        let store = loop {
+            match patience.bound_one(self.open(&context, &called, newer)).await {
+                Ok(store) => break store,
+                // Of several servers, some may not know of it yet.
+                Err(failure) if patience.whatever(&failure).await => {}
+                Err(failure) => return Err(failure),
+            }
         };
-        if let Err(error) = &found
-            && missing(error)
-        {
-            if !self.create {
-                return Err(Failure::NotFound { what: "bucket", name: called });
-            }
-            let config = Config {
-                bucket: called.clone(),
-                history: 1,
-                num_replicas: self.replicas,
-                limit_markers: newer.then_some(MARKED),
-                ..Config::default()
-            };
-            match context.create_key_value(config).await {
-                Ok(_) => {}
-                // Another host was faster.
-                Err(error)
-                    if jetstream_error(&error).is_some_and(|reason| {
-                        reason.error_code() == ErrorCode::STREAM_NAME_EXIST
-                    }) => {}
-                Err(error) => return Err(failed(&error)),
-            }
-            found = context.get_key_value(&called).await;
-        }
-        let store = found.map_err(|error| failed(&error))?;
         let config = &store.stream.cached_info().config;
         let direct = config.allow_direct && config.num_replicas <= 1 && config.mirror.is_none();
         let bucket = Arc::new(Bucket {
@@ -170,6 +146,40 @@ impl Nats {
         }
         known.insert(name.to_owned(), bucket.clone());
         Ok(bucket)
+    }
+
+    /// One try of it.
+    async fn open(&self, context: &Context, called: &str, newer: bool) -> Result<Store, Failure> {
+        let missing = |error: &KeyValueError| {
+            jetstream_error(error)
+                .is_some_and(|reason| reason.error_code() == ErrorCode::STREAM_NOT_FOUND)
+        };
+        match context.get_key_value(called).await {
+            Err(error) if missing(&error) => {}
+            found => return found.map_err(|error| failed(&error)),
+        }
+        if !self.create {
+            return Err(Failure::NotFound { what: "bucket", name: called.to_owned() });
+        }
+        let config = Config {
+            bucket: called.to_owned(),
+            history: 1,
+            num_replicas: self.replicas,
+            limit_markers: newer.then_some(MARKED),
+            ..Config::default()
+        };
+        match context.create_key_value(config).await {
+            Ok(_) => {}
+            // Another host was faster.
+            Err(error)
+                if jetstream_error(&error)
+                    .is_some_and(|reason| reason.error_code() == ErrorCode::STREAM_NAME_EXIST) => {}
+            Err(error) => return Err(failed(&error)),
+        }
+        context.get_key_value(called).await.map_err(|error| match missing(&error) {
+            true => Failure::unreachable("NATS: the bucket that was just made is not there yet"),
+            false => failed(&error),
+        })
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Bucket>>> {
@@ -204,23 +214,19 @@ impl Nats {
 
     /// What there is of a key, be it that it was deleted.
     async fn last(&self, name: &str, key: &str) -> Result<Option<StreamMessage>, Failure> {
-        let (begun, mut patience) = (Instant::now(), ANSWER);
+        let mut patience = Patience::new(UNLED);
         loop {
             let bucket = self.bucket(name).await?;
-            let asked = tokio::time::timeout(patience, bucket.last(key)).await;
-            let failure = match asked {
-                Ok(Ok(last)) => return Ok(last),
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::Timeout(begun.elapsed()),
-            };
-            // It may have been deleted, and is then made again. Or no server leads it for now: then nobody answers.
-            self.known().remove(name);
-            let passes = matches!(failure, Failure::Timeout(_) | Failure::Unavailable { .. });
-            if !passes || begun.elapsed() >= UNLED {
-                return Err(failure);
+            match patience.bound_one(bucket.last(key)).await {
+                Err(failure) => {
+                    // It may have been deleted, and is then made again. Or no server leads it for now.
+                    self.known().remove(name);
+                    if !patience.whatever(&failure).await {
+                        return Err(failure);
+                    }
+                }
+                found => return found,
             }
-            patience *= 2;
-            tokio::time::sleep(APART).await;
         }
     }
 
@@ -236,16 +242,19 @@ impl Nats {
         if let Some(expected) = expected {
             headers.insert(EXPECTED, HeaderValue::from(expected));
         }
-        let begun = Instant::now();
+        let mut patience = Patience::new(UNLED);
         loop {
-            let written = self.try_write(name, key, value.clone(), headers.clone()).await;
-            match written {
-                // No server has it: whoever led it has ended, or it was just made and nobody does yet. Or it is gone.
-                Ok(None) if begun.elapsed() < UNLED => tokio::time::sleep(APART).await,
-                Ok(None) => {
-                    return Err(Failure::unreachable("no server of NATS takes what is written"));
-                }
+            let bucket = self.bucket(name).await?;
+            match self.try_write(&bucket, key, value.clone(), headers.clone()).await {
                 Ok(Some(written)) => return Ok(written),
+                // No server has it: who led it has ended, or it was just made and nobody does yet. Or it is gone.
+                Ok(None) => {
+                    self.known().remove(name);
+                    let failure = Failure::unreachable("no server of NATS takes what is written");
+                    if !patience.again(&failure).await {
+                        return Err(failure);
+                    }
+                }
                 Err(failure) => return Err(failure),
             }
         }
@@ -254,12 +263,11 @@ impl Nats {
     /// One try of it. None where no server took it.
     async fn try_write(
         &self,
-        name: &str,
+        bucket: &Bucket,
         key: &str,
         value: Bytes,
         headers: HeaderMap,
     ) -> Result<Option<bool>, Failure> {
-        let bucket = self.bucket(name).await?;
         let store = &bucket.store;
         let mut subject = String::new();
         if store.use_jetstream_prefix {
@@ -274,10 +282,7 @@ impl Nats {
         let Err(error) = sent.await else { return Ok(Some(true)) };
         match error.kind() {
             _ if is_conflict(&error) => Ok(Some(false)),
-            PublishErrorKind::StreamNotFound => {
-                self.known().remove(name);
-                Ok(None)
-            }
+            PublishErrorKind::StreamNotFound => Ok(None),
             PublishErrorKind::MaxPayloadExceeded => {
                 let client = self.connection.ready().await?;
                 let most = client.server_info().max_payload as u64;

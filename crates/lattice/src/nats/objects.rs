@@ -28,10 +28,10 @@ use async_nats::{
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use reef_capability::Failure;
-use reef_nats::{Connection, failed, is_conflict};
+use reef_nats::{Connection, Patience, failed, is_conflict};
 use tokio::time::{sleep, timeout};
 
-use super::{PAUSES, Patience, WITHIN, Was, is_missing, undone};
+use super::{PAUSE, WITHIN, Was, is_missing, undone};
 use crate::{Digest, ObjectStream, Objects, Unheld, objects::no_object};
 
 /// Objects, of which one page is asked for at once.
@@ -123,7 +123,7 @@ impl ObjectStore {
         &self,
         digest: &Digest,
     ) -> Result<(Arc<Opened>, Option<(Meta, StreamMessage)>), Failure> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(WITHIN);
         loop {
             let look = async {
                 let opened = self.opened().await?;
@@ -148,7 +148,7 @@ impl ObjectStore {
         &self,
         look: impl Fn(Arc<Opened>) -> F,
     ) -> Result<T, Failure> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(WITHIN);
         loop {
             let looking = async { look(self.opened().await?).await.map_err(undone) };
             let done = timeout(LISTING, looking).await;
@@ -286,7 +286,7 @@ impl Objects for ObjectStore {
     }
 
     async fn hold(&self, digest: &Digest, fresh: Duration) -> Result<bool, Failure> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(WITHIN);
         loop {
             let (opened, last) = self.last_message(digest).await?;
             let Some((meta, at)) = last.filter(|(meta, _)| !meta.deleted) else { return Ok(false) };
@@ -296,7 +296,7 @@ impl Objects for ObjectStore {
             match patience.bound(opened.say(digest, &meta, at.sequence)).await {
                 Ok(true) => return Ok(true),
                 // Somebody else said something meanwhile, or is just doing so.
-                Ok(false) => sleep(PAUSES.0).await,
+                Ok(false) => sleep(PAUSE).await,
                 Err(failure) => {
                     *self.slot() = None;
                     if !patience.whatever(&failure).await {

@@ -24,10 +24,10 @@ use async_nats::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use reef_capability::Failure;
-use reef_nats::{Connection, failed, is_being_written};
+use reef_nats::{Connection, Patience, failed, is_being_written};
 use tokio::time::Instant;
 
-use super::{Patience, WITHIN, Was, is_missing, undone, watch::Watched};
+use super::{WITHIN, Was, is_missing, undone, watch::Watched};
 use crate::{
     Key,
     store::{BESIDE, Changes, Entry, Expected, MAX_VALUE, Store, changed, prefixes_of, too_large},
@@ -395,7 +395,7 @@ impl Store for Bucket {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Entry>, Failure> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(WITHIN);
         loop {
             match patience.bound_one(self.shared.last(key)).await {
                 Ok(last) => {
@@ -412,7 +412,7 @@ impl Store for Bucket {
     }
 
     async fn put(&self, key: &Key, value: Bytes, before: Expected) -> Result<u64, Failure> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(WITHIN);
         // Of what may overwrite anything, another try might overwrite what came after it.
         let write = (before != Expected::Any).then(|| format!("{:032x}", fastrand::u128(..)));
         let mut putting = Putting { value, before, write, tried: false };
@@ -442,7 +442,7 @@ impl Store for Bucket {
     }
 
     async fn delete(&self, key: &Key, before: Expected) -> Result<(), Failure> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(WITHIN);
         let mut tried = false;
         loop {
             let trying = self.shared.try_delete(key, before);

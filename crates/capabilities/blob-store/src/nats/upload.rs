@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use bytes::{Bytes, BytesMut};
 use reef_capability::Failure;
-use reef_nats::failed;
+use reef_nats::{Patience, failed};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
-use super::{Bucket, PIECE};
+use super::{Bucket, PIECE, UNLED};
 use crate::store::{Upload, no_container};
 
 /// Pieces that are on their way at once.
@@ -64,9 +64,32 @@ impl Writing {
         self.size += piece.len();
         self.pieces += 1;
         let subject = self.bucket.pieces_subject(&self.version);
+        if self.pieces == 1 {
+            return self.send_first(subject, piece).await;
+        }
         let sent = self.bucket.context.publish(subject, piece).await;
         self.sent.push_back(sent.map_err(|error| self.bucket.unpublished(&error))?);
         Ok(())
+    }
+
+    /// The first one goes alone: it may have to be sent again.
+    async fn send_first(&mut self, subject: String, piece: Bytes) -> Result<(), Failure> {
+        let mut patience = Patience::new(UNLED);
+        loop {
+            let sent = self.bucket.context.publish(subject.clone(), piece.clone()).await;
+            let acknowledged = match sent {
+                Ok(sent) => sent.await,
+                Err(error) => Err(error),
+            };
+            match acknowledged {
+                Ok(acknowledged) => {
+                    self.first = Some(acknowledged.sequence);
+                    return Ok(());
+                }
+                Err(error) if self.bucket.is_led_soon(&error, &mut patience).await? => {}
+                Err(error) => return Err(self.bucket.unpublished(&error)),
+            }
+        }
     }
 
     /// Waits for the piece that was sent first.

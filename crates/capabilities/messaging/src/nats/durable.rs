@@ -15,7 +15,7 @@ use async_nats::{
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _};
 use reef_capability::{Failure, SettingError};
-use reef_nats::{Connection, failed};
+use reef_nats::{Connection, Patience, failed};
 use tokio::sync::Mutex;
 
 use super::{headers, received, too_large};
@@ -25,6 +25,9 @@ use crate::{Delivery, Interest, Message, Receipt, Subscription};
 const REPLY_TO: &str = "Reef-Reply-To";
 /// How long one request for messages lasts, and how often the server says meanwhile that it is there.
 const PULL: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+
+/// How long a stream may have no server that leads it, and be published to again.
+const UNLED: Duration = Duration::from_secs(4);
 
 /// How messages are kept.
 #[derive(Debug)]
@@ -71,17 +74,28 @@ impl Durable {
         message: Message,
     ) -> Result<(), Failure> {
         let context = connection.jetstream().await?;
-        self.make(&context).await?;
-        let sent = self.send(&context, &message).await;
-        // Somebody may have taken the stream away, or the server lost it.
-        match sent {
-            Err(Failure::NotFound { .. }) if !self.subjects.is_empty() => {
+        let mut patience = Patience::new(UNLED);
+        loop {
+            self.make(&context).await?;
+            let sent = self.send(&context, &message).await;
+            // Somebody may have taken the stream away, or the server lost it; or it was just made, and none of a
+            // cluster's servers leads it yet.
+            if let Err(Failure::NotFound { what, name }) = &sent
+                && self.is_ours(&message.subject)
+                && patience
+                    .again(&Failure::unreachable(format!("there is no {what} `{name}`")))
+                    .await
+            {
                 *self.made.lock().await = false;
-                self.make(&context).await?;
-                self.send(&context, &message).await
+                continue;
             }
-            sent => sent,
+            return sent;
         }
+    }
+
+    /// Whether a subject is of the stream that is made here.
+    fn is_ours(&self, subject: &str) -> bool {
+        self.subjects.iter().any(|one| crate::Syntax::Tokens.matches(one, subject))
     }
 
     async fn send(&self, context: &Context, message: &Message) -> Result<(), Failure> {

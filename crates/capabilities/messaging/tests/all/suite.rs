@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use reef_capability::{Caller, Failure, Link};
 use reef_messaging::{Answering, Channel, Incoming, Message, Outcome, Publisher, Terms};
-use reef_servers::{Nats, Server};
+use reef_servers::{Cluster, Nats, Server};
 
 use crate::{Worker, beside, interest, link};
 
@@ -239,6 +239,25 @@ async fn nats_jetstream() {
             "{failure}"
         );
     }
+}
+
+/// A stream that is made at three servers at the same moment takes what each of them is told first.
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_jetstream_of_three_servers() {
+    let cluster = Cluster::nats(3).unwrap();
+    let urls = [0, 1, 2].map(|server| cluster.server(server).url());
+    for round in 0..5 {
+        let (name, subject) = (format!("R{round}"), format!("r{round}.x"));
+        let links = urls.each_ref().map(|url| {
+            let stream = [("stream", &*name), ("stream-subjects", &*subject)];
+            link("nats", &[&[("url", &**url)], &stream[..]].concat())
+        });
+        let publishing =
+            links.each_ref().map(|link| publish(link, Message::new(subject.clone(), "x")));
+        futures::future::join_all(publishing).await;
+    }
+    let settings = [("url", &*urls[0]), ("stream", "ALL"), ("stream-subjects", "c.>,p.>,q.>")];
+    conforms(&link("nats", &settings), Can { keeps: true, request: false, ..ALL }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Opened, PAUSES, WITHIN, unpublished};
+use super::{Opened, PAUSE, WITHIN, unpublished};
 use crate::{
     Digest,
     objects::{hex, is_not},
@@ -125,7 +125,7 @@ impl Upload {
                 Ok(true) => break,
                 Ok(false) => {
                     self.id = id;
-                    sleep(PAUSES.0).await;
+                    sleep(PAUSE).await;
                 }
                 Err(failure) => {
                     let unsure = !matches!(failure, Failure::Unavailable { maybe_done: false, .. });
