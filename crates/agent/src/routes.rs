@@ -115,7 +115,11 @@ impl Read {
 #[derive(Default)]
 struct Followed {
     all: Applications,
-    /// What is reachable now, the oldest application first.
+    /// What is to be reachable, the oldest application first.
+    wanted: Vec<Arc<Read>>,
+    /// Whether nothing of it has to be looked at again before something changes.
+    complete: bool,
+    /// What is reachable now.
     seen: Vec<Arc<Read>>,
     /// What hosts know each other and their store by.
     lattice: Option<Bytes>,
@@ -127,7 +131,9 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
     let mut followed = Followed::default();
     let mut mirror = shared.records.mirror.clone();
     // Until the store is heard, as it was.
-    followed.all.take(&shared.kept, shared.kept.all());
+    let kept = shared.kept.all();
+    let said = followed.all.differing(&kept);
+    followed.all.take(&shared.kept, said);
     let (mut told, mut newest_told) = (Instant::now(), None);
     // Whether something is there that was missing when this was told.
     let mut come = false;
@@ -163,29 +169,19 @@ impl Followed {
     /// Reads what differs. Of the applications that are returned, not all is there that is answered without a guest.
     fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) -> Vec<Missing> {
         self.read_lattice(shared, peers);
-        let said: Vec<_> = shared.records.mirror.look(|view| {
+        let said = shared.records.mirror.look(|view| {
             let all = view.below(kind::APP).chain(view.below(kind::ROUTE));
-            all.map(|entry| (entry.key.clone(), entry.value.clone())).collect()
+            self.all.differing(all.map(|entry| (&entry.key, &entry.value)))
         });
-        self.all.take(&shared.kept, said);
-        let own = Own { host: shared.id.clone(), zone: shared.options.labels.get("zone").cloned() };
-        let mut all = self.all.wanted();
-        let mut wanted = Vec::with_capacity(all.len());
-        for known in &mut all {
-            let read = match &known.read {
-                Some(read) => Some(read.clone()),
-                None => read_one(shared, peers, known, &own),
-            };
-            wanted.extend(read);
+        if self.all.take(&shared.kept, said) || !self.complete {
+            self.read_wanted(shared, peers);
         }
-        let workloads = wanted.iter().flat_map(|read| read.workloads.iter().cloned());
-        shared.paths.retain(&workloads.collect(), &wanted);
-        shared.asked.set(wanted.iter().flat_map(|read| read.asked.iter().cloned()).collect());
+        let wanted = &self.wanted;
         let same =
             |(one, other): (&Arc<Read>, &Arc<Read>)| Arc::ptr_eq(one, other) || one.is_as(other);
         let same = wanted.len() == self.seen.len() && wanted.iter().zip(&self.seen).all(same);
-        let come = self.fixed.get(shared, &wanted);
-        let missing = self.fixed.missing(&wanted);
+        let come = self.fixed.get(shared, wanted);
+        let missing = self.fixed.missing(wanted);
         if !come && same {
             return missing;
         }
@@ -194,10 +190,30 @@ impl Followed {
             mounted.extend(read.mounted.iter().map(|one| (at, one.clone())));
             mounted.extend(self.fixed.of(&read.place).iter().map(|one| (at, one.clone())));
         }
-        if install(shared, mounted, &wanted) {
-            self.seen = wanted;
+        if install(shared, mounted, wanted) {
+            self.seen.clone_from(wanted);
         }
         missing
+    }
+
+    /// Finds out what is to be reachable.
+    fn read_wanted(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) {
+        let own = Own { host: shared.id.clone(), zone: shared.options.labels.get("zone").cloned() };
+        let mut all = self.all.wanted();
+        self.wanted.clear();
+        self.complete = true;
+        for known in &mut all {
+            let read = match &known.read {
+                Some(read) => Some(read.clone()),
+                None => read_one(shared, peers, known, &own),
+            };
+            self.complete &= known.read.is_some();
+            self.wanted.extend(read);
+        }
+        let wanted = &self.wanted;
+        let workloads = wanted.iter().flat_map(|read| read.workloads.iter().cloned());
+        shared.paths.retain(&workloads.collect(), wanted);
+        shared.asked.set(wanted.iter().flat_map(|read| read.asked.iter().cloned()).collect());
     }
 
     /// What hosts know each other by; in another store, all is read anew.
@@ -218,6 +234,7 @@ impl Followed {
         }
         self.lattice = value;
         self.all.forget_what_was_read();
+        self.complete = false;
     }
 }
 

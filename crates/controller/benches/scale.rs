@@ -1,5 +1,5 @@
-//! How long the controller's core takes on a large lattice: for a heartbeat that says nothing new, and from a host's
-//! loss to what is written because of it.
+//! How long the controller's core takes on a large lattice: for a heartbeat that says nothing new, for one more
+//! application, and from a host's loss to what is written because of it.
 //!
 //! ```sh
 //! cargo bench -p reef-controller --bench scale                    # as released
@@ -43,11 +43,12 @@ struct Lattice {
 
 fn main() -> Result<(), Failed> {
     println!(
-        "{:>10} {:>14} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "{:>10} {:>14} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
         "apps",
         "from nothing",
         "heartbeat",
         "turn",
+        "accepted",
         "silent",
         "lost",
         "all of it",
@@ -69,6 +70,14 @@ fn main() -> Result<(), Failed> {
             let (beat, turn) = lattice.second()?;
             beats.push(beat);
             turns.push(turn);
+        }
+        // One application more.
+        let mut accepted = Vec::new();
+        for more in 0..5 {
+            let begun = Instant::now();
+            lattice.app(apps + more, 1)?;
+            accepted.push(begun.elapsed() + lattice.turn()?);
+            lattice.settle()?;
         }
         // One is not heard of any more.
         let mut silent = Vec::new();
@@ -108,9 +117,10 @@ fn main() -> Result<(), Failed> {
             all_left.push(took + lattice.settle()?);
         }
         println!(
-            "{apps:>10} {from_nothing:>14.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?}",
+            "{apps:>10} {from_nothing:>14.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?} {:>12.1?}",
             median(beats),
             median(turns),
+            median(accepted),
             median(silent),
             median(lost),
             median(all),

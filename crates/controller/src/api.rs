@@ -9,6 +9,7 @@ mod accept;
 mod change;
 mod client;
 mod look;
+mod places;
 mod server;
 mod types;
 
@@ -27,6 +28,7 @@ pub(crate) use self::server::answer;
 pub(crate) use self::{
     accept::{Looked, Wants, accept, is_new_version},
     change::{Fault, To, change},
+    places::Places,
     server::Server,
 };
 

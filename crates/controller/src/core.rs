@@ -23,6 +23,7 @@ mod wanted;
 mod writes;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
@@ -48,6 +49,7 @@ use self::{
     measure::Measures,
     outbox::Outbox,
     stale::Stale,
+    wanted::Unread,
 };
 use crate::autoscale::Autoscaler;
 
@@ -97,8 +99,9 @@ pub struct Core {
     /// Since when it knows the store and hears hosts.
     begun: Option<Time>,
     heard_all: bool,
-    /// Whether what is wanted is to be read anew; whether there is to be a plan; when there is to be one at the latest.
-    wanted_changed: bool,
+    /// What of that which is wanted is to be read anew.
+    unread: Unread,
+    /// Whether there is to be a plan; when there is to be one at the latest.
     dirty: bool,
     next: Option<Time>,
     /// What is to be observed anew.
@@ -141,6 +144,7 @@ impl Core {
     /// One that knows nothing yet.
     pub fn new(settings: Settings) -> Self {
         let candidate = Candidate::new(settings.holder.clone(), settings.lease);
+        let policy = settings.policy;
         Self {
             settings,
             records: Records::default(),
@@ -149,13 +153,13 @@ impl Core {
             scaler: Autoscaler::default(),
             candidate,
             outbox: Outbox::default(),
-            wanted: Wanted::default(),
+            wanted: Wanted::new(policy),
             observed: Observed::default(),
             planner: Planner::default(),
             term: None,
             begun: None,
             heard_all: false,
-            wanted_changed: true,
+            unread: Unread::default(),
             dirty: true,
             next: None,
             changed_hosts: BTreeSet::new(),
@@ -225,7 +229,7 @@ impl Core {
         if let Some(scale) = self.wanted.autoscale.get(workload)
             && self.scaler.demand(workload, scale, now)
         {
-            self.wanted_changed = true;
+            self.unread.apps.insert(AppKey::of(workload));
             self.dirty = true;
         }
     }
@@ -318,17 +322,19 @@ impl Core {
     }
 
     /// What is wanted at this moment.
-    pub(crate) fn wanted_now(&self) -> Wanted {
-        match self.wanted_changed {
-            true => Wanted::of(&self.records, &self.scaler, self.settings.policy),
-            false => self.wanted.clone(),
+    pub(crate) fn wanted_now(&self) -> Cow<'_, Wanted> {
+        let mut wanted = Cow::Borrowed(&self.wanted);
+        if !self.unread.is_empty() {
+            wanted.to_mut().read(&self.records, &self.scaler, &self.unread);
         }
+        wanted
     }
 
     /// What would be wanted if a revision of an application were accepted.
     pub(crate) fn wanted_with(&self, key: &AppKey, app: &App, revision: &Revision) -> Wanted {
-        let records = self.records.with(key, app, revision);
-        Wanted::of(&records, &self.scaler, self.settings.policy)
+        let mut wanted = self.wanted_now().into_owned();
+        wanted.accept(&self.records, &self.scaler, key, app, revision);
+        wanted
     }
 
     /// What is on a host: how many of each workload's revision, and how many of them are ready.
@@ -340,7 +346,7 @@ impl Core {
     /// The highest revision of an application that a host says that it runs.
     pub(crate) fn newest_there(&self, app: &AppKey) -> Option<u64> {
         let reported = self.hosts.all.values().flat_map(Host::reported);
-        let own = reported.filter(|one| AppKey::of(&one.workload) == *app);
+        let own = reported.filter(|one| app.has(&one.workload));
         own.map(|one| one.revision).max()
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) pin: Option<Arc<dyn Pin>>,
     /// What is known of artifacts that were looked at.
     pub(crate) looked: api::Looked,
+    /// Where applications are reached.
+    pub(crate) places: api::Places,
     core: Mutex<Core>,
     /// Something happened.
     happened: Notify,
@@ -106,6 +108,7 @@ impl Controller {
             holder,
             pin: options.pin,
             looked: api::Looked::default(),
+            places: api::Places::default(),
             core: Mutex::new(Core::new(settings)),
             happened: Notify::new(),
             begun: (wall(), Instant::now()),

@@ -16,7 +16,13 @@ use crate::kept::Kept;
 /// All applications, with where their requests go, as they were last heard of. One that the store has no record of any
 /// more stays: it says of those that are deleted that they are.
 #[derive(Default)]
-pub(super) struct Applications(BTreeMap<(String, String), Known>);
+pub(super) struct Applications(BTreeMap<String, Known>);
+
+/// A record, and its key.
+type Record<'a> = (&'a Key, &'a Bytes);
+
+/// What is said of applications that is not known: where it stands below its kind, a key of it, and what.
+pub(super) struct Differing(Vec<(String, Key, Said)>);
 
 /// What is known of an application.
 pub(super) struct Known {
@@ -31,31 +37,56 @@ pub(super) struct Known {
 }
 
 /// The records of an application and of where its requests go.
-#[derive(Clone, Default, PartialEq, Eq)]
 struct Said {
     app: Option<Bytes>,
     routing: Option<Bytes>,
 }
 
+impl Said {
+    /// Whether it is this; mostly it is the very same.
+    fn is(&self, app: Option<&Bytes>, routing: Option<&Bytes>) -> bool {
+        let same = |one: &Option<Bytes>, other: Option<&Bytes>| match (one, other) {
+            (Some(one), Some(other)) => {
+                (one.as_ptr(), one.len()) == (other.as_ptr(), other.len()) || one == other
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        same(&self.app, app) && same(&self.routing, routing)
+    }
+}
+
 impl Applications {
-    /// Takes in what is said of applications.
-    pub(super) fn take(&mut self, kept: &Kept, said: impl IntoIterator<Item = (Key, Bytes)>) {
-        let mut now: BTreeMap<(String, String), Said> = BTreeMap::new();
-        for (key, value) in said {
-            let tokens: Vec<_> = key.tokens().collect();
-            let [first, namespace, app] = &tokens[..] else { continue };
-            let at = (namespace.to_string(), app.to_string());
-            match &**first {
-                kind::APP => now.entry(at).or_default().app = Some(value),
-                kind::ROUTE => now.entry(at).or_default().routing = Some(value),
+    /// What differs from what is known, of all that is said of applications.
+    pub(super) fn differing<'a>(&self, all: impl IntoIterator<Item = Record<'a>>) -> Differing {
+        // By the part of the key that both records of an application have.
+        let mut said: BTreeMap<&str, (Option<Record<'_>>, Option<Record<'_>>)> = BTreeMap::new();
+        for (key, value) in all {
+            match key.as_str().split_once('.') {
+                Some((kind::APP, at)) => said.entry(at).or_default().0 = Some((key, value)),
+                Some((kind::ROUTE, at)) => said.entry(at).or_default().1 = Some((key, value)),
                 _ => {}
             }
         }
-        for (at, said) in now {
-            if self.0.get(&at).is_some_and(|known| known.said == said) {
-                continue;
-            }
-            let (namespace, app) = &at;
+        let value = |of: Option<Record<'a>>| of.map(|(_, value)| value);
+        let differs = said.into_iter().filter(|(at, (app, routing))| {
+            let known = self.0.get(*at);
+            !known.is_some_and(|known| known.said.is(value(*app), value(*routing)))
+        });
+        let differing = differs.filter_map(|(at, (app, routing))| {
+            let (key, _) = app.or(routing)?;
+            let said = Said { app: value(app).cloned(), routing: value(routing).cloned() };
+            Some((at.to_owned(), key.clone(), said))
+        });
+        Differing(differing.collect())
+    }
+
+    /// Takes it in. Whether there was any.
+    pub(super) fn take(&mut self, kept: &Kept, Differing(differing): Differing) -> bool {
+        let is_any = !differing.is_empty();
+        for (at, key, said) in differing {
+            let tokens: Vec<_> = key.tokens().collect();
+            let [_, namespace, app] = &tokens[..] else { continue };
             let record: Option<App> = read_or_kept(kept, [kind::APP, namespace, app], &said.app);
             let routing: Option<Routing> =
                 read_or_kept(kept, [kind::ROUTE, namespace, app], &said.routing);
@@ -67,7 +98,7 @@ impl Applications {
             }
             match (record, routing) {
                 (Some(record), routing) => {
-                    let (namespace, app) = at.clone();
+                    let (namespace, app) = (namespace.to_string(), app.to_string());
                     let routing = routing.unwrap_or_default();
                     let known = Known { namespace, app, record, routing, said, read: None };
                     self.0.insert(at, known);
@@ -80,6 +111,7 @@ impl Applications {
                 (None, None) => {}
             }
         }
+        is_any
     }
 
     /// Those that are wanted. Of two that want the same place, the one that was there first has it.

@@ -221,6 +221,7 @@ impl Server {
                 ),
             ));
         }
+        self.read_places().await;
         let (next, plan) = {
             let core = self.core();
             let next = next(&core, key, &app, &record, wanted.as_ref(), application, asked, self);
@@ -238,7 +239,12 @@ impl Server {
             };
             (next, plan)
         };
-        let plan = plan.words(self.now());
+        // In a large lattice that takes a while.
+        let now = self.now();
+        let planning = tokio::task::spawn_blocking(move || plan.words(now));
+        let plan = planning.await.map_err(|error| {
+            Fault::new(Code::Unavailable, format!("it could not be planned: {error}"))
+        })?;
         let created = there.is_none();
         let accepted = Accepted { number, unchanged: false, created, of: 0, differences, plan };
         if asked.dry_run {

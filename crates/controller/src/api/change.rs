@@ -145,6 +145,7 @@ impl Server {
 
     pub(crate) async fn deploy(&self, asked: &Deploy) -> Result<Changed, Fault> {
         let key = AppKey::new(&asked.namespace, &asked.app);
+        self.read_places().await;
         let (number, workloads) = {
             let core = self.core();
             let app = core.records().apps.get(&key).and_then(Kept::get);

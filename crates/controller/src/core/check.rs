@@ -10,6 +10,7 @@ use super::{
     observe::seen,
     stale::Stale,
     status::{is_due, status},
+    wanted::Unread,
 };
 
 impl Core {
@@ -23,7 +24,10 @@ impl Core {
         if !Self::is_checked(now) {
             return;
         }
-        let wanted = Wanted::of(&self.records, &self.scaler, self.settings.policy);
+        let mut wanted = Wanted::new(self.settings.policy);
+        let apps = self.records.apps.keys().cloned().collect();
+        wanted.read(&self.records, &self.scaler, &Unread { apps, quotas: true });
+        assert_eq!(wanted.broken, self.wanted.broken);
         assert_eq!(wanted.desired, self.wanted.desired);
         let all = self.hosts.all.iter();
         let mut all: BTreeMap<_, _> = all

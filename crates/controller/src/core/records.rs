@@ -93,6 +93,11 @@ impl AppKey {
         Self { namespace: workload.namespace.clone(), app: workload.app.clone() }
     }
 
+    /// Whether a workload is of it.
+    pub fn has(&self, workload: &WorkloadKey) -> bool {
+        self.namespace == workload.namespace && self.app == workload.app
+    }
+
     /// One of its workloads.
     pub fn workload(&self, name: impl Into<Id>) -> WorkloadKey {
         WorkloadKey::new(self.namespace.clone(), self.app.clone(), name)
@@ -185,16 +190,6 @@ impl Records {
     /// A record of a workload's revision, if it can be understood.
     pub fn revision_of(&self, app: &AppKey, number: u64) -> Option<&Revision> {
         self.revisions.get(app)?.get(&number)?.get()
-    }
-
-    /// These, as if a revision of an application were accepted.
-    pub(crate) fn with(&self, key: &AppKey, app: &App, revision: &Revision) -> Self {
-        let mut records = self.clone();
-        let kept = |of| Kept { revision: 0, value: Ok(of) };
-        records.apps.insert(key.clone(), kept(app.clone()));
-        let all = records.revisions.entry(key.clone()).or_default();
-        all.insert(revision.number, Kept { revision: 0, value: Ok(revision.clone()) });
-        records
     }
 
     /// Takes in what the store tells. What changed by it.

@@ -1,11 +1,14 @@
 //! What a turn looks at, and what makes one necessary.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use reef_lattice::record::{Assignment, AutoscaleTarget, HEARTBEAT};
 use reef_planner::{Scale, Time, WorkloadKey};
 
-use super::{AppKey, Core, Kept, Name, Note, Outcome, Turn, hosts, status, wanted::Wanted};
+use super::{AppKey, Core, Kept, Name, Note, Outcome, Turn, Wanted, hosts, status};
 use crate::autoscale::EVERY;
 
 /// How long counts that no plan hangs on at once may be looked at late.
@@ -37,6 +40,10 @@ impl Core {
             Name::Status(app) => {
                 let is = self.records.statuses.get(app).and_then(Kept::get);
                 self.dirty |= !status::is_same(is, self.said.get(app));
+                // How many there are at first, where their load says how many, is as the status says.
+                if self.wanted.of(app).any(|(one, _)| self.wanted.autoscale.contains_key(one)) {
+                    self.unread.apps.insert(app.clone());
+                }
             }
             Name::Leader => {}
             Name::Rollout(workload) => {
@@ -57,11 +64,19 @@ impl Core {
             }
             Name::Revision(app, _) => {
                 self.revised.insert(app.clone());
-                self.wanted_changed = true;
+                self.unread.apps.insert(app.clone());
                 self.dirty = true;
             }
-            Name::App(_) | Name::Scale(_) | Name::Namespace(_) => {
-                self.wanted_changed = true;
+            Name::App(app) => {
+                self.unread.apps.insert(app.clone());
+                self.dirty = true;
+            }
+            Name::Scale(workload) => {
+                self.unread.apps.insert(AppKey::of(workload));
+                self.dirty = true;
+            }
+            Name::Namespace(_) => {
+                self.unread.quotas = true;
                 self.dirty = true;
             }
         }
@@ -137,7 +152,7 @@ impl Core {
             return;
         }
         self.scaled = now;
-        let mut changed = false;
+        let mut changed = BTreeSet::new();
         for (workload, scale) in &self.wanted.autoscale {
             let metric = match &scale.target {
                 AutoscaleTarget::Metric(name, _) => Some(name.as_str()),
@@ -149,22 +164,18 @@ impl Core {
                 _ => 0,
             };
             let load = self.measures.load(workload, self.planner.placed(workload), metric);
-            changed |= self.scaler.look(workload, scale, load, there, now);
+            if self.scaler.look(workload, scale, load, there, now) {
+                changed.insert(AppKey::of(workload));
+            }
         }
-        self.wanted_changed |= changed;
-        self.dirty |= changed;
+        self.dirty |= !changed.is_empty();
+        self.unread.apps.append(&mut changed);
     }
 
     /// Plans.
     pub(super) fn look(&mut self, now: Time) {
-        if std::mem::take(&mut self.wanted_changed) {
+        if !self.unread.is_empty() {
             self.want();
-            let wanted = &self.wanted;
-            self.scaler.keep(|workload| wanted.autoscale.contains_key(workload));
-            self.measures.keep(|workload| {
-                wanted.desired.workloads.contains_key(workload)
-                    || wanted.broken.contains_key(&AppKey::of(workload))
-            });
         }
         self.observe(now);
         let changed = std::mem::take(&mut self.changed);
@@ -177,22 +188,41 @@ impl Core {
         self.check_look(now);
     }
 
-    /// Reads what is wanted anew, and finds out what differs.
+    /// Reads anew what changed of that which is wanted, and finds out what differs.
     fn want(&mut self) {
-        let wanted = Wanted::of(&self.records, &self.scaler, self.settings.policy);
-        let before = std::mem::replace(&mut self.wanted, wanted);
-        let (one, other) = (&before.desired.workloads, &self.wanted.desired.workloads);
-        let differs = |workload: &&WorkloadKey| one.get(*workload) != other.get(*workload);
-        self.changed.workloads.extend(one.keys().chain(other.keys()).filter(differs).cloned());
+        let unread = std::mem::take(&mut self.unread);
+        let of = |wanted: &Wanted| -> BTreeMap<_, _> {
+            let all = unread.apps.iter().flat_map(|app| wanted.of(app));
+            all.map(|(one, workload)| (one.clone(), workload.clone())).collect()
+        };
+        let broken = |wanted: &Wanted| -> Vec<_> {
+            unread.apps.iter().map(|app| wanted.broken.get(app).cloned()).collect()
+        };
+        let (before, broken_before) = (of(&self.wanted), broken(&self.wanted));
+        self.wanted.read(&self.records, &self.scaler, &unread);
+        let now = of(&self.wanted);
+        let differs = |workload: &&WorkloadKey| before.get(*workload) != now.get(*workload);
+        self.changed.workloads.extend(before.keys().chain(now.keys()).filter(differs).cloned());
         self.stale.apps.extend(self.changed.workloads.iter().map(AppKey::of));
-        self.stale.all |= before.broken != self.wanted.broken;
-        // What the percentile of a measure is, may differ.
-        self.changed_rollouts.extend(self.records.rollouts.keys().cloned());
+        self.stale.all |= broken_before != broken(&self.wanted);
+        for app in &unread.apps {
+            // What the percentile of a measure is, may differ.
+            let rollouts = self.records.rollouts.range(app.workload("")..).map(|(one, _)| one);
+            self.changed_rollouts.extend(rollouts.take_while(|one| app.has(one)).cloned());
+        }
+        let wanted = &self.wanted;
+        self.scaler.keep(|workload| wanted.autoscale.contains_key(workload));
+        if before.keys().any(|one| !now.contains_key(one)) {
+            self.measures.keep(|workload| {
+                wanted.desired.workloads.contains_key(workload)
+                    || wanted.broken.contains_key(&AppKey::of(workload))
+            });
+        }
         // What an instance asks for may be known only now.
         for app in std::mem::take(&mut self.revised) {
             let from = app.workload("");
             let planned = self.planner.planned().workloads.range(from..);
-            let of_app = planned.map(|(one, _)| one).take_while(|one| AppKey::of(one) == app);
+            let of_app = planned.map(|(one, _)| one).take_while(|one| app.has(one));
             let hosts = of_app.flat_map(|one| self.planner.placed(one)).map(|(host, _)| host);
             // What is lost is placed nowhere.
             let unheard = self.hosts.all.iter().filter(|(_, host)| !host.is_heard);

@@ -1,9 +1,9 @@
 //! What is wanted, as the records of the store say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use reef_lattice::record::{App, Autoscale};
-use reef_planner::{Desired, Policy, Revision, Scale, WorkloadKey};
+use reef_lattice::record::{self, App, Autoscale};
+use reef_planner::{Desired, Policy, Revision, Scale, Workload, WorkloadKey};
 
 use super::records::{AppKey, Kept, Records};
 use crate::autoscale::Autoscaler;
@@ -21,26 +21,76 @@ pub struct Wanted {
     pub(crate) percentiles: BTreeMap<WorkloadKey, f64>,
 }
 
+/// What of the records changed since it was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread {
+    /// Applications: their own records, and those of their revisions and scales.
+    pub(super) apps: BTreeSet<AppKey>,
+    /// What namespaces may have.
+    pub(super) quotas: bool,
+}
+
+impl Unread {
+    pub(super) fn is_empty(&self) -> bool {
+        self.apps.is_empty() && !self.quotas
+    }
+}
+
 impl Wanted {
-    /// From the records.
-    pub(crate) fn of(records: &Records, scaler: &Autoscaler, policy: Policy) -> Self {
-        let mut wanted = Self::default();
-        wanted.desired.policy = policy;
-        for (namespace, kept) in &records.namespaces {
-            if let Some(one) = kept.get() {
-                wanted.desired.quotas.insert(namespace.clone(), one.quota);
-            }
+    /// Nothing.
+    pub(super) fn new(policy: Policy) -> Self {
+        Self { desired: Desired { policy, ..Desired::default() }, ..Self::default() }
+    }
+
+    /// Reads what changed.
+    pub(super) fn read(&mut self, records: &Records, scaler: &Autoscaler, unread: &Unread) {
+        if unread.quotas {
+            let all = records.namespaces.iter();
+            let quotas = all.filter_map(|(of, kept)| Some((of.clone(), kept.get()?.quota)));
+            self.desired.quotas = quotas.collect();
         }
-        for (key, kept) in &records.apps {
+        for key in &unread.apps {
+            self.forget(key);
+            let Some(kept) = records.apps.get(key) else { continue };
             let added = match &kept.value {
-                Ok(app) => wanted.add(records, scaler, key, app),
+                Ok(app) => self.add(records, scaler, key, app, None),
                 Err(why) => Err(why.clone()),
             };
             if let Err(why) = added {
-                wanted.broken.insert(key.clone(), why);
+                self.broken.insert(key.clone(), why);
             }
         }
-        wanted
+    }
+
+    /// An application as if this were its record, and there were this revision of it.
+    pub(super) fn accept(
+        &mut self,
+        records: &Records,
+        scaler: &Autoscaler,
+        key: &AppKey,
+        app: &App,
+        revision: &record::Revision,
+    ) {
+        self.forget(key);
+        if let Err(why) = self.add(records, scaler, key, app, Some(revision)) {
+            self.broken.insert(key.clone(), why);
+        }
+    }
+
+    /// The workloads of an application.
+    pub(super) fn of(&self, key: &AppKey) -> impl Iterator<Item = (&WorkloadKey, &Workload)> {
+        let all = self.desired.workloads.range(key.workload("")..);
+        all.take_while(|(one, _)| key.has(one))
+    }
+
+    fn forget(&mut self, key: &AppKey) {
+        let all: Vec<_> = self.of(key).map(|(one, _)| one.clone()).collect();
+        for one in all {
+            self.desired.workloads.remove(&one);
+            self.autoscale.remove(&one);
+            self.percentiles.remove(&one);
+        }
+        self.broken.remove(key);
     }
 
     fn add(
@@ -49,12 +99,18 @@ impl Wanted {
         scaler: &Autoscaler,
         key: &AppKey,
         app: &App,
+        accepted: Option<&record::Revision>,
     ) -> Result<(), String> {
         let Some(number) = app.wanted.filter(|_| !app.deleted) else { return Ok(()) };
-        let all = records.revisions.get(key);
-        let kept = all.and_then(|all| all.get(&number));
-        let kept = kept.ok_or_else(|| format!("there is no record of revision {number}"))?;
-        let record = kept.value.as_ref().map_err(Clone::clone)?;
+        let record = match accepted.filter(|revision| revision.number == number) {
+            Some(revision) => revision,
+            None => {
+                let kept = records.revisions.get(key).and_then(|all| all.get(&number));
+                let kept =
+                    kept.ok_or_else(|| format!("there is no record of revision {number}"))?;
+                kept.value.as_ref().map_err(Clone::clone)?
+            }
+        };
         for (name, workload) in &record.workloads {
             let one = key.workload(name);
             let mut workload = workload.clone();

@@ -200,6 +200,35 @@ async fn of_several_that_want_one_route_at_the_same_moment_one_has_it() {
     }
 }
 
+/// What an application had in an earlier revision is anybody's, and what it has now is its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_is_free_when_no_wanted_revision_has_it() {
+    let place = Place::new();
+    let _controllers = [0, 1].map(|_| place.controller());
+    let _host = place.host("one", "a");
+    let client = place.client();
+    place.heard(&client).await;
+    let is_taken = |error: CallError| error.to_string().contains("` has: give it another path");
+    for round in 0..3 {
+        client.call(&app("shop", 2 * round + 1).accept()).await.unwrap();
+        let other = app("other", 2 * round + 1).accept();
+        assert!(is_taken(client.call(&other).await.unwrap_err()));
+
+        let mut moved = app("shop", 2 * round + 2);
+        moved.route = "/shop/...";
+        client.call(&moved.accept()).await.unwrap();
+        client.call(&other).await.unwrap();
+        let back =
+            Rollback { namespace: "default".into(), app: "shop".into(), to: None, dry_run: false };
+        assert!(is_taken(client.call(&back).await.unwrap_err()));
+
+        let named = Delete { namespace: "default".into(), app: "other".into() };
+        client.call(&named).await.unwrap();
+        client.wait_gone("default", "other", SOON).await.unwrap();
+        client.call(&back).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_is_paused_resumed_and_rolled_back_from() {
     let place = Place::new();

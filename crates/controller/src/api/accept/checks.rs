@@ -1,11 +1,13 @@
 //! What must be so before a revision is accepted.
 
-use reef_app::{Application, Name as AppName, Route};
+use reef_app::{Application, Name as AppName};
 use reef_document::{Diagnostics, Severity};
 use reef_lattice::{accept, record::Revision};
 use reef_planner::{Desired, Scale};
 
-use super::{super::change::Fault, super::server::Server, super::types::Code, words::Planned};
+use super::{
+    super::change::Fault, super::places, super::server::Server, super::types::Code, words::Planned,
+};
 use crate::core::{AppKey, Core, Kept};
 
 /// Refuses a name that is none.
@@ -38,7 +40,7 @@ impl Server {
         let application =
             accept::application(record).map_err(|failure| Fault::invalid(failure.to_string()))?;
         references(core, key, &application)?;
-        routes(core, key, &application)
+        routes(self, core, key, &application)
     }
 
     /// Whether a new revision may be wanted, beside all else that is now.
@@ -51,17 +53,20 @@ impl Server {
         planned: &Planned,
     ) -> Result<(), Fault> {
         references(core, key, application)?;
-        routes(core, key, application)?;
+        routes(self, core, key, application)?;
         if let Some(why) = planned.wanted.broken.get(key) {
             return Err(Fault::invalid(format!("revision {}: {why}", record.number)));
         }
         let hosts = core.observed().hosts.len();
-        let before = core.wanted_now().desired;
+        let before = core.wanted_now();
         match within_quota(&planned.wanted.desired, key, hosts) {
             // Less of too much is not refused.
             Err(_)
-                if total(&planned.wanted.desired, key, hosts)
-                    .is_within(&total(&before, key, hosts)) =>
+                if total(&planned.wanted.desired, key, hosts).is_within(&total(
+                    &before.desired,
+                    key,
+                    hosts,
+                )) =>
             {
                 Ok(())
             }
@@ -106,19 +111,14 @@ fn references(core: &Core, key: &AppKey, application: &Application) -> Result<()
 }
 
 /// Routes: none that another application has.
-fn routes(core: &Core, key: &AppKey, application: &Application) -> Result<(), Fault> {
-    let own = routes_of(application);
+fn routes(server: &Server, core: &Core, key: &AppKey, own: &Application) -> Result<(), Fault> {
+    let own: Vec<_> = places::places(own).collect();
     if own.is_empty() {
         return Ok(());
     }
-    let records = core.records();
     let mut faults = Vec::new();
-    for (other, kept) in &records.apps {
-        let app = kept.get().filter(|app| !app.deleted && other != key);
-        let Some(number) = app.and_then(|app| app.wanted) else { continue };
-        let Some(record) = records.revision_of(other, number) else { continue };
-        let Ok(there) = accept::application(record) else { continue };
-        for (route, _) in routes_of(&there) {
+    for (other, kept) in places::wanted(core.records()).filter(|(other, _)| *other != key) {
+        for (route, _) in &*server.0.places.of(other, kept) {
             if let Some((_, what)) = own.iter().find(|(one, _)| one.is_same(route)) {
                 faults.push(format!(
                     "{what} is at `{route}`, which `{other}` has: give it another path, or a host of its own"
@@ -130,20 +130,6 @@ fn routes(core: &Core, key: &AppKey, application: &Application) -> Result<(), Fa
         true => Ok(()),
         false => Err(Fault { code: Code::Invalid, message: "routes are taken".to_owned(), faults }),
     }
-}
-
-/// The routes of an application, and what is there.
-fn routes_of(application: &Application) -> Vec<(&Route, String)> {
-    let workloads = application.workloads.iter().flat_map(|workload| {
-        let triggers = workload.trigger.http.iter();
-        triggers.map(|trigger| (&trigger.route.value, format!("`{}`", workload.name.value)))
-    });
-    let statics = application.statics.iter().map(|one| (&one.route.value, "a folder".to_owned()));
-    let redirects =
-        application.redirects.iter().map(|one| (&one.route.value, "a redirect".to_owned()));
-    let responses =
-        application.responses.iter().map(|one| (&one.route.value, "a response".to_owned()));
-    workloads.chain(statics).chain(redirects).chain(responses).collect()
 }
 
 /// What all that is wanted in a namespace comes to.
