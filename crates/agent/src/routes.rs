@@ -115,6 +115,8 @@ impl Read {
 #[derive(Default)]
 struct Followed {
     all: Applications,
+    /// How many records it was read from, and the newest of their revisions.
+    said: Option<(usize, u64)>,
     /// What is to be reachable, the oldest application first.
     wanted: Vec<Arc<Read>>,
     /// Whether nothing of it has to be looked at again before something changes.
@@ -137,6 +139,7 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
     let (mut told, mut newest_told) = (Instant::now(), None);
     // Whether something is there that was missing when this was told.
     let mut come = false;
+    let mut tidied: Option<Instant> = None;
     loop {
         let heard = mirror.look(|view| {
             let routes = view.below(kind::ROUTE).map(|entry| entry.revision);
@@ -156,7 +159,10 @@ pub(crate) async fn follow(shared: Arc<Shared>, peers: Arc<Peers>) {
                 wait = left;
             }
         }
-        shared.records.tidy();
+        if tidied.is_none_or(|at| at.elapsed() >= AGAIN) {
+            shared.records.tidy();
+            tidied = Some(Instant::now());
+        }
         tokio::select! {
             () = mirror.changed() => {}
             () = followed.fixed.got() => {}
@@ -170,10 +176,15 @@ impl Followed {
     fn read(&mut self, shared: &Arc<Shared>, peers: &Arc<Peers>) -> Vec<Missing> {
         self.read_lattice(shared, peers);
         let said = shared.records.mirror.look(|view| {
-            let all = view.below(kind::APP).chain(view.below(kind::ROUTE));
-            self.all.differing(all.map(|entry| (&entry.key, &entry.value)))
+            let all = || view.below(kind::APP).chain(view.below(kind::ROUTE));
+            // Whatever is written or deleted changes one of them.
+            let said = all()
+                .fold((0, 0), |(count, newest), entry| (count + 1, entry.revision.max(newest)));
+            let new = self.said.replace(said) != Some(said);
+            new.then(|| self.all.differing(all().map(|entry| (&entry.key, &entry.value))))
         });
-        if self.all.take(&shared.kept, said) || !self.complete {
+        let differs = said.is_some_and(|said| self.all.take(&shared.kept, said));
+        if differs || !self.complete {
             self.read_wanted(shared, peers);
         }
         let wanted = &self.wanted;
@@ -234,7 +245,7 @@ impl Followed {
         }
         self.lattice = value;
         self.all.forget_what_was_read();
-        self.complete = false;
+        (self.said, self.complete) = (None, false);
     }
 }
 

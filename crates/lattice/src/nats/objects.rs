@@ -130,11 +130,11 @@ impl ObjectStore {
                 let last = opened.last_message(digest).await?;
                 Ok((opened, last))
             };
-            match patience.bound(look).await {
+            match patience.bound_one(look).await {
                 Err(failure) => {
                     // It may be gone, and is looked at anew.
                     *self.slot() = None;
-                    if !patience.again(&failure).await {
+                    if !patience.whatever(&failure).await {
                         return Err(failure);
                     }
                 }

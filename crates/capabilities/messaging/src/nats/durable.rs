@@ -26,7 +26,7 @@ const REPLY_TO: &str = "Reef-Reply-To";
 /// How long one request for messages lasts, and how often the server says meanwhile that it is there.
 const PULL: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
 
-/// How long a stream may have no server that leads it, and be published to again.
+/// How long a stream may have no server that leads it, and be made and published to again.
 const UNLED: Duration = Duration::from_secs(4);
 
 /// How messages are kept.
@@ -141,7 +141,17 @@ impl Durable {
             storage: stream::StorageType::File,
             ..stream::Config::default()
         };
-        let there = context.get_or_create_stream(config).await.map_err(|error| failed(&error))?;
+        let mut patience = Patience::new(UNLED);
+        let there = loop {
+            let making = context.get_or_create_stream(config.clone());
+            let made = async { making.await.map_err(|error| failed(&error)) };
+            match patience.bound_one(made).await {
+                Ok(there) => break there,
+                // Of several that make it at once, a cluster may leave one without an answer.
+                Err(failure) if patience.whatever(&failure).await => {}
+                Err(failure) => return Err(failure),
+            }
+        };
         let has = &there.cached_info().config.subjects;
         let syntax = crate::Syntax::Tokens;
         let lacks =

@@ -58,18 +58,11 @@ impl Server {
             return Err(Fault::invalid(format!("revision {}: {why}", record.number)));
         }
         let hosts = core.observed().hosts.len();
-        let before = core.wanted_now();
-        match within_quota(&planned.wanted.desired, key, hosts) {
+        let (wanted, before) = (&planned.wanted.desired, core.wanted_now());
+        let grows = || !total(wanted, key, hosts).is_within(&total(&before.desired, key, hosts));
+        match within_quota(wanted, key, hosts) {
             // Less of too much is not refused.
-            Err(_)
-                if total(&planned.wanted.desired, key, hosts).is_within(&total(
-                    &before.desired,
-                    key,
-                    hosts,
-                )) =>
-            {
-                Ok(())
-            }
+            Err(_) if !grows() => Ok(()),
             other => other,
         }
     }
