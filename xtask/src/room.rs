@@ -14,18 +14,20 @@ use crate::cache::{Cache, remove};
 const GIB: u64 = 1 << 30;
 /// What a build of everything, its guests and its fuzz targets takes from nothing.
 const BUILD: u64 = 24 * GIB;
+/// Below that, what takes minutes to build again goes, too.
+const SCARCE: u64 = 12 * GIB;
 /// Tests that stream a gibibyte through a store keep two of it, and two of them may run at once.
 const TESTS: u64 = 6 * GIB;
 
-/// Frees the target directories of what can be compiled again when less than a build's room is
-/// left, cheapest first; fails when the tests have too little even then.
+/// Frees the target directories of what can be compiled again when there is little room left,
+/// cheapest first; fails when the tests have too little even then.
 pub(crate) fn make(cache: &Cache) -> Result<()> {
     let target = cache.host_target();
     fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
-    for folder in spare(cache)? {
+    for (folder, enough) in spare(cache)? {
         let left = free(&target)?;
-        if left >= BUILD {
-            break;
+        if left >= enough {
+            continue;
         }
         println!("{} left: removing {}", gib(left), folder.display());
         remove(&folder)?;
@@ -45,15 +47,15 @@ pub(crate) fn make(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
-/// What may go, in this order: the next build takes seconds, then minutes longer.
-fn spare(cache: &Cache) -> Result<Vec<PathBuf>> {
+/// What may go, in this order, each unless so much is left.
+fn spare(cache: &Cache) -> Result<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     for target in [cache.host_target(), cache.fuzz_target(), cache.guest_target()] {
         incremental(&target, 2, &mut found)?;
     }
-    found
-        .extend([cache.release_target(), cache.fuzz_target()].into_iter().filter(|it| it.is_dir()));
-    Ok(found)
+    let quick = found.into_iter().map(|folder| (folder, BUILD));
+    let slow = [cache.release_target(), cache.fuzz_target()].map(|folder| (folder, SCARCE));
+    Ok(quick.chain(slow.into_iter().filter(|(folder, _)| folder.is_dir())).collect())
 }
 
 /// The `PROFILE/incremental` and `TRIPLE/PROFILE/incremental` in a target directory.

@@ -162,15 +162,8 @@ impl Lattice {
                 version: "0".into(),
                 labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
                 capacity: Resources::new(16 << 30, 8_000),
-                load: Resources::default(),
                 http: Some(format!("10.0.{}.{}:8080", at / 256, at % 256)),
-                up: 0,
-                left: false,
-                leaving: false,
-                assignment: 0,
-                routed: 0,
-                missing: Vec::new(),
-                placements: Vec::new(),
+                ..Heartbeat::default()
             };
             lattice.beats.insert(beat.host.clone(), beat);
         }

@@ -5,6 +5,9 @@ use std::{future::Future, time::Duration};
 use reef_capability::Failure;
 use tokio::time::{Instant, sleep};
 
+/// How long what a link keeps may have no server that leads it, and be made, asked and written to again: less than the
+/// time that a link's uses have, so that they say why.
+pub const UNLED: Duration = Duration::from_secs(4);
 /// Pauses between tries of what certainly was not done: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// How long the first try may take of what can be tried again whatever became of it; the next ones twice as long each. A

@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, Patience, failed, is_conflict};
+use reef_nats::{Connection, Patience, UNLED, failed, is_conflict};
 
 use crate::store::{
     At, BlobStore, ContainerInfo, MAX_OBJECT, Names, ObjectInfo, Reading, Removed, Upload,
@@ -60,8 +60,6 @@ const AHEAD: usize = 16;
 const TRIES: usize = 50;
 /// Between two of these: on a cluster, the other one may be on its way yet.
 const APART: Duration = Duration::from_millis(5);
-/// How long a container may have no server that leads it, and be written to again.
-const UNLED: Duration = Duration::from_secs(4);
 
 fn open(opening: Opening<'_>) -> Result<Arc<dyn BlobStore>, OpenError> {
     let settings = opening.settings;

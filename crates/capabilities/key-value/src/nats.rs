@@ -32,7 +32,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use reef_capability::{Backend, Failure, OpenError, Opening, Setting, SettingError};
-use reef_nats::{Connection, Patience, failed, is_conflict, jetstream_error, unreached};
+use reef_nats::{Connection, Patience, UNLED, failed, is_conflict, jetstream_error, unreached};
 
 use crate::{Dated, Entry, KeyValue, Page, SetOptions, Told, Version, sum};
 
@@ -62,8 +62,6 @@ const MARKED: Duration = Duration::from_secs(3600);
 const KNOWN: usize = 1024;
 /// Keys of a batch that are asked for at once.
 const AT_ONCE: usize = 32;
-/// How long a bucket may have no server that leads it, and be asked and written to again.
-const UNLED: Duration = Duration::from_secs(4);
 /// Tries of a sum that others come before.
 const SUMS: usize = 1000;
 

@@ -1,30 +1,11 @@
 //! What unit tests say and hear.
 
-use std::collections::BTreeMap;
-
 use reef_lattice::record::{Heartbeat, Measured, Reported};
 use reef_planner::{Resources, WorkloadKey};
 
 /// Of a host that runs nothing.
 pub(crate) fn heartbeat(host: &str, sequence: u64) -> Heartbeat {
-    Heartbeat {
-        host: host.into(),
-        name: host.into(),
-        boot: 1,
-        sequence,
-        version: String::new(),
-        labels: BTreeMap::new(),
-        capacity: Resources::default(),
-        load: Resources::default(),
-        http: None,
-        up: 0,
-        left: false,
-        leaving: false,
-        assignment: 0,
-        routed: 0,
-        missing: Vec::new(),
-        placements: Vec::new(),
-    }
+    Heartbeat { host: host.into(), name: host.into(), boot: 1, sequence, ..Heartbeat::default() }
 }
 
 /// One instance of a workload's revision, which is ready.

@@ -40,7 +40,7 @@ pub struct Scheduling {
 }
 
 /// What a host says of itself, each second and when something changes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Which host: kept with its data, so that it is the same one after a restart.
     pub host: String,

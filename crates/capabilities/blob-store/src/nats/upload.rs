@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use bytes::{Bytes, BytesMut};
 use reef_capability::Failure;
-use reef_nats::{Patience, failed};
+use reef_nats::{Patience, UNLED, failed};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
-use super::{Bucket, PIECE, UNLED};
+use super::{Bucket, PIECE};
 use crate::store::{Upload, no_container};
 
 /// Pieces that are on their way at once.

@@ -15,7 +15,7 @@ use async_nats::{
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _};
 use reef_capability::{Failure, SettingError};
-use reef_nats::{Connection, Patience, failed};
+use reef_nats::{Connection, Patience, UNLED, failed};
 use tokio::sync::Mutex;
 
 use super::{headers, received, too_large};
@@ -25,9 +25,6 @@ use crate::{Delivery, Interest, Message, Receipt, Subscription};
 const REPLY_TO: &str = "Reef-Reply-To";
 /// How long one request for messages lasts, and how often the server says meanwhile that it is there.
 const PULL: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
-
-/// How long a stream may have no server that leads it, and be made and published to again.
-const UNLED: Duration = Duration::from_secs(4);
 
 /// How messages are kept.
 #[derive(Debug)]
