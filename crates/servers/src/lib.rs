@@ -36,6 +36,8 @@ pub use tls::{Certificates, Clients};
 
 /// How long a server may take to be ready.
 const STARTING: Duration = Duration::from_secs(60);
+/// How long what was signalled may take to be so.
+const ENDING: Duration = Duration::from_secs(10);
 /// Ports that are tried: between its choice and its use somebody else may take one.
 const TRIES: usize = 5;
 
@@ -244,19 +246,20 @@ impl Server {
         self.disk.as_ref().context("it has no disk of its own")?.free()
     }
 
-    /// Ends it as a power cut would.
+    /// Ends it as a power cut would: with all that it began, none of which is there afterwards.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            for id in began_by(child.id()) {
-                let _ = kill_process(id, Signal::KILL);
-            }
-            // What it began belongs to its group.
-            if let Some(id) = pid(&child) {
-                let _ = kill_process_group(id, Signal::KILL);
-            }
-            let _ = child.kill();
-            let _ = child.wait();
+        // It begins nothing any more; one that just begins would keep its port.
+        let began = self.stop();
+        let Some(mut child) = self.child.take() else { return };
+        if let Some(id) = pid(&child) {
+            let _ = kill_process_group(id, Signal::KILL);
         }
+        for id in &began {
+            let _ = kill_process(*id, Signal::KILL);
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        within(ENDING, || !began.iter().copied().any(runs));
     }
 
     /// Starts it again after [`kill`](Self::kill): the same port and data.
@@ -280,27 +283,29 @@ impl Server {
 
     /// Stops it without ending it: it takes connections and answers nothing.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
-        // A thread that computes goes on until it is told.
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(2);
-        while !self.id().is_some_and(stands_still) && std::time::Instant::now() < until {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+        let began = self.stop();
+        for id in &began {
+            let _ = kill_process(*id, Signal::STOP);
         }
+        within(ENDING, || began.iter().copied().all(stands_still));
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal(Signal::CONT);
+        let Some(id) = self.child.as_ref().and_then(pid) else { return };
+        for id in began_by(id) {
+            let _ = kill_process(id, Signal::CONT);
+        }
+        let _ = kill_process_group(id, Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
-        if let Some(id) = self.child.as_ref().and_then(pid) {
-            let _ = kill_process_group(id, signal);
-            let _ = kill_process(id, signal);
-        }
-        for id in self.id().into_iter().flat_map(began_by) {
-            let _ = kill_process(id, signal);
-        }
+    /// Stops the process that was started, and tells what it began.
+    fn stop(&self) -> Vec<Pid> {
+        let Some(id) = self.child.as_ref().and_then(pid) else { return Vec::new() };
+        let _ = kill_process_group(id, Signal::STOP);
+        // A thread that computes goes on until it is told.
+        within(ENDING, || stands_still(id));
+        began_by(id)
     }
 
     fn start(kind: Kind) -> Result<Self> {
@@ -383,27 +388,44 @@ fn installed(name: &str) -> PathBuf {
     cache.unwrap_or_default().join("servers").join(name)
 }
 
+/// Waits until something is so, for no longer than that.
+fn within(limit: Duration, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + limit;
+    while !is_so() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Whether all threads of a process are stopped.
-fn stands_still(id: u32) -> bool {
+fn stands_still(id: Pid) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return true };
-    threads.flatten().all(|thread| {
-        std::fs::read_to_string(thread.path().join("stat")).is_ok_and(|stat| {
-            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
-        })
-    })
+    threads
+        .flatten()
+        .all(|thread| state_of(&thread.path()).is_none_or(|(state, _)| "TtZX".contains(state)))
+}
+
+/// Whether a process has not ended.
+fn runs(id: Pid) -> bool {
+    state_of(Path::new(&format!("/proc/{id}"))).is_some_and(|(state, _)| !"ZX".contains(state))
 }
 
 /// Processes that one began: those of PostgreSQL have groups of their own.
-fn began_by(id: u32) -> Vec<Pid> {
+fn began_by(id: Pid) -> Vec<Pid> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let began = processes.filter_map(|entry| {
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // After the name, which may hold anything, in brackets: the state, and the parent.
-        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        let (_, parent) = state_of(&entry.path())?;
         let own = entry.file_name().to_str()?.parse().ok()?;
-        (parent.parse() == Ok(id)).then_some(own).and_then(Pid::from_raw)
+        (parent == id.as_raw_pid()).then_some(own).and_then(Pid::from_raw)
     });
     began.collect()
+}
+
+/// The state of a process or thread, and its parent.
+fn state_of(folder: &Path) -> Option<(char, i32)> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    // They stand after the name, which may hold anything, in brackets.
+    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((rest.next()?.chars().next()?, rest.next()?.parse().ok()?))
 }
 
 fn pid(child: &Child) -> Option<Pid> {
