@@ -235,7 +235,7 @@ impl Bucket {
         if error.kind() != PublishErrorKind::StreamNotFound {
             return Ok(false);
         }
-        self.created().await?;
+        self.created_within(patience).await?;
         Ok(patience.again(&Failure::unreachable(error)).await)
     }
 
@@ -254,13 +254,28 @@ impl Bucket {
         }
     }
 
+    /// When it was made. Of a cluster, nobody says so before a server leads it.
     async fn created(&self) -> Result<SystemTime, Failure> {
-        match self.context.get_stream(format!("OBJ_{}", self.name)).await {
-            Ok(stream) => Ok(stream.cached_info().created.into()),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(reason) => Err(self.reason(&reason)),
-                _ => Err(failed(&error)),
-            },
+        self.created_within(&mut Patience::new(UNLED)).await
+    }
+
+    async fn created_within(&self, patience: &mut Patience) -> Result<SystemTime, Failure> {
+        let name = format!("OBJ_{}", self.name);
+        loop {
+            let ask = async {
+                match self.context.get_stream(&name).await {
+                    Ok(stream) => Ok(stream.cached_info().created.into()),
+                    Err(error) => match error.kind() {
+                        GetStreamErrorKind::JetStream(reason) => Err(self.reason(&reason)),
+                        _ => Err(failed(&error)),
+                    },
+                }
+            };
+            match patience.bound_one(ask).await {
+                Ok(created) => return Ok(created),
+                Err(failure) if patience.whatever(&failure).await => {}
+                Err(failure) => return Err(failure),
+            }
         }
     }
 
@@ -274,7 +289,8 @@ impl Bucket {
 impl BlobStore for Nats {
     async fn create_container(&self, container: &str) -> Result<(), Failure> {
         let bucket = self.bucket(container).await?;
-        match bucket.created().await {
+        let mut patience = Patience::new(UNLED);
+        match bucket.created_within(&mut patience).await {
             // To make one that is just like it would be no failure.
             Ok(_) => return Err(container_exists(container)),
             Err(Failure::NotFound { .. }) => {}
@@ -287,9 +303,23 @@ impl BlobStore for Nats {
             num_replicas: self.replicas,
             ..Config::default()
         };
-        match bucket.context.create_object_store(config).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(exists_or(&error, container)),
+        loop {
+            let make = bucket.context.create_object_store(config.clone());
+            let make = async { make.await.map_err(|error| exists_or(&error, container)) };
+            let failure = match patience.bound_one(make).await {
+                Ok(_) => return Ok(()),
+                Err(failure) => failure,
+            };
+            // Of several that make one of a cluster at the same moment, not each is answered; a server tells all of
+            // them that they made it.
+            let is_there = matches!(failure, Failure::Timeout(_))
+                && bucket.created_within(&mut patience).await.is_ok();
+            if is_there {
+                return Ok(());
+            }
+            if !patience.whatever(&failure).await {
+                return Err(failure);
+            }
         }
     }
 

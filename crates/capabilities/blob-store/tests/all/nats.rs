@@ -90,6 +90,29 @@ async fn three_servers_do_what_every_backend_does() {
     }
 }
 
+/// Each is told that it made it, or that it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_that_make_one_container_of_a_cluster_none_fails() {
+    let cluster = Cluster::nats(3).unwrap();
+    let stores = [0, 1, 2].map(|host| store(cluster.server(host), &[("replicas", "3")]));
+    for container in 0..10 {
+        let container = &format!("c{container}");
+        let all = (0..9).map(|maker| {
+            let store = stores[maker % 3].clone();
+            async move { store.create_container(container).await }
+        });
+        let done = futures::future::join_all(all).await;
+        assert!(done.iter().any(Result::is_ok), "{done:?}");
+        for one in done {
+            let is_there = matches!(&one, Err(Failure::Conflict(why)) if why.contains(container));
+            assert!(one.is_ok() || is_there, "{container}: {one:?}");
+        }
+        for store in &stores {
+            store.container_info(container).await.unwrap();
+        }
+    }
+}
+
 /// Bytes of the pieces that a container's stream holds.
 async fn held(server: &Server, bucket: &str) -> u64 {
     let client = async_nats::connect(server.url()).await.unwrap();
