@@ -11,7 +11,7 @@ mod key_value;
 mod ladder;
 mod lattice;
 pub(crate) mod load;
-mod machine;
+pub(crate) mod machine;
 mod neighbours;
 mod overhead;
 mod record;
@@ -136,7 +136,7 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Re
         let title =
             name.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
         println!("\n=== {title}");
-        let outcome = one(*name, workspace, &tools, effort);
+        let outcome = one(*name, &tools, effort);
         not_interrupted()?;
         match outcome {
             Ok(bench) => {
@@ -159,10 +159,10 @@ pub(crate) fn run(workspace: &Workspace, cache: &Cache, options: &Options) -> Re
     if failed.is_empty() { Ok(()) } else { bail!("could not be measured: {}", failed.join(", ")) }
 }
 
-fn one(name: Name, workspace: &Workspace, tools: &Tools<'_>, effort: Effort) -> Result<Bench> {
+fn one(name: Name, tools: &Tools<'_>, effort: Effort) -> Result<Bench> {
     let mut bench = Bench {
         started: machine::now()?,
-        commit: machine::commit(workspace),
+        commit: tools.commit()?,
         rounds: effort.rounds,
         seconds: effort.load.as_secs(),
         ..Bench::default()

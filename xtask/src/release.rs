@@ -17,7 +17,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::bench::running::{end_on_interrupt, not_interrupted};
+use crate::bench::{
+    machine,
+    running::{end_on_interrupt, not_interrupted},
+};
 use crate::cache::{self, Cache, content_key};
 use crate::guests::{self, Wanted};
 use crate::process;
@@ -140,6 +143,9 @@ impl Builder<'_> {
             always.iter().copied().chain(flags.iter().map(String::as_str)).collect();
         // With a target that is named, build scripts and macros go without the flags.
         cargo.env("RUSTFLAGS", flags.join(" "));
+        // What `reef --version` says, and a benchmark's record of it.
+        let commit = machine::commit(self.workspace);
+        cargo.env("REEF_VERSION", format!("{} ({commit})", env!("CARGO_PKG_VERSION")));
         compiler::without_foreign_libraries(&mut cargo)?;
         cargo.args(["rustc", "--release", "--locked", "--package", "reef-cli", "--bin", "reef"]);
         cargo.args(["--target", host, "--"]).args(last);

@@ -124,6 +124,9 @@ fn tests(workspace: &Workspace, cache: &Cache, what: &[&str], filters: &[String]
     let mut command = workspace.cargo(cache);
     if process::find("cargo-nextest").is_some() {
         command.args(["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
+        if std::env::var_os("NEXTEST_TEST_THREADS").is_none() {
+            command.env("NEXTEST_TEST_THREADS", at_once().to_string());
+        }
         command.args(what).args(filters);
     } else {
         command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
@@ -132,6 +135,12 @@ fn tests(workspace: &Workspace, cache: &Cache, what: &[&str], filters: &[String]
         command.arg("--").args(filters);
     }
     process::run(&mut command)
+}
+
+/// Tests that run at the same time: most wait for servers, for processes and for time to pass, and leave the cores to
+/// others meanwhile.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) + 2
 }
 
 fn doc_tests(workspace: &Workspace, cache: &Cache) -> Result<()> {

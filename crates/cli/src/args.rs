@@ -18,12 +18,18 @@ pub(crate) use manage::{Apply, Hosts, Logs, Ps, Publish, Restart, Rollback, Stop
 pub(crate) use server::{InstanceArgs, ServerArgs};
 pub(crate) use sources::{CacheArgs, DataArgs, SourceArgs};
 
+/// With the commit that it was made of, where `cargo xtask release` made it.
+const VERSION: &str = match option_env!("REEF_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// One host for every WebAssembly workload: runs, serves and inspects any .wasm file.
 ///
 /// What is not granted is refused: a guest sees no file, no variable and no network until a flag says
 /// so, and every refusal names the flag that would allow it.
 #[derive(Parser, Debug)]
-#[command(name = "reef", version, propagate_version = true)]
+#[command(name = "reef", version = VERSION, propagate_version = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -381,6 +381,11 @@ impl Core {
         self.term
     }
 
+    /// Until when it leads, unless it says once more that it does.
+    pub(crate) fn leads_until(&self, now: Time) -> Option<Time> {
+        self.candidate.leads_until(now)
+    }
+
     /// What it planned last.
     #[cfg(test)]
     pub(crate) fn planned(&self) -> &reef_planner::Plan {

@@ -2,6 +2,10 @@
 
 mod listen;
 mod objects;
+#[cfg(test)]
+mod place;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use listen::Outage;
 pub(crate) use objects::FRESH;
@@ -192,7 +196,7 @@ impl Shared {
     }
 
     fn write(self: &Arc<Self>, write: Write) -> BoxFuture<'static, (Name, Outcome)> {
-        let store = self.lattice.store.clone();
+        let (shared, store) = (self.clone(), self.lattice.store.clone());
         Box::pin(async move {
             let writing = async {
                 match write.value {
@@ -200,14 +204,34 @@ impl Shared {
                     None => store.delete(&write.key, write.before).await.map(|()| None),
                 }
             };
-            let outcome = match timeout(WRITE, writing).await {
-                Ok(Ok(revision)) => Outcome::Done(revision),
-                Ok(Err(Failure::Conflict(_))) => Outcome::Conflict,
-                Ok(Err(failure)) => Outcome::Failed(failure.to_string()),
-                Err(_) => Outcome::Failed(Failure::Timeout(WRITE).to_string()),
+            // What a store does not take is tried again: not once another one may lead.
+            let over = async {
+                match write.name {
+                    Name::Leader => std::future::pending().await,
+                    _ => shared.deposed().await,
+                }
+            };
+            let outcome = tokio::select! {
+                done = timeout(WRITE, writing) => match done {
+                    Ok(Ok(revision)) => Outcome::Done(revision),
+                    Ok(Err(Failure::Conflict(_))) => Outcome::Conflict,
+                    Ok(Err(failure)) => Outcome::Failed(failure.to_string()),
+                    Err(_) => Outcome::Failed(Failure::Timeout(WRITE).to_string()),
+                },
+                () = over => Outcome::Failed("the term was over before it was taken".to_owned()),
             };
             (write.name, outcome)
         })
+    }
+
+    /// Waits until this one does not lead any more.
+    async fn deposed(&self) {
+        loop {
+            let now = self.now();
+            let Some(until) = self.core().leads_until(now) else { return };
+            let left = Duration::from_millis(until.0.saturating_sub(now.0));
+            sleep_until(Instant::now() + left).await;
+        }
     }
 }
 

@@ -9,8 +9,8 @@
 //! | [`wadm`] | the interface of wadm, for clients that are there already |
 //!
 //! Any number of controllers run at once. All of them follow the store and the hosts' heartbeats and answer clients;
-//! one of them, by a lease, writes what hosts are to do. Each of its writes expects the revision that it knows, so one
-//! that was deposed without noticing cannot act.
+//! one of them, by a lease, writes what hosts are to do. Each of its writes expects the revision that it knows and is
+//! given up when the lease ends, so one that was deposed without noticing cannot act.
 //!
 //! Everything is level-triggered: the core looks at all that is wanted and all that is heard, and a write that was lost,
 //! refused or done twice is made good by looking again. Once everything is as it is wanted, nothing is written.

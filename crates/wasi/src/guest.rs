@@ -371,6 +371,12 @@ impl World {
             }
         }
         wasi.envs(env);
+        // Who has the streams of the process is alone in it: what is done with a file stays on this thread, which takes a
+        // tenth of the time. Others, a deadline and a share of the processor would wait for a slow disk with it.
+        let is_alone = matches!(stdio, Stdio::Inherit)
+            && self.limits.deadline.is_none()
+            && self.limits.cpu.is_none();
+        wasi.allow_blocking_current_thread(is_alone);
         self.streams(&mut wasi, stdio);
 
         for dir in &self.grants.dirs {

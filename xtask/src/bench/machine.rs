@@ -57,7 +57,7 @@ pub(super) fn load_average() -> f64 {
 }
 
 /// The checkout's commit, and whether there is more in it.
-pub(super) fn commit(workspace: &Workspace) -> String {
+pub(crate) fn commit(workspace: &Workspace) -> String {
     let git = |arguments: &[&str]| {
         process::capture(Command::new("git").current_dir(workspace.path(".")).args(arguments))
     };

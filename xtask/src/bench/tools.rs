@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::machine;
 use crate::cache::{self, Cache};
 use crate::guests::{self, Wanted};
 use crate::toolchain::debian;
@@ -54,6 +55,16 @@ impl<'a> Tools<'a> {
             None => release::build(self.workspace, self.cache)?,
         };
         Ok(Program::new(path).env("REEF_CACHE_DIR", self.cache.peer("reef-code")))
+    }
+
+    /// The commit of what is measured: the checkout's, unless somebody chose a binary, which says its own.
+    pub(super) fn commit(&self) -> Result<String> {
+        if self.reef.is_none() {
+            return Ok(machine::commit(self.workspace));
+        }
+        let said = process::capture(self.reef()?.command().arg("--version"))?;
+        let commit = said.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
+        Ok(commit.map_or_else(|| "unknown".to_owned(), |(commit, _)| commit.to_owned()))
     }
 
     /// The program that takes the steps of a start apart.

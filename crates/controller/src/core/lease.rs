@@ -58,6 +58,11 @@ impl Candidate {
         lead.map(|lead| lead.term)
     }
 
+    /// Until when it leads, if nothing more is heard of it.
+    pub(super) fn leads_until(&self, now: Time) -> Option<Time> {
+        self.lead.map(|lead| self.until(&lead)).filter(|until| now < *until)
+    }
+
     fn until(&self, lead: &Lead) -> Time {
         lead.since.after(self.lease * 3 / 4)
     }

@@ -110,15 +110,21 @@ impl Witness {
         self.one_led();
     }
 
-    /// Fails if somebody wrote who did not lead any more.
+    /// Fails if somebody wrote who did not lead any more: once who leads has written a key, nobody who led before does;
+    /// and until then no more than the one write of it that was under way.
     #[track_caller]
     pub(crate) fn one_led(&self) {
         let seen = self.seen();
+        let mut last: BTreeMap<_, (u64, Option<u64>)> = BTreeMap::new();
         for (key, term, revision) in &seen.led {
-            let later = seen.terms.range(term + 1..*revision).next();
+            let later = seen.terms.range(term + 1..*revision).next().map(|(later, _)| *later);
+            let before = last.insert(key, (*term, later));
+            let is_fenced = before.is_some_and(|(before, late)| {
+                before > *term || (late.is_some() && later.is_some() && before == *term)
+            });
             assert!(
-                later.is_none(),
-                "{key} was written at {revision} by term {term}, after {later:?} began"
+                !is_fenced,
+                "{key} was written at {revision} by term {term}, after {later:?} began and {before:?} wrote"
             );
         }
     }
