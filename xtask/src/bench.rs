@@ -6,6 +6,7 @@ mod blobs;
 mod client;
 mod compute;
 mod density;
+mod files;
 mod http;
 mod key_value;
 mod ladder;
@@ -86,6 +87,8 @@ enum Name {
     Blobs,
     /// Hosts of a lattice: placed, changed, healed
     Lattice,
+    /// A guest that uses many small files, beside `wasmtime run`
+    Files,
     /// A compute loop, beside wasmtime and wazero
     #[value(alias = "run")]
     Compute,
@@ -180,6 +183,7 @@ fn one(name: Name, tools: &Tools<'_>, effort: Effort) -> Result<Bench> {
         Name::KeyValue => key_value::measure,
         Name::Blobs => blobs::measure,
         Name::Lattice => lattice::measure,
+        Name::Files => files::measure,
         Name::Compute => compute::measure,
     };
     measure(tools, effort, &mut bench)?;

@@ -93,6 +93,21 @@ fn a_directory_is_granted_under_its_name() {
     }
 }
 
+/// Without limits they are used on the guest's own thread, with some on another one.
+#[test]
+fn files_are_used_alike_whatever_limits_there_are() {
+    for name in ["p1-files", "p2-files"] {
+        for limits in [&[][..], &["--deadline", "100s"], &["--cpu", "2"]] {
+            let dir = tempdir().unwrap();
+            let grant = format!("{}::/d", dir.path().display());
+            let flags = [limits, &["--dir", &grant]].concat();
+            run(&flags, name, &["/d", "250"]).prints(&["256000 bytes\n"]);
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 100);
+            assert_eq!(fs::read(dir.path().join("f7")).unwrap(), [207; 1024]);
+        }
+    }
+}
+
 #[test]
 fn a_granted_directory_is_no_way_out_of_it() {
     let dir = tempdir().unwrap();
@@ -263,6 +278,16 @@ fn a_deadline_ends_reads_and_writes_that_wait_for_ever() {
     let mut child = writing.spawn().unwrap();
     watch(&mut child);
     assert_eq!(child.wait().unwrap().code(), Some(124));
+
+    // Nobody opens the other end of a file that is a pipe.
+    for name in ["p1-files", "p2-files"] {
+        let dir = tempdir().unwrap();
+        let pipe = dir.path().join("f0");
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+        let grant = format!("{}::/d", dir.path().display());
+        run(&["--deadline", "300ms", "--dir", &grant], name, &["/d", "1"])
+            .fails(124, &["the deadline of 300 ms passed"]);
+    }
 }
 
 #[test]
