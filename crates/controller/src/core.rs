@@ -381,9 +381,9 @@ impl Core {
         self.term
     }
 
-    /// Until when it leads, unless it says once more that it does.
-    pub(crate) fn leads_until(&self, now: Time) -> Option<Time> {
-        self.candidate.leads_until(now)
+    /// The term in which it leads, and until when, unless it says once more that it does.
+    pub(crate) fn leads(&self, now: Time) -> Option<(u64, Time)> {
+        self.candidate.leads(now)
     }
 
     /// What it planned last.

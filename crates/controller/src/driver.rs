@@ -197,6 +197,7 @@ impl Shared {
 
     fn write(self: &Arc<Self>, write: Write) -> BoxFuture<'static, (Name, Outcome)> {
         let (shared, store) = (self.clone(), self.lattice.store.clone());
+        let led = self.core().leads(self.now());
         Box::pin(async move {
             let writing = async {
                 match write.value {
@@ -206,9 +207,10 @@ impl Shared {
             };
             // What a store does not take is tried again: not once another one may lead.
             let over = async {
-                match write.name {
-                    Name::Leader => std::future::pending().await,
-                    _ => shared.deposed().await,
+                match (&write.name, led) {
+                    (Name::Leader, _) => std::future::pending().await,
+                    (_, Some((term, _))) => shared.over(term).await,
+                    (_, None) => {}
                 }
             };
             let outcome = tokio::select! {
@@ -224,13 +226,14 @@ impl Shared {
         })
     }
 
-    /// Waits until this one does not lead any more.
-    async fn deposed(&self) {
+    /// Waits until a term in which this one leads is over.
+    async fn over(&self, term: u64) {
         loop {
             let now = self.now();
-            let Some(until) = self.core().leads_until(now) else { return };
-            let left = Duration::from_millis(until.0.saturating_sub(now.0));
-            sleep_until(Instant::now() + left).await;
+            let leads = self.core().leads(now).filter(|(leads, _)| *leads == term);
+            let Some((_, until)) = leads else { return };
+            sleep_until(Instant::now() + Duration::from_millis(until.0.saturating_sub(now.0)))
+                .await;
         }
     }
 }

@@ -54,13 +54,12 @@ impl Candidate {
 
     /// The term in which it leads now.
     pub(super) fn term(&self, now: Time) -> Option<u64> {
-        let lead = self.lead.filter(|lead| now < self.until(lead));
-        lead.map(|lead| lead.term)
+        self.leads(now).map(|(term, _)| term)
     }
 
-    /// Until when it leads, if nothing more is heard of it.
-    pub(super) fn leads_until(&self, now: Time) -> Option<Time> {
-        self.lead.map(|lead| self.until(&lead)).filter(|until| now < *until)
+    /// The term in which it leads now, and until when, if it is not renewed.
+    pub(super) fn leads(&self, now: Time) -> Option<(u64, Time)> {
+        self.lead.map(|lead| (lead.term, self.until(&lead))).filter(|(_, until)| now < *until)
     }
 
     fn until(&self, lead: &Lead) -> Time {
