@@ -31,7 +31,7 @@ use tempfile::TempDir;
 pub use cluster::Cluster;
 use disk::Disk;
 pub use kinds::Nats;
-use port::free_port;
+pub use port::free_port;
 pub use tls::{Certificates, Clients};
 
 /// How long a server may take to be ready.

@@ -17,7 +17,10 @@ const PORTS: Range<u16> = 20_000..32_000;
 static LOCKS: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// A port on 127.0.0.1 that nothing listens on and that no other process has from here, for as long as this one runs.
-pub(crate) fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// When none is free, or the folder of locks cannot be used.
+pub fn free_port() -> Result<u16> {
     let user = rustix::process::getuid().as_raw();
     let folder = std::env::temp_dir().join(format!("reef-ports-{user}"));
     std::fs::create_dir_all(&folder)?;

@@ -130,6 +130,9 @@ impl<'t> Lattice<'t> {
         let until = Instant::now() + LIMIT;
         while !is(self)? {
             not_interrupted()?;
+            for host in self.hosts.iter().flatten() {
+                host.still_runs()?;
+            }
             if Instant::now() > until {
                 bail!("waited in vain for {what}");
             }

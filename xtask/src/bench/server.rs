@@ -1,7 +1,7 @@
 //! Servers under test: started on a free port, ready when they answer, ended on drop.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -92,8 +92,7 @@ impl Server {
     }
 }
 
+/// An address that nothing listens on, and that no connection gets before it is used.
 pub(super) fn free_address() -> Result<SocketAddr> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no loopback port is free")?;
-    listener.local_addr().context("no loopback port is free")
+    Ok((Ipv4Addr::LOCALHOST, reef_servers::free_port()?).into())
 }
