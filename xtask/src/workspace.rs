@@ -34,6 +34,14 @@ impl Workspace {
         command.env("CARGO_TARGET_DIR", cache.host_target());
         command.env("REEF_GUESTS", cache.guests());
         command.env("REEF_RUNTIMES", cache.runtimes());
+        // What `cargo run` says of this package: build scripts that look at their own, like that of ring, would run
+        // again, and all that needs them be compiled again, whenever somebody builds without xtask in between.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
         command
     }
 }

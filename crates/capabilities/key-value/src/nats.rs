@@ -62,6 +62,8 @@ const MARKED: Duration = Duration::from_secs(3600);
 const KNOWN: usize = 1024;
 /// Keys of a batch that are asked for at once.
 const AT_ONCE: usize = 32;
+/// All keys of a bucket, in the words of NATS.
+const ALL: &str = ">";
 /// Tries of a sum that others come before.
 const SUMS: usize = 1000;
 
@@ -212,10 +214,15 @@ impl Nats {
 
     /// What there is of a key, be it that it was deleted.
     async fn last(&self, name: &str, key: &str) -> Result<Option<StreamMessage>, Failure> {
+        self.newest(name, &names::key(key)).await
+    }
+
+    /// What was written last to any of the keys, be it that it was deleted. `keys`: in the words of NATS.
+    async fn newest(&self, name: &str, keys: &str) -> Result<Option<StreamMessage>, Failure> {
         let mut patience = Patience::new(UNLED);
         loop {
             let bucket = self.bucket(name).await?;
-            match patience.bound_one(bucket.last(key)).await {
+            match patience.bound_one(bucket.newest(keys)).await {
                 Err(failure) => {
                     // It may have been deleted, and is then made again. Or no server leads it for now.
                     self.known().remove(name);
@@ -333,12 +340,77 @@ impl Nats {
             }
         }
     }
+
+    /// Keys of a bucket from a revision on, as one of its servers knows them. None where that one has not heard of the
+    /// `newest` revision yet.
+    async fn listed(
+        &self,
+        bucket: &Bucket,
+        prefix: &str,
+        from: u64,
+        most: usize,
+        newest: u64,
+    ) -> Result<Option<Page>, Failure> {
+        let store = &bucket.store;
+        let deliver_policy = match from {
+            0 => DeliverPolicy::LastPerSubject,
+            // What is there of a key is its last.
+            _ if bucket.last_only => DeliverPolicy::ByStartSequence { start_sequence: from + 1 },
+            _ => DeliverPolicy::LastPerSubject,
+        };
+        let config = OrderedConfig {
+            deliver_subject: self.connection.ready().await?.new_inbox(),
+            description: Some("keys of a bucket".to_owned()),
+            filter_subject: format!("{}{ALL}", store.prefix),
+            headers_only: true,
+            replay_policy: ReplayPolicy::Instant,
+            deliver_policy,
+            ..OrderedConfig::default()
+        };
+        let consumer = store.stream.create_consumer(config).await;
+        let consumer = consumer.map_err(|error| failed(&error))?;
+        if consumer.cached_info().num_pending == 0 {
+            return Ok((newest <= from).then(Page::default));
+        }
+        let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
+        let (mut keys, mut known) = (Vec::new(), HashSet::new());
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| failed(&error))?;
+            let Ok(info) = message.info() else {
+                return Err(Failure::Backend(
+                    "NATS: a message does not say which it is".to_owned(),
+                ));
+            };
+            let (sequence, pending) = (info.stream_sequence, info.pending);
+            let headers = message.headers.as_ref();
+            let deleted = headers.is_some_and(|headers| {
+                headers.get(OPERATION).is_some_and(|said| said.as_str() != "PUT")
+                    || headers.get(MARKER).is_some()
+            });
+            let name = message.subject.strip_prefix(store.prefix.as_str());
+            let key = name.and_then(names::read);
+            if let Some(key) = key.filter(|key| key.starts_with(prefix))
+                && !deleted
+                && sequence > from
+                && known.insert(key.clone())
+            {
+                keys.push(key);
+            }
+            if pending == 0 {
+                return Ok((newest <= sequence.max(from)).then_some(Page { keys, next: None }));
+            }
+            if keys.len() >= most {
+                return Ok(Some(Page { keys, next: Some(sequence.to_string()) }));
+            }
+        }
+        Err(Failure::lost("NATS: the listing ended before its end"))
+    }
 }
 
 impl Bucket {
-    /// What there is of a key, be it that it was deleted.
-    async fn last(&self, key: &str) -> Result<Option<StreamMessage>, Failure> {
-        let subject = format!("{}{}", self.store.prefix, names::key(key));
+    /// What was written last to any of the keys, be it that it was deleted, as the server knows it that leads.
+    async fn newest(&self, keys: &str) -> Result<Option<StreamMessage>, Failure> {
+        let subject = format!("{}{keys}", self.store.prefix);
         let stream = &self.store.stream;
         if self.direct.is_some() {
             return match stream.direct_get_last_for_subject(subject).await {
@@ -473,60 +545,24 @@ impl KeyValue for Nats {
     ) -> Result<Page, Failure> {
         let foreign = || Failure::Invalid("the cursor is of no listing of this store".to_owned());
         let from: u64 = from.map(str::parse).transpose().map_err(|_| foreign())?.unwrap_or(0);
-        let bucket = self.bucket(bucket).await?;
-        let store = &bucket.store;
-        let deliver_policy = match from {
-            0 => DeliverPolicy::LastPerSubject,
-            // What is there of a key is its last.
-            _ if bucket.last_only => DeliverPolicy::ByStartSequence { start_sequence: from + 1 },
-            _ => DeliverPolicy::LastPerSubject,
-        };
-        let config = OrderedConfig {
-            deliver_subject: self.connection.ready().await?.new_inbox(),
-            description: Some("keys of a bucket".to_owned()),
-            filter_subject: format!("{}>", store.prefix),
-            headers_only: true,
-            replay_policy: ReplayPolicy::Instant,
-            deliver_policy,
-            ..OrderedConfig::default()
-        };
-        let consumer = store.stream.create_consumer(config).await;
-        let consumer = consumer.map_err(|error| failed(&error))?;
-        if consumer.cached_info().num_pending == 0 {
-            return Ok(Page::default());
-        }
-        let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
-        let (mut keys, mut known) = (Vec::new(), HashSet::new());
-        while let Some(message) = messages.next().await {
-            let message = message.map_err(|error| failed(&error))?;
-            let Ok(info) = message.info() else {
-                return Err(Failure::Backend(
-                    "NATS: a message does not say which it is".to_owned(),
-                ));
+        let mut patience = Patience::new(UNLED);
+        loop {
+            let known = self.bucket(bucket).await?;
+            // Of several servers one lists that may not have heard yet what was written before it was asked.
+            let newest = match known.direct {
+                Some(_) => 0,
+                None => self.newest(bucket, ALL).await?.map_or(0, |newest| newest.sequence),
             };
-            let (sequence, pending) = (info.stream_sequence, info.pending);
-            let headers = message.headers.as_ref();
-            let deleted = headers.is_some_and(|headers| {
-                headers.get(OPERATION).is_some_and(|said| said.as_str() != "PUT")
-                    || headers.get(MARKER).is_some()
-            });
-            let name = message.subject.strip_prefix(store.prefix.as_str());
-            let key = name.and_then(names::read);
-            if let Some(key) = key.filter(|key| key.starts_with(prefix))
-                && !deleted
-                && sequence > from
-                && known.insert(key.clone())
-            {
-                keys.push(key);
+            if let Some(page) = self.listed(&known, prefix, from, most, newest).await? {
+                return Ok(page);
             }
-            if pending == 0 {
-                return Ok(Page { keys, next: None });
-            }
-            if keys.len() >= most {
-                return Ok(Page { keys, next: Some(sequence.to_string()) });
+            let failure = Failure::unreachable(
+                "NATS: the server that lists a bucket lags behind the one that leads it",
+            );
+            if !patience.again(&failure).await {
+                return Err(failure);
             }
         }
-        Err(Failure::lost("NATS: the listing ended before its end"))
     }
 
     async fn get_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<Option<Bytes>>, Failure> {

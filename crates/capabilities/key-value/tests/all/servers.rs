@@ -6,7 +6,11 @@ use reef_capability::Failure;
 use reef_key_value::SetOptions;
 use reef_servers::{Cluster, Nats, Server};
 
-use super::{Store, at, bytes, conformance::conforms, open};
+use super::{
+    Store, at, bytes,
+    conformance::{all_keys, conforms},
+    open,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis() {
@@ -85,10 +89,23 @@ async fn nats_of_three_servers() {
                 open("nats", &settings.into_iter().collect(), Path::new("/"))
             });
             lose_nothing(&hosts).await;
+            list_what_is_written(&hosts).await;
             if replicas == "3" {
                 conforms(&hosts[0]).await;
             }
         }
+    }
+}
+
+/// What one has written is in the other one's listing right away, and what it has deleted is not.
+async fn list_what_is_written(hosts: &[Store; 2]) {
+    let [writing, listing] = hosts;
+    for n in 0..100 {
+        let key = n.to_string();
+        writing.set("listed", &key, bytes("x")).await.unwrap();
+        assert_eq!(all_keys(listing, "listed", "").await, [&*key]);
+        writing.delete("listed", &key).await.unwrap();
+        assert!(all_keys(listing, "listed", "").await.is_empty(), "{n}");
     }
 }
 
