@@ -8,7 +8,7 @@ use std::{
 
 use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-    stream::{Info, Stream},
+    stream::{Info, LastRawMessageErrorKind, Stream},
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -32,6 +32,7 @@ const APART: Duration = Duration::from_millis(20);
 /// Messages of a stream on one subject, in their order and none left out.
 pub struct Reader<I: Clone + Send + Sync + 'static = Info> {
     stream: Stream<I>,
+    subject: String,
     consumer: PullConsumer,
     batch: Option<pull::Batch>,
     /// How many are asked for at once, and how many of those have come.
@@ -41,6 +42,11 @@ pub struct Reader<I: Clone + Send + Sync + 'static = Info> {
     pending: u64,
     /// The consumer's number of the next one: if it is another, one was lost on the way.
     next: u64,
+    /// How many there are to be, where that is known.
+    count: Option<u64>,
+    /// Where in the stream the last one stood, and the newest that there is, as far as that was asked.
+    at: u64,
+    newest: Option<u64>,
     opened: Instant,
     /// What removes the consumer when it is not needed any more.
     runtime: Handle,
@@ -58,19 +64,20 @@ pub struct Read {
 }
 
 impl<I: Clone + Send + Sync + 'static> Reader<I> {
-    /// From the first message on a subject; `most` are asked for at once. `runtime`: where the server is told that it is
-    /// not needed any more.
+    /// From the first message on a subject, of which there are to be `count`, where that is known; `most` are asked for
+    /// at once. `runtime`: where the server is told that it is not needed any more.
     ///
     /// # Errors
     /// What the server says, and that it is not there.
     pub async fn open(
         stream: &Stream<I>,
         subject: String,
+        count: Option<u64>,
         most: usize,
         runtime: Handle,
     ) -> Result<Self, Failure> {
         let config = pull::Config {
-            filter_subject: subject,
+            filter_subject: subject.clone(),
             deliver_policy: DeliverPolicy::All,
             ack_policy: AckPolicy::None,
             inactive_threshold: IDLE,
@@ -81,7 +88,21 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
         let consumer = stream.create_consumer(config).await.map_err(|error| failed(&error))?;
         let (stream, pending) = (stream.clone(), consumer.cached_info().num_pending);
         let opened = Instant::now();
-        Ok(Self { stream, consumer, batch: None, most, came: 0, pending, next: 1, opened, runtime })
+        Ok(Self {
+            stream,
+            subject,
+            consumer,
+            batch: None,
+            most,
+            came: 0,
+            pending,
+            next: 1,
+            count,
+            at: 0,
+            newest: None,
+            opened,
+            runtime,
+        })
     }
 
     /// The next message; none where no more come, for which [`ended`](Self::ended) says whether that was all.
@@ -90,10 +111,14 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
     /// As [`open`](Self::open), and where one was lost on the way.
     pub async fn next(&mut self) -> Result<Option<Read>, Failure> {
         loop {
-            // A batch that there is nothing for ends when it expires.
             if self.pending == 0 {
-                self.batch = None;
-                return Ok(None);
+                if !self.lags().await? {
+                    // A batch that there is nothing for ends when it expires.
+                    self.batch = None;
+                    return Ok(None);
+                }
+                // At least; it comes when the server has it.
+                self.pending = 1;
             }
             let batch = match &mut self.batch {
                 Some(batch) => batch,
@@ -117,6 +142,7 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
                     self.came += 1;
                     self.pending = number.pending;
                     let (sequence, at) = (number.stream_sequence, number.published.into());
+                    self.at = sequence;
                     let payload = message.message.payload;
                     return Ok(Some(Read { payload, sequence, at }));
                 }
@@ -137,6 +163,28 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
                 }
             }
         }
+    }
+
+    /// Whether the server that these come from has not heard yet of all that there were when it had no more: of several
+    /// servers, it need not be the one that leads.
+    async fn lags(&mut self) -> Result<bool, Failure> {
+        if self.count.is_some_and(|count| self.next > count) {
+            return Ok(false);
+        }
+        let newest = match self.newest {
+            Some(newest) => newest,
+            None => {
+                let ask = self.stream.get_last_raw_message_by_subject(&self.subject);
+                let last = timeout(WITHIN, ask).await.map_err(|_| Failure::Timeout(WITHIN))?;
+                let newest = match last {
+                    Ok(message) => message.sequence,
+                    Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => 0,
+                    Err(error) => return Err(failed(&error)),
+                };
+                *self.newest.insert(newest)
+            }
+        };
+        Ok(self.at < newest)
     }
 
     /// That those were all that there were: otherwise they were removed meanwhile, or the server does not go on.

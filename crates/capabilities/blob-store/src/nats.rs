@@ -326,6 +326,11 @@ impl BlobStore for Nats {
     async fn delete_container(&self, container: &str) -> Result<Removed, Failure> {
         let bucket = self.bucket(container).await?;
         bucket.created().await?;
+        // The server says that it is deleted also where its files stay, as when those of one of its name before are still
+        // being removed: what is made anew then has what is in them.
+        if let Err(error) = bucket.stream.purge().await {
+            tracing::debug!(bucket = bucket.name, %error, "An object store is deleted with all that it has.");
+        }
         match bucket.context.delete_stream(format!("OBJ_{}", bucket.name)).await {
             Ok(_) => Ok(Removed::All),
             Err(error) => Err(failed(&error)),

@@ -35,8 +35,8 @@ impl Pieces {
         wanted: Range<u64>,
         runtime: Handle,
     ) -> Result<Self, Failure> {
-        let subject = bucket.pieces_subject(&meta.nuid);
-        let reader = Reader::open(&bucket.stream, subject, PIECES, runtime).await?;
+        let (subject, count) = (bucket.pieces_subject(&meta.nuid), Some(meta.chunks as u64));
+        let reader = Reader::open(&bucket.stream, subject, count, PIECES, runtime).await?;
         Ok(Self { reader, object: meta.name.clone(), at: 0, wanted })
     }
 
@@ -65,7 +65,7 @@ impl Pieces {
 impl Listing {
     pub(super) async fn open(bucket: &Bucket) -> Result<Self, Failure> {
         let subject = format!("$O.{}.M.>", bucket.name);
-        let reader = Reader::open(&bucket.stream, subject, 200, Handle::current()).await?;
+        let reader = Reader::open(&bucket.stream, subject, None, 200, Handle::current()).await?;
         Ok(Self { reader })
     }
 

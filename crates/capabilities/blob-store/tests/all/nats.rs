@@ -1,7 +1,8 @@
 //! NATS: the newest and the oldest that is supported.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
+use reef_blob_store::Removed;
 use reef_servers::{Cluster, Nats, Server};
 
 use super::*;
@@ -88,6 +89,51 @@ async fn three_servers_do_what_every_backend_does() {
         let content = get(&**store, at("c", "x")).await.unwrap();
         assert!((500_000..500_006).contains(&content.len()) && content == pattern(content.len()));
     }
+}
+
+/// What one has written is in the other one's listing right away, and can be read whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_took_another_one_has() {
+    let cluster = Cluster::nats(3).unwrap();
+    let [writing, reading] = [0, 1].map(|host| store(cluster.server(host), &[("replicas", "3")]));
+    writing.create_container("c").await.unwrap();
+    for number in 0..40 {
+        let (name, content) = (number.to_string(), pattern(300_000 + number));
+        put(&*writing, at("c", &name), &[&content]).await.unwrap();
+        let listed = names(&*reading, "c").await.unwrap();
+        assert!(listed.contains(&name), "{name} of {listed:?}");
+        assert!(get(&*reading, at("c", &name)).await.unwrap() == content, "{name}");
+    }
+}
+
+/// Also where the server has not removed yet what an earlier one of that name had: it says that it has deleted the next
+/// one, leaves its messages where they are, and gives them to the one that is made then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_has_nothing_of_one_before_it() {
+    for version in [Nats::Newest, Nats::Oldest] {
+        let server = Server::nats(version).unwrap();
+        let store = store(&server, &[]);
+        store.create_container("c").await.unwrap();
+        put(&*store, at("c", "x"), &[&pattern(200_000)]).await.unwrap();
+        let still = find_folder(server.folder(), "OBJ_c").unwrap().with_file_name(".OBJ_c");
+        std::fs::create_dir(&still).unwrap();
+        std::fs::write(still.join("1.blk"), "of an earlier one").unwrap();
+        assert_eq!(store.delete_container("c").await.unwrap(), Removed::All);
+        store.create_container("c").await.unwrap();
+        assert_eq!(names(&*store, "c").await.unwrap(), [""; 0], "{version:?}");
+        assert!(is_missing(reef_blob_store::OBJECT, &get(&*store, at("c", "x")).await));
+        put(&*store, at("c", "y"), &[&pattern(200_000)]).await.unwrap();
+        assert!(get(&*store, at("c", "y")).await.unwrap() == pattern(200_000));
+    }
+}
+
+/// Where a folder of that name is, below another one.
+fn find_folder(below: &Path, name: &str) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(below).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    folders.filter(|path| path.is_dir()).find_map(|path| {
+        let found = path.file_name().is_some_and(|is| is == name);
+        if found { Some(path) } else { find_folder(&path, name) }
+    })
 }
 
 /// Each is told that it made it, or that it is there.

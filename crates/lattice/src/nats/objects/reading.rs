@@ -23,14 +23,16 @@ use crate::{
 const PIECES: usize = 8;
 
 impl Opened {
-    /// Messages of its stream on a subject: so many are asked for at once.
+    /// Messages of its stream on a subject, of which there are to be `count`, where that is known: so many are asked for
+    /// at once.
     pub(super) async fn messages(
         &self,
         subject: String,
+        count: Option<u64>,
         most: usize,
     ) -> Result<BoxStream<'static, Result<Read, Failure>>, Failure> {
         let runtime = self.connection.runtime().clone();
-        let reader = Reader::open(&self.stream, subject, most, runtime).await?;
+        let reader = Reader::open(&self.stream, subject, count, most, runtime).await?;
         let next = |mut reader: Reader| async move {
             let message = reader.next().await?;
             if message.is_none() {
@@ -56,7 +58,7 @@ impl Opened {
             };
             return Ok(stream::iter(last.map(|message| Ok(message.payload))).boxed());
         }
-        let messages = self.messages(subject, PIECES).await?;
+        let messages = self.messages(subject, Some(meta.chunks as u64), PIECES).await?;
         Ok(messages.map_ok(|read| read.payload).boxed())
     }
 }

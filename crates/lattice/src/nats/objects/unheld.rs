@@ -55,7 +55,7 @@ impl Opened {
             Some(Unheld { digest, size: meta.size as u64, mark: read.sequence })
         };
         let mut all: Vec<Unheld> = self
-            .messages(format!("$O.{}.M.>", self.name), PAGE)
+            .messages(format!("$O.{}.M.>", self.name), None, PAGE)
             .await?
             .try_filter_map(|read| {
                 std::future::ready(Ok(is_old(&read).then(|| of(read)).flatten()))
@@ -76,7 +76,7 @@ impl Opened {
         // After the pieces: of all that are of an object by now, the description is there.
         let now = time(&self.context, &self.stream).await?;
         let is_old = |at: SystemTime| now.duration_since(at).is_ok_and(|held| held >= since);
-        let mut metas = self.messages(format!("$O.{}.M.>", self.name), PAGE).await?;
+        let mut metas = self.messages(format!("$O.{}.M.>", self.name), None, PAGE).await?;
         let mut gone = Vec::new();
         while let Some(read) = metas.try_next().await? {
             // What cannot be read may have any pieces.
