@@ -7,7 +7,7 @@ const KITS: [&str; 2] = ["p1-scratch", "p2-scratch"];
 fn manifest(scratch: &str) -> String {
     format!(
         "name = 'app'\n[[workload]]\nname = 'w'\nsource = 'w.wasm'\nscratch = '{scratch}'\n\
-         limits.deadline = '100s'\ntrigger.http.route = '/...'\n"
+         limits.deadline = '280s'\ntrigger.http.route = '/...'\n"
     )
 }
 

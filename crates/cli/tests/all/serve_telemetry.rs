@@ -41,11 +41,15 @@ fn metrics_count_what_each_workload_did() {
         assert_eq!(of(count), 12.0);
         assert_eq!(server.metric(count, "error_type=\"5xx\""), 4.0);
         assert_eq!(of("reef_queue_duration_seconds_count"), 12.0);
-        assert!(of("reef_guest_cpu_seconds_total") > 0.1);
         assert!(of("reef_instance_memory_peak_bytes") > 8e6);
         assert!(of("reef_guest_memory_peak_bytes") > 8e6);
         assert!(of("reef_request_duration_seconds_sum") > 1.0);
         assert_eq!(server.metric("reef_http_requests_total", ""), 12.0);
+        // Of a busy machine, two seconds of spinning may have got next to nothing.
+        eventually("its processor time", || {
+            get_over(Version::H1, server.addr, "/burn?ms=50");
+            (of("reef_guest_cpu_seconds_total") > 0.1).then_some(())
+        });
     }
 }
 
