@@ -53,7 +53,7 @@ async fn seen(mirror: &Mirror, of: &str, value: &str) {
     assert!(mirror.until(look, SOON).await.is_some(), "{of} {value} {mirror:?}");
 }
 
-async fn until(changes: &mut Changes, wanted: impl Fn(&Change) -> bool) {
+async fn until(changes: &mut Changes, mut wanted: impl FnMut(&Change) -> bool) {
     soon(async { while !wanted(&changes.next().await.unwrap()) {} }).await;
 }
 
@@ -360,6 +360,36 @@ async fn many_write_one_key_on_three_servers() {
     }
     let last = lattices[1].store.get(&key("count")).await.unwrap().unwrap();
     assert_eq!(last.value, "120");
+}
+
+/// Whichever server tells it, be it one that has not heard of all that was acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_to_watch_three_servers_is_told_all_that_was_written_before() {
+    let cluster = Cluster::nats(3).unwrap();
+    let [writing, watching] = [0, 1].map(|server| at(&cluster.server(server).url()).store);
+    written(&writing, "a.x", "0").await;
+    for turn in 0..60 {
+        // Much at once, so that who is not needed for it stays behind.
+        let all = (0..8).map(|one| {
+            let (store, of) = (writing.clone(), key(&format!("a.{}", (turn + one) % 20)));
+            async move { store.put(&of, vec![b'x'; 500_000].into(), Expected::Any).await }
+        });
+        futures::future::try_join_all(all).await.unwrap();
+        let last = format!("{turn}");
+        let revision = written(&writing, "b", &last).await;
+        let mut changes = watching.watch(&["a", "b", "none"]).await.unwrap();
+        let mut told = None;
+        until(&mut changes, |change| {
+            if let Change::Put(entry) = change
+                && entry.key == key("b")
+            {
+                told = Some(entry.revision);
+            }
+            *change == Change::Current
+        })
+        .await;
+        assert_eq!(told, Some(revision), "{turn}");
+    }
 }
 
 /// On several servers, one of them orders what is written.

@@ -9,19 +9,20 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, ReplayPolicy, pull},
+    stream::LastRawMessageErrorKind,
 };
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reef_capability::Failure;
 use reef_egress::Backoff;
 use reef_nats::{failed, jetstream_error};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     WITHIN,
-    store::{MARKER, OPERATION, Shared},
+    store::{MARKER, OPERATION, Opened, Shared},
 };
 use crate::store::{Change, Changes, Entry};
 
@@ -37,6 +38,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const SILENT: Duration = Duration::from_secs(1);
 /// The longest pause between tries to hear it again.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Questions of where prefixes stand that are asked at once.
+const ASKED: usize = 32;
 
 pub(super) struct Watched {
     shared: Arc<Shared>,
@@ -53,8 +56,16 @@ pub(super) struct Watched {
 struct Heard {
     consumer: PullConsumer,
     messages: pull::Stream,
-    /// Messages that were there when it began and are yet to come.
+    /// What of the bucket it is about, and as what it is known.
+    of: Vec<String>,
+    opened: Opened,
+    /// Messages that were there when it began and are yet to come, as far as the server knows that it is at.
     pending: u64,
+    /// The last message that came, and the one that came last of all when it began: of several servers, that one may
+    /// not have heard of it yet.
+    at: u64,
+    newest: u64,
+    begun: Instant,
     current: bool,
     /// The consumer's number of the next message: if it is another, one was lost on the way.
     next: u64,
@@ -144,9 +155,10 @@ impl Watched {
                 vec![self.shared.subject(prefix), self.shared.subject(&format!("{prefix}.>"))]
             }
         });
+        let of: Vec<_> = below.collect();
         let config = pull::Config {
             description: Some("watch of a lattice".to_owned()),
-            filter_subjects: below.collect(),
+            filter_subjects: of.clone(),
             // With `All`, servers of 2.10 count wrongly how many there are of `a` and `a.>` together.
             deliver_policy: DeliverPolicy::LastPerSubject,
             ack_policy: AckPolicy::None,
@@ -156,8 +168,9 @@ impl Watched {
             num_replicas: 1,
             ..pull::Config::default()
         };
-        let consumer = opened.stream.create_consumer(config).await;
-        let consumer = consumer.map_err(|error| failed(&error))?;
+        let consumer =
+            async { opened.stream.create_consumer(config).await.map_err(|error| failed(&error)) };
+        let (consumer, newest) = tokio::try_join!(consumer, newest(&opened, &of))?;
         let info = consumer.cached_info();
         let (pending, name) = (info.num_pending, info.name.clone());
         let (shared, stream) = (self.shared.clone(), opened.stream.clone());
@@ -173,7 +186,12 @@ impl Watched {
         Ok(Heard {
             consumer,
             messages,
+            of,
+            opened,
             pending,
+            at: 0,
+            newest,
+            begun: Instant::now(),
             current: false,
             next: 1,
             connected,
@@ -185,7 +203,7 @@ impl Watched {
 impl Heard {
     /// What happened next; an error when it cannot be heard any more.
     async fn next(&mut self, shared: &Shared) -> Result<Vec<Change>, Failure> {
-        if !self.current && self.pending == 0 {
+        if !self.current && self.pending == 0 && self.at >= self.newest {
             self.current = true;
             return Ok(vec![Change::Current]);
         }
@@ -214,6 +232,7 @@ impl Heard {
         }
         self.next += 1;
         let (revision, left) = (info.stream_sequence, info.pending);
+        self.at = revision;
         let mut changes = Vec::new();
         // Other keys are not Reef's.
         if let Some(key) = shared.key(&message.subject) {
@@ -229,7 +248,7 @@ impl Heard {
         if !self.current {
             // One that was replaced meanwhile comes later, and is counted then.
             self.pending = self.pending.saturating_sub(1);
-            if self.pending == 0 || left == 0 {
+            if (self.pending == 0 || left == 0) && revision >= self.newest {
                 self.current = true;
                 changes.push(Change::Current);
             }
@@ -243,7 +262,28 @@ impl Heard {
         let info = info.map_err(|_| Failure::Timeout(WITHIN))?.map_err(|error| failed(&error))?;
         if info.num_pending == 0 && info.delivered.consumer_sequence + 1 == self.next {
             self.pending = 0;
+            self.newest = timeout(WITHIN, newest(&self.opened, &self.of))
+                .await
+                .map_err(|_| Failure::Timeout(WITHIN))??;
+            // Another one may know more.
+            if self.at < self.newest && self.begun.elapsed() > WITHIN {
+                return Err(Failure::unreachable("the server that tells it is behind the others"));
+            }
         }
         Ok(Vec::new())
     }
+}
+
+/// Where the last message of these subjects stands, as the server knows that leads.
+async fn newest(opened: &Opened, of: &[String]) -> Result<u64, Failure> {
+    let ask = |subject: String| async move {
+        match opened.stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => Ok(message.sequence),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+            Err(error) => Err(failed(&error)),
+        }
+    };
+    let each: Vec<_> = of.iter().cloned().map(ask).collect();
+    let all = stream::iter(each).buffer_unordered(ASKED);
+    all.try_fold(0, async |newest, one| Ok(one.max(newest))).await
 }
