@@ -180,6 +180,11 @@ impl Core {
 
     /// The store tells something.
     pub fn change(&mut self, now: Time, change: &Change) {
+        if let Change::Deleted(key, revision) = change
+            && let Some(name) = Name::of(key)
+        {
+            self.outbox.deleted(&name, *revision);
+        }
         for name in self.records.change(change) {
             self.changed(now, &name);
         }
@@ -236,6 +241,7 @@ impl Core {
 
     /// What became of a write.
     pub fn wrote(&mut self, now: Time, name: &Name, outcome: Outcome) {
+        let outcome = self.outbox.seen(name, outcome);
         let value = self.outbox.ended(&self.records, now, name, &outcome);
         self.stale.note(name);
         if let Outcome::Failed(why) = &outcome {

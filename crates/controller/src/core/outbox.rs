@@ -42,8 +42,15 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// Writes that are under way, and keys that are left alone for a while.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    under_way: BTreeMap<Name, Option<Bytes>>,
+    under_way: BTreeMap<Name, UnderWay>,
     waiting: BTreeMap<Name, Waiting>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    value: Option<Bytes>,
+    /// The last deletion that was told meanwhile.
+    deleted: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -75,8 +82,24 @@ impl Outbox {
         }
         let key = name.key()?;
         let before = records.revision(&name).map_or(Expected::Absent, Expected::Revision);
-        self.under_way.insert(name.clone(), value.clone());
+        self.under_way.insert(name.clone(), UnderWay { value: value.clone(), deleted: None });
         Some(Write { name, key, value, before })
+    }
+
+    /// A record was deleted, be it by somebody else: what is written may be told to be there after it is gone again.
+    pub(super) fn deleted(&mut self, name: &Name, revision: u64) {
+        if let Some(one) = self.under_way.get_mut(name) {
+            one.deleted = one.deleted.max(Some(revision));
+        }
+    }
+
+    /// What became of a write, by all that was told of its record.
+    pub(super) fn seen(&self, name: &Name, outcome: Outcome) -> Outcome {
+        let deleted = self.under_way.get(name).and_then(|one| one.deleted);
+        match outcome {
+            Outcome::Done(Some(revision)) if deleted > Some(revision) => Outcome::Conflict,
+            other => other,
+        }
     }
 
     /// Ends a write. What it was to say.
@@ -87,7 +110,7 @@ impl Outbox {
         name: &Name,
         outcome: &Outcome,
     ) -> Option<Bytes> {
-        let value = self.under_way.remove(name)?;
+        let value = self.under_way.remove(name)?.value;
         let failures = self.waiting.get(name).map_or(0, |waiting| waiting.failures);
         let known = records.revision(name);
         let waiting = match outcome {
