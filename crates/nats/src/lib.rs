@@ -16,4 +16,4 @@ pub mod setting;
 pub use connection::{Connection, OLDEST};
 pub use failure::{failed, is_being_written, is_conflict, jetstream_error, unreached};
 pub use patience::{Patience, UNLED};
-pub use reader::{Read, Reader};
+pub use reader::{Read, Reader, newest};

@@ -174,13 +174,8 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
         let newest = match self.newest {
             Some(newest) => newest,
             None => {
-                let ask = self.stream.get_last_raw_message_by_subject(&self.subject);
-                let last = timeout(WITHIN, ask).await.map_err(|_| Failure::Timeout(WITHIN))?;
-                let newest = match last {
-                    Ok(message) => message.sequence,
-                    Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => 0,
-                    Err(error) => return Err(failed(&error)),
-                };
+                let ask = timeout(WITHIN, newest(&self.stream, &self.subject)).await;
+                let newest = ask.map_err(|_| Failure::Timeout(WITHIN))??;
                 *self.newest.insert(newest)
             }
         };
@@ -196,6 +191,18 @@ impl<I: Clone + Send + Sync + 'static> Reader<I> {
             0 => Ok(()),
             left => Err(Failure::lost(format!("NATS did not go on: {left} messages are left"))),
         }
+    }
+}
+
+/// Where the last message of a subject stands in a stream, as the server knows that leads; 0 where there is none.
+///
+/// # Errors
+/// What the server says.
+pub async fn newest<I>(stream: &Stream<I>, subject: &str) -> Result<u64, Failure> {
+    match stream.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(message.sequence),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
+        Err(error) => Err(failed(&error)),
     }
 }
 

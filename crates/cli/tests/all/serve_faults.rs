@@ -557,7 +557,7 @@ fn a_storm_leaves_nothing_behind() {
                         status => assert_eq!(status, 200),
                     }
                 }
-                assert!(late < 100, "{kit}: {late} came too late");
+                assert!(late < 20, "{kit}: {late} came too late");
             }
         });
     }

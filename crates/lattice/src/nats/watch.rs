@@ -9,7 +9,6 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, PullConsumer, ReplayPolicy, pull},
-    stream::LastRawMessageErrorKind,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reef_capability::Failure;
@@ -22,7 +21,7 @@ use tokio::{
 
 use super::{
     WITHIN,
-    store::{MARKER, OPERATION, Opened, Shared},
+    store::{MARKER, OPERATION, Shared},
 };
 use crate::store::{Change, Changes, Entry};
 
@@ -56,9 +55,8 @@ pub(super) struct Watched {
 struct Heard {
     consumer: PullConsumer,
     messages: pull::Stream,
-    /// What of the bucket it is about, and as what it is known.
+    /// What of the bucket it is about.
     of: Vec<String>,
-    opened: Opened,
     /// Messages that were there when it began and are yet to come, as far as the server knows that it is at.
     pending: u64,
     /// The last message that came, and the one that came last of all when it began: of several servers, that one may
@@ -71,7 +69,7 @@ struct Heard {
     next: u64,
     connected: watch::Receiver<bool>,
     /// Has the server forget it.
-    _forget: Forget,
+    forget: Forget,
 }
 
 struct Forget {
@@ -170,7 +168,7 @@ impl Watched {
         };
         let consumer =
             async { opened.stream.create_consumer(config).await.map_err(|error| failed(&error)) };
-        let (consumer, newest) = tokio::try_join!(consumer, newest(&opened, &of))?;
+        let (consumer, newest) = tokio::try_join!(consumer, newest(&opened.stream, &of))?;
         let info = consumer.cached_info();
         let (pending, name) = (info.num_pending, info.name.clone());
         let (shared, stream) = (self.shared.clone(), opened.stream.clone());
@@ -187,7 +185,6 @@ impl Watched {
             consumer,
             messages,
             of,
-            opened,
             pending,
             at: 0,
             newest,
@@ -195,7 +192,7 @@ impl Watched {
             current: false,
             next: 1,
             connected,
-            _forget: forget,
+            forget,
         })
     }
 }
@@ -262,7 +259,7 @@ impl Heard {
         let info = info.map_err(|_| Failure::Timeout(WITHIN))?.map_err(|error| failed(&error))?;
         if info.num_pending == 0 && info.delivered.consumer_sequence + 1 == self.next {
             self.pending = 0;
-            self.newest = timeout(WITHIN, newest(&self.opened, &self.of))
+            self.newest = timeout(WITHIN, newest(&self.forget.stream, &self.of))
                 .await
                 .map_err(|_| Failure::Timeout(WITHIN))??;
             // Another one may know more.
@@ -274,16 +271,9 @@ impl Heard {
     }
 }
 
-/// Where the last message of these subjects stands, as the server knows that leads.
-async fn newest(opened: &Opened, of: &[String]) -> Result<u64, Failure> {
-    let ask = |subject: String| async move {
-        match opened.stream.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok(message.sequence),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(0),
-            Err(error) => Err(failed(&error)),
-        }
-    };
-    let each: Vec<_> = of.iter().cloned().map(ask).collect();
+/// Where the last message of these subjects stands.
+async fn newest(stream: &jetstream::stream::Stream, of: &[String]) -> Result<u64, Failure> {
+    let each: Vec<_> = of.iter().map(|subject| reef_nats::newest(stream, subject)).collect();
     let all = stream::iter(each).buffer_unordered(ASKED);
     all.try_fold(0, async |newest, one| Ok(one.max(newest))).await
 }
